@@ -1,0 +1,58 @@
+"""The estimators, one a task, and the registry that the command line and :func:`load` read.
+
+A task is found by its name; its module is imported when it is first asked for, so that importing fastlstm costs
+little more than importing torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastlstm.tasks.forecast import Forecaster
+
+# task name: (module, estimator class)
+TASKS = {
+    "forecast": ("fastlstm.tasks.forecast", "Forecaster"),
+}
+
+__all__ = ["TASKS", "estimator", "load"]
+
+
+def estimator(task: str) -> type[Forecaster]:
+    """The estimator class of a task.
+
+    Parameters
+    ----------
+    task : str
+        A key of ``TASKS``.
+
+    Examples
+    --------
+    >>> estimator("forecast").__name__
+    'Forecaster'
+    """
+    module, name = TASKS[task]
+    found: type[Forecaster] = getattr(import_module(module), name)
+    return found
+
+
+def load(path: str | Path) -> Forecaster:
+    """The estimator saved in a run folder, ready to predict.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder that ``save`` or ``fastlstm TASK train --out`` wrote.
+
+    Raises
+    ------
+    RunError
+        If the folder is not a run, or a file in it is missing, cut short or altered.
+    """
+    from fastlstm.runs import load_run  # deferred: reading a run needs torch, naming the tasks does not
+
+    run = load_run(path)
+    return estimator(run.task).from_run(run)

@@ -1,0 +1,275 @@
+"""Forecasting: the estimator from a table of series to quantiles of their future.
+
+The network is described in :mod:`fastlstm.model.forecaster`, how it learns in :mod:`fastlstm.training.loop`; this
+module says what a user sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from sklearn.base import BaseEstimator
+
+
+class Forecaster(BaseEstimator):
+    """An LSTM that forecasts many steps ahead at once, with quantiles.
+
+    The constructor's arguments are the configuration and nothing else: ``get_params``, ``set_params`` and
+    ``sklearn.base.clone`` work; whatever ``fit`` learns ends in ``_``.
+
+    Parameters
+    ----------
+    horizon : int
+        How many steps ahead to forecast.
+    context : int, optional
+        How many past steps the network reads before it forecasts. Default: two seasons or two horizons,
+        whichever is longer, and no longer than the longest series allows.
+    quantiles : sequence of float
+        The quantiles to forecast, rising, each between 0 and 1; 0.5 (the point forecast) must be among them.
+    hidden_size : int
+        Width of the LSTM and of the decoder.
+    num_layers : int
+        How many LSTM layers lie on one another.
+    dropout : float
+        Share of the hidden values set to zero during training, between layers and before the decoder.
+    batch_size : int
+        Windows a training step.
+    origins : int
+        At how many steps of each window's context a forecast is made and learnt from in one training step: the
+        last step always, the others drawn at random, so that every step of the context gives a training signal.
+    max_steps : int
+        The most training steps.
+    learning_rate : float
+        The peak of the one-cycle learning rate.
+    patience : int
+        Stop after so many validations in a row without a better one. A validation happens every
+        ``max_steps / 20`` steps.
+    validation_windows : int, optional
+        How many horizons at the end of the training data choose the best weights and when to stop, instead of
+        being learnt from. Default: a tenth of the data, at least one horizon.
+    test_windows : int
+        How many horizons at the end of the data are kept from training and validation altogether; the report
+        of ``fit`` then holds a test on them, and ``backtest`` needs no second fit for them.
+    device : str, optional
+        Where to compute, for instance ``"cpu"`` or ``"cuda"``. Default: what Accelerate finds.
+    precision : {"no", "bf16", "fp16"}
+        Mixed precision of training.
+    seed : int
+        Two fits with one seed, on one machine, give the same model, bit for bit.
+    progress : bool
+        Show a progress bar on stderr, where that is a terminal.
+
+    Attributes
+    ----------
+    report_ : ForecastReport
+        What was read, how training went, and the errors on the validation (and test) part beside naive and
+        seasonal-naive forecasts.
+    history_ : list of dict
+        One entry a validation: ``step``, ``loss``, ``validation_loss``, ``learning_rate``, ``seconds``.
+    context_ : int
+        The context in use.
+    season_ : int
+        The season, in steps, that seasonal-naive and MASE use.
+    network_ : torch.nn.Module
+        The trained network.
+    """
+
+    def __init__(
+        self,
+        horizon: int,
+        context: int | None = None,
+        *,
+        quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        batch_size: int = 32,
+        origins: int = 4,
+        max_steps: int = 2000,
+        learning_rate: float = 0.003,
+        patience: int = 8,
+        validation_windows: int | None = None,
+        test_windows: int = 0,
+        device: str | None = None,
+        precision: str = "no",
+        seed: int = 0,
+        progress: bool = True,
+    ) -> None:
+        self.horizon = horizon
+        self.context = context
+        self.quantiles = quantiles
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.batch_size = batch_size
+        self.origins = origins
+        self.max_steps = max_steps
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.validation_windows = validation_windows
+        self.test_windows = test_windows
+        self.device = device
+        self.precision = precision
+        self.seed = seed
+        self.progress = progress
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        target: str | None = None,
+        time: str | None = None,
+        series: str | None = None,
+        past_covariates: Sequence[str] = (),
+        future_covariates: Sequence[str] = (),
+        static_covariates: Sequence[str] = (),
+        frequency: str | None = None,
+        season: int | None = None,
+    ) -> Self:
+        """Learn to forecast from a table.
+
+        Rows after a series' last observed target are taken as the known future of its covariates: ``predict()``
+        uses them.
+
+        Parameters
+        ----------
+        data : path or DataFrame
+            A CSV, TSV or Parquet file, or a pandas, polars or pyarrow frame, one row a series and time. Rows may
+            come in any order.
+        target : str, optional
+            The column to forecast. Default: ``y``, where the frame has ``unique_id``, ``ds`` and ``y``.
+        time : str, optional
+            The column of timestamps or of integers that count the steps. Default: ``ds``, likewise.
+        series : str, optional
+            The column that says which series a row belongs to. Default: ``unique_id``, likewise, else one series.
+        past_covariates : sequence of str
+            Columns known up to now only.
+        future_covariates : sequence of str
+            Columns known ahead, over the horizon too.
+        static_covariates : sequence of str
+            Columns with one value a series.
+        frequency : str, optional
+            The step between two rows, for instance ``"1h"``. Default: found from the timestamps.
+        season : int, optional
+            The length of a season in steps, for seasonal-naive and MASE. Default: found from the frequency.
+
+        Returns
+        -------
+        Forecaster
+            This estimator.
+
+        Raises
+        ------
+        InputError
+            If an argument or the table cannot be used; the message names the argument, or file, row and column.
+        TrainingError
+            If the loss is no longer finite.
+        """
+        raise NotImplementedError
+
+    def predict(self, data: Any | None = None, *, future: Any | None = None) -> Any:
+        """Forecast the horizon after the end of the data.
+
+        Parameters
+        ----------
+        data : path or DataFrame, optional
+            Other rows of the same columns: new rows of known series, or series never seen. Default: the data
+            that ``fit`` was given.
+        future : path or DataFrame, optional
+            The future covariates over the horizon, where ``data`` does not hold them in rows whose target is
+            empty.
+
+        Returns
+        -------
+        DataFrame
+            Of the kind that ``data`` (or ``fit``'s data) was, a polars frame for a path: series and time columns
+            under their own names, the target under its own name (the median), and ``NAME_q0.1`` and so on.
+        """
+        raise NotImplementedError
+
+    def backtest(self, windows: int = 4, *, data: Any | None = None) -> Any:
+        """Forecast the last ``windows`` horizons of the data as if each lay in the future.
+
+        The model that forecasts them has not seen them: neither weights, nor scalers, nor early stopping, nor
+        calibration. Where ``fit`` held back at least as many ``test_windows``, that is the model at hand;
+        otherwise a clone is fitted on the rows before the first origin, and ``backtest`` takes as long as ``fit``.
+
+        Parameters
+        ----------
+        windows : int
+            How many horizons, one after the other, each forecast from the rows before it.
+        data : path or DataFrame, optional
+            Default: the data that ``fit`` was given. A loaded run holds only the end of them and asks for them here.
+
+        Returns
+        -------
+        Evaluation
+            ``metrics`` of the model, naive and seasonal-naive; ``forecasts``, a frame.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, data: Any) -> Any:
+        """Forecast every horizon of other data, one after the other, and compare with what came.
+
+        Parameters
+        ----------
+        data : path or DataFrame
+            A table with the columns of ``fit``'s.
+
+        Returns
+        -------
+        Evaluation
+            As from ``backtest``.
+        """
+        raise NotImplementedError
+
+    def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Any:
+        """Draw the end of a series and its forecast with bands.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Write a picture there.
+        series : str, optional
+            Which series. Default: the first.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        raise NotImplementedError
+
+    def save(self, path: str | Path) -> None:
+        """Write a run folder, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder to make.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a run folder; the inverse of ``save``.
+
+        Parameters
+        ----------
+        path : str or Path
+            A run folder.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def from_run(cls, run: Any) -> Self:
+        """Make the estimator from a run that was read.
+
+        Parameters
+        ----------
+        run : fastlstm.runs.Run
+            What ``load_run`` gives.
+        """
+        raise NotImplementedError
