@@ -1,0 +1,245 @@
+"""The step of a time axis: a duration, months, business days, or nothing but a count."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.errors import DataError, InputError
+
+Ticks = npt.NDArray[np.int64]
+
+SECOND = 1_000_000  # microseconds
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+
+DURATIONS = {"w": WEEK, "d": DAY, "h": HOUR, "min": MINUTE, "s": SECOND, "ms": 1000, "us": 1}
+MONTHS = {"y": 12, "q": 3, "mo": 1}
+# What pandas calls them; its anchors (W-SUN, QS-JAN) say where a step starts, which the data themselves show.
+ALIASES = {"t": "min", "m": "mo", "ms": "mo", "me": "mo", "bm": "mo", "bme": "mo", "qs": "q", "qe": "q"}
+ALIASES |= {"a": "y", "as": "y", "ys": "y", "ye": "y", "l": "ms", "u": "us"}
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """A step.
+
+    Parameters
+    ----------
+    kind : {"step", "duration", "month", "business"}
+        What is counted: steps without a length, microseconds, months, or days from Monday to Friday.
+    size : int
+        How many of them a step has.
+
+    Examples
+    --------
+    >>> Frequency.parse("15min").seasons, Frequency.parse("MS").seasons
+    ((96, 672), (12,))
+    """
+
+    kind: Literal["step", "duration", "month", "business"]
+    size: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a frequency: a count and a unit, a count alone, or what pandas calls it.
+
+        The units are ``us ms s min h d w``, months ``mo``, quarters ``q``, years ``y``, and business days ``b``.
+
+        Parameters
+        ----------
+        text : str
+            The frequency. As in pandas, ``M`` and ``MS`` are months; milliseconds are ``ms`` after a number.
+
+        Raises
+        ------
+        InputError
+            If it is none of these.
+
+        Examples
+        --------
+        >>> str(Frequency.parse("60min")), str(Frequency.parse("W-SUN")), str(Frequency.parse("QE-DEC"))
+        ('1h', '1w', '1q')
+        """
+        match = re.fullmatch(r"\s*(\d*)\s*([A-Za-z]*)(?:-[A-Za-z]{3})?\s*", text)
+        count = int(match[1] or 1) if match else 0
+        unit = match[2].lower() if match else ""
+        if match and not (unit == "ms" and match[1] and match[2] == "ms"):
+            unit = ALIASES.get(unit, unit)
+        if count > 0 and unit in DURATIONS:
+            return cls("duration", count * DURATIONS[unit])
+        if count > 0 and unit in MONTHS:
+            return cls("month", count * MONTHS[unit])
+        if count > 0 and unit == "b":
+            return cls("business", count)
+        if count > 0 and unit == "" and match and match[1]:
+            return cls("step", count)
+        raise InputError(
+            f"frequency {text!r} is not known: write a count and one of s min h d b w mo q y, for instance '15min'"
+        )
+
+    def __str__(self) -> str:
+        if self.kind == "step":
+            return str(self.size)
+        if self.kind == "business":
+            return f"{self.size}b"
+        units = DURATIONS if self.kind == "duration" else MONTHS
+        unit = next(unit for unit, size in units.items() if self.size % size == 0)
+        return f"{self.size // units[unit]}{unit}"
+
+    @property
+    def seasons(self) -> tuple[int, ...]:
+        """The natural seasons in steps, the shortest first; empty where there are none."""
+        if self.kind == "business":
+            return (5 // self.size,) if self.size < 5 and 5 % self.size == 0 else ()
+        if self.kind == "month":
+            return (12 // self.size,) if self.size < 12 and 12 % self.size == 0 else ()
+        if self.kind == "duration" and self.size == WEEK:
+            return (52,)
+        if self.kind == "duration":
+            return tuple(
+                cycle // self.size for cycle in (DAY, WEEK) if cycle > self.size and cycle % self.size == 0
+            )
+        return ()
+
+    def positions(self, ticks: Ticks, origins: Ticks) -> tuple[Ticks, npt.NDArray[np.bool_]]:
+        """How many steps each tick lies after its origin.
+
+        Parameters
+        ----------
+        ticks : numpy.ndarray
+            (N,) int64, not before the origins.
+        origins : numpy.ndarray
+            (N,) int64, the first tick of each one's series.
+
+        Returns
+        -------
+        positions : numpy.ndarray
+            (N,) int64, the nearest step.
+        moved : numpy.ndarray
+            (N,) bool, where the tick did not lie on the step.
+        """
+        if self.kind == "month":
+            since = (_dates(ticks, "M") - _dates(origins, "M")).astype(np.int64)
+        elif self.kind == "business":
+            since = np.busday_count(_dates(origins, "D"), _dates(ticks, "D")).astype(np.int64)
+        else:
+            since = ticks - origins
+        return (2 * since + self.size) // (2 * self.size), since % self.size != 0
+
+    def ticks(self, origins: Ticks, positions: Ticks, day: int) -> Ticks:
+        """The ticks of positions; the inverse of ``positions``.
+
+        Parameters
+        ----------
+        origins : numpy.ndarray
+            (N,) or () int64, the ticks of position 0.
+        positions : numpy.ndarray
+            (N,) int64, before or after the origin.
+        day : int
+            Day of the month that steps of months fall on, or the month's last where it has fewer.
+
+        Examples
+        --------
+        >>> january = np.array("2023-01-31", "M8[us]").astype(np.int64)
+        >>> Frequency.parse("1mo").ticks(january, np.arange(3), 31).astype("M8[us]").astype("M8[D]")
+        array(['2023-01-31', '2023-02-28', '2023-03-31'], dtype='datetime64[D]')
+        """
+        if self.kind == "month":
+            months = _dates(origins, "M") + positions * self.size
+            last = (months + 1).astype("M8[D]") - np.timedelta64(1, "D")
+            days = np.minimum(months.astype("M8[D]") + np.timedelta64(day - 1, "D"), last)
+            return days.astype("M8[us]").astype(np.int64) + origins % DAY
+        if self.kind == "business":
+            days = np.busday_offset(_dates(origins, "D"), positions * self.size, roll="forward")
+            return days.astype("M8[us]").astype(np.int64) + origins % DAY
+        return origins + positions * self.size
+
+
+def infer_frequency(ticks: Ticks, codes: npt.NDArray[np.int64], *, timestamps: bool, name: str) -> Frequency:
+    """The most common step between rows that follow one another.
+
+    Parameters
+    ----------
+    ticks : numpy.ndarray
+        (N,) int64, rising within each series.
+    codes : numpy.ndarray
+        (N,) int64, which series each tick belongs to, rising.
+    timestamps : bool
+        Whether the ticks are microseconds since 1970.
+    name : str
+        The table, for messages.
+
+    Returns
+    -------
+    Frequency
+        Months where steps of 28 days or more keep to the calendar; business days where no day is a weekend's.
+
+    Raises
+    ------
+    DataError
+        If no series has two rows.
+    """
+    steps = np.diff(ticks)
+    follows = (np.diff(codes) == 0) & (steps > 0)
+    steps = steps[follows]
+    if steps.size == 0:
+        raise DataError(
+            f"{name}: no series has two rows at different times, so the step is unknown; give frequency"
+        )
+    sizes, counts = np.unique(steps, return_counts=True)
+    size = int(sizes[counts.argmax()])
+    if not timestamps:
+        return Frequency("step", size)
+    if counts.max() < 0.3 * steps.size:
+        size = _round_duration(float(np.median(steps)))
+    if size >= 28 * DAY:
+        months = np.diff(_dates(ticks, "M").astype(np.int64))[follows]
+        common = int(np.bincount(months).argmax())
+        keeps_day = np.unique(days_of_month(ticks)).size == 1 or bool(_ends_month(ticks).all())
+        if common > 0 and (keeps_day or (sizes.size > 1 and (months == common).mean() >= 0.8)):
+            return Frequency("month", common)
+    weekdays = (ticks // DAY + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
+    if size == DAY and weekdays.max() < 5 and bool((steps == 3 * DAY).any()):
+        return Frequency("business", 1)
+    return Frequency("duration", size)
+
+
+def days_of_month(ticks: Ticks) -> Ticks:
+    """The day of the month of each tick, from 1.
+
+    Parameters
+    ----------
+    ticks : numpy.ndarray
+        (N,) int64 microseconds since 1970.
+
+    Examples
+    --------
+    >>> days_of_month(np.array([0, 40 * DAY]))
+    array([ 1, 10])
+    """
+    days: Ticks = (_dates(ticks, "D") - _dates(ticks, "M").astype("M8[D]")).astype(np.int64)
+    return days + 1
+
+
+def _ends_month(ticks: Ticks) -> npt.NDArray[np.bool_]:
+    ends: npt.NDArray[np.bool_] = days_of_month(ticks + DAY) == 1
+    return ends
+
+
+def _dates(ticks: Ticks, unit: Literal["D", "M"]) -> npt.NDArray[np.datetime64]:
+    return ticks.astype("M8[us]").astype(f"M8[{unit}]")
+
+
+def _round_duration(size: float) -> int:
+    """The nearest step that people choose, where it is within a twentieth; irregular clocks jitter about it."""
+    chosen = [n * SECOND for n in (1, 2, 5, 10, 15, 20, 30)] + [n * MINUTE for n in (1, 2, 5, 10, 15, 20, 30)]
+    chosen += [n * HOUR for n in (1, 2, 3, 4, 6, 8, 12)] + [DAY, WEEK]
+    nearest = min(chosen, key=lambda step: abs(step - size))
+    return nearest if abs(nearest - size) <= 0.05 * size else max(round(size), 1)

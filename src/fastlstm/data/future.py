@@ -1,0 +1,107 @@
+"""Future covariates that come in a table of their own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fastlstm.data.reading import grid_ticks
+from fastlstm.data.rows import Grid, Integers, Rows, read_rows
+from fastlstm.data.series import STEP_ARRAYS, SeriesSet
+from fastlstm.data.table import Table, read_table
+from fastlstm.errors import DataError
+
+
+def add_future(series: SeriesSet, source: Any) -> SeriesSet:
+    """Join a table of future covariates to the end of series.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    source : path, DataFrame or Table
+        Series and time columns as in the series' own table, and the future covariates; the target may be absent.
+        Rows that lie before the end of what is observed are left out. Without a time column the rows follow the
+        last observed one.
+
+    Returns
+    -------
+    SeriesSet
+        The series, as long as the longer of the two.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a cell cannot be read, or the table has a series that is not there.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fastlstm.data.reading import read_series
+    >>> from fastlstm.data.schema import Columns
+    >>> columns = Columns(target=("y",), time="t", future_covariates=("price",))
+    >>> series = read_series(pl.DataFrame({"t": [1, 2], "y": [5, 6], "price": [0.5, 0.6]}), columns)
+    >>> longer = add_future(series, pl.DataFrame({"t": [3, 4], "price": [0.7, 0.8]}))
+    >>> longer.future[:, 0], longer.last_observed
+    (array([0.5, 0.6, 0.7, 0.8], dtype=float32), array([2]))
+    """
+    table = read_table(source)
+    schema = series.schema
+    rows = read_rows(table, schema.columns)
+    codes = _match_series(table, series, rows)
+    ends = series.last_observed[codes]
+    if schema.columns.time is None:
+        positions = ends + rows.times.ticks
+    else:
+        ticks = grid_ticks(table, rows.times, schema)
+        positions, _ = series.axis.frequency.positions(ticks, series.axis.origins[codes])
+    ahead = positions >= ends
+    if not ahead.any():
+        reaches = series.axis.as_stamps(
+            series.axis.frequency.ticks(series.axis.origins[codes], positions, schema.day)
+        )
+        raise DataError(
+            f"{table.name}: no row lies after the last known target; it reaches until {reaches.max()}, give rows that "
+            "come after"
+        )
+    lengths = np.maximum(series.last_observed, series.lengths)
+    np.maximum.at(lengths, codes[ahead], positions[ahead] + 1)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.where(ahead, offsets[codes] + positions, -1)
+    _refuse_twice(table, places)
+    grid = Grid(table, schema, places, int(offsets[-1]), ahead)
+    kept = np.arange(series.offsets[-1]) + np.repeat(offsets[:-1] - series.offsets[:-1], series.lengths)
+    arrays = {}
+    for name in STEP_ARRAYS:
+        old = getattr(series, name)
+        fill = 0 if old.dtype == np.int64 else np.nan
+        arrays[name] = np.full((int(offsets[-1]), old.shape[1]), fill, old.dtype)
+        arrays[name][kept] = old
+    given = places[ahead]
+    arrays["future"][given] = grid.numbers(schema.numeric("future"), "future_covariates")[given]
+    codes_given = grid.categories(schema.categorical("future"), "future_covariates")[given]
+    arrays["future_categories"][given] = codes_given
+    return replace(series, offsets=offsets, **arrays)
+
+
+def _match_series(table: Table, series: SeriesSet, rows: Rows) -> Integers:
+    """(rows,) the series of each row, by name; ``1`` and ``"1"`` are the same name."""
+    known = {str(name): index for index, name in enumerate(series.names)}
+    strangers = [name for name in rows.names if str(name) not in known]
+    if strangers:
+        row = int((rows.codes == rows.names.index(strangers[0])).argmax())
+        raise DataError(
+            f"{table.where(row)}: series {strangers[0]!r} is not among those to forecast; give its past too, or leave "
+            "it out"
+        )
+    return np.array([known[str(name)] for name in rows.names])[rows.codes]
+
+
+def _refuse_twice(table: Table, places: Integers) -> None:
+    given = np.flatnonzero(places >= 0)
+    unique, first = np.unique(places[given], return_index=True)
+    if len(unique) < len(given):
+        row = int(np.delete(given, first)[0])
+        raise DataError(f"{table.where(row)}: a second row for the same time; keep one")

@@ -1,0 +1,275 @@
+"""From a table to a :class:`SeriesSet`: rows are sorted, laid on the grid in time, and counted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from fastlstm.data.calendar import calendar_cycles
+from fastlstm.data.frequency import Frequency, days_of_month, infer_frequency
+from fastlstm.data.rows import Floats, Grid, Integers, Rows, read_rows
+from fastlstm.data.schema import Columns, Role, Schema
+from fastlstm.data.series import GapReport, SeriesSet, make_axis
+from fastlstm.data.table import Table, read_table
+from fastlstm.data.time_axis import counts_instants
+from fastlstm.data.timestamps import Times
+from fastlstm.data.values import encode, holds_numbers, read_categories, read_numbers
+from fastlstm.errors import DataError, InputError
+
+ROLES: tuple[Role, ...] = ("past", "future", "static")
+
+# A grid with more steps than this for each row comes of a wrong frequency, not of gaps.
+MOST_STEPS_A_ROW = 100
+
+
+def read_series(
+    source: Any, columns: Columns, *, schema: Schema | None = None, frequency: str | None = None
+) -> SeriesSet:
+    """Read the series of a table.
+
+    Parameters
+    ----------
+    source : path, DataFrame or Table
+        The table, rows in any order.
+    columns : Columns
+        The roles.
+    schema : Schema, optional
+        How the table of ``fit`` was read, to read another one the same way. Default: learn it from this table.
+    frequency : str, optional
+        The step. Default: the schema's, or the most common one.
+
+    Returns
+    -------
+    SeriesSet
+        The series in the order of their first rows.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a cell cannot be read, two rows of a series have the same time, a static covariate
+        changes within a series, or a series has no target at all.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"day": ["2024-01-04", "2024-01-01", "2024-01-02"], "y": ["4", "1", "-"]})
+    >>> series = read_series(table, Columns(target=("y",), time="day"))
+    >>> series.target[:, 0], series.report.gaps, dict(series.report.empty), series.report.sorted_rows
+    (array([ 1., nan, nan,  4.], dtype=float32), 1, {'y': 1}, 1)
+    """
+    table = read_table(source)
+    for name in columns.target:
+        table.require(name, "target")
+    rows = read_rows(table, columns)
+    order = np.lexsort((rows.instants, rows.codes))
+    codes = rows.codes[order]
+    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
+    lasts = np.append(firsts[1:], len(codes)) - 1
+    schema = schema or _learn(table, columns, rows, order, frequency)
+    ticks = grid_ticks(table, rows.times, schema)[order]
+    axis = make_axis(schema, ticks[firsts])
+    positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
+    _refuse_collisions(table, rows, order, positions, schema)
+    lengths = positions[lasts] + 1
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    _refuse_sparse(table, len(codes), int(offsets[-1]), schema.frequency)
+
+    places = np.empty_like(rows.codes)
+    places[order] = offsets[codes] + positions
+    row_positions = places - offsets[rows.codes]
+    targets = [read_numbers(table, name, "target") for name in columns.target]
+    known = ~np.isnan(targets).all(axis=0)
+    last_observed = np.zeros(len(firsts), np.int64)
+    np.maximum.at(last_observed, rows.codes[known], row_positions[known] + 1)
+    if not last_observed.all():
+        whose = "" if columns.series is None else f" of series {rows.names[int(last_observed.argmin())]!r}"
+        raise DataError(
+            f"{table.name}: all cells of {', '.join(columns.target)}{whose} are empty; delete those rows"
+        )
+
+    observed = row_positions < last_observed[rows.codes]
+    seen = Grid(table, schema, places, int(offsets[-1]), observed)
+    ahead = Grid(table, schema, places, int(offsets[-1]), np.ones_like(observed), seen.empty, seen.unknown)
+    return SeriesSet(
+        names=rows.names,
+        offsets=offsets,
+        last_observed=last_observed,
+        axis=axis,
+        schema=schema,
+        kind=table.kind,
+        static=_static_numbers(table, schema, rows),
+        static_categories=_static_categories(table, schema, rows),
+        target=seen.numbers(columns.target, "target"),
+        past=seen.numbers(schema.numeric("past"), "past_covariates"),
+        past_categories=seen.categories(schema.categorical("past"), "past_covariates"),
+        future=ahead.numbers(schema.numeric("future"), "future_covariates"),
+        future_categories=ahead.categories(schema.categorical("future"), "future_covariates"),
+        report=GapReport(
+            rows=len(codes),
+            series=len(firsts),
+            gaps=int(offsets[-1]) - len(codes),
+            empty=seen.empty,
+            unknown=seen.unknown,
+            sorted_rows=_count_descents(rows),
+            moved_rows=int(moved.sum()),
+        ),
+    )
+
+
+def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
+    """The ticks that a schema's axis counts, of times that may come from another table.
+
+    Parameters
+    ----------
+    table : Table
+        The table, for messages.
+    times : Times
+        Its times.
+    schema : Schema
+        The axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows,) int64.
+
+    Raises
+    ------
+    DataError
+        If the times are of another kind than the schema's.
+    """
+    dated = ("date", "timestamp")
+    if times.kind != schema.time_kind and not (times.kind in dated and schema.time_kind in dated):
+        raise DataError(
+            f"{table.name}: the time column {schema.columns.time!r} holds {times.kind}s, the training data's "
+            f"{schema.time_kind}s; write it the same way"
+        )
+    if (times.zone is None) != (schema.time_zone is None):
+        zones = [
+            "no time zone" if zone is None else f"time zone {zone}" for zone in (times.zone, schema.time_zone)
+        ]
+        raise DataError(
+            f"{table.name}: the time column {schema.columns.time!r} has {zones[0]}, the training data's {zones[1]}; "
+            "write it the same way"
+        )
+    if times.instants is not None and counts_instants(Frequency.parse(schema.frequency)):
+        return times.instants
+    return times.ticks
+
+
+def _learn(table: Table, columns: Columns, rows: Rows, order: Integers, frequency: str | None) -> Schema:
+    """Settle everything that a table decides: step, calendar, categories."""
+    times, codes = rows.times, rows.codes[order]
+    ticks, dated = times.ticks[order], times.kind in ("date", "timestamp")
+    if frequency is not None:
+        step = Frequency.parse(frequency)
+        if (step.kind == "step") == dated:
+            wanted = "a duration such as '1h'" if dated else "a count such as '1'"
+            raise InputError(
+                f"frequency {frequency!r} does not fit a time axis of {times.kind}s: give {wanted}"
+            )
+    elif times.kind == "row":
+        step = Frequency("step", 1)
+    else:
+        step = infer_frequency(ticks, codes, timestamps=dated, name=table.name)
+    spans = (
+        ticks[np.append(np.flatnonzero(np.diff(codes)), len(codes) - 1)]
+        - ticks[np.flatnonzero(np.diff(codes, prepend=-1))]
+    )
+    covariates = {name: f"{role}_covariates" for role in ROLES for name in columns.covariates(role)}
+    for name, role in covariates.items():
+        table.require(name, role)
+    vocabularies = {
+        name: tuple(read_categories(table, name, role).drop_nulls().unique().sort())
+        for name, role in covariates.items()
+        if not holds_numbers(table, name)
+    }
+    return Schema(
+        columns=columns,
+        time_kind=times.kind,
+        time_format=times.format,
+        time_zone=times.zone,
+        frequency=str(step),
+        day=int(days_of_month(ticks).max()) if step.kind == "month" else 1,
+        calendar=calendar_cycles(step, int(spans.max())) if dated else (),
+        vocabularies=vocabularies,
+    )
+
+
+def _refuse_collisions(
+    table: Table, rows: Rows, order: Integers, positions: Integers, schema: Schema
+) -> None:
+    """Raise where two rows of a series fall on one step, naming those that stand first in the table."""
+    codes = rows.codes[order]
+    same = np.flatnonzero((np.diff(codes) == 0) & (np.diff(positions) == 0))
+    if same.size == 0:
+        return
+    second = same[order[same + 1].argmin()] + 1
+    earlier, later = sorted((int(order[second - 1]), int(order[second])))
+    column = schema.columns.time
+    stamp = table.frame[column][later] if column else ""
+    whose = "" if schema.columns.series is None else f" of series {rows.names[codes[second]]!r}"
+    first = table.where(earlier).removeprefix(f"{table.name}, ")
+    if rows.instants[earlier] == rows.instants[later]:
+        raise DataError(
+            f"{table.where(later)}: {stamp} in column {column!r} (time){whose} came before, on {first}; keep one of the "
+            "two rows, or name the column that tells the series apart as series"
+        )
+    raise DataError(
+        f"{table.where(later)}: {stamp} in column {column!r} (time){whose} falls on the same step of {schema.frequency} "
+        f"as {first}; give a shorter frequency, or make one row of the two"
+    )
+
+
+def _refuse_sparse(table: Table, rows: int, steps: int, frequency: str) -> None:
+    if steps > MOST_STEPS_A_ROW * rows + 10_000:
+        raise DataError(
+            f"{table.name}: with a step of {frequency} its {rows:,} rows would spread over {steps:,} steps; give the "
+            "frequency that the rows have"
+        )
+
+
+def _count_descents(rows: Rows) -> int:
+    """How many rows come after a later one of their series."""
+    order = np.argsort(rows.codes, kind="stable")
+    return int(((np.diff(rows.codes[order]) == 0) & (np.diff(rows.instants[order]) < 0)).sum())
+
+
+def _static_numbers(table: Table, schema: Schema, rows: Rows) -> Floats:
+    names = schema.numeric("static")
+    columns = [
+        _one_a_series(
+            table, rows, name, pl.Series(read_numbers(table, name, "static_covariates")).fill_nan(None)
+        )
+        for name in names
+    ]
+    filled = [column.fill_null(np.nan).to_numpy().astype(np.float32) for column in columns]
+    return np.stack(filled, axis=1) if filled else np.empty((len(rows.names), 0), np.float32)
+
+
+def _static_categories(table: Table, schema: Schema, rows: Rows) -> Integers:
+    names = schema.categorical("static")
+    columns = [
+        _one_a_series(table, rows, name, read_categories(table, name, "static_covariates")) for name in names
+    ]
+    codes = [encode(column, schema.vocabularies[name]) for name, column in zip(names, columns, strict=True)]
+    return np.stack(codes, axis=1) if codes else np.empty((len(rows.names), 0), np.int64)
+
+
+def _one_a_series(table: Table, rows: Rows, name: str, cells: pl.Series) -> pl.Series:
+    """(S,) the value of each series, null where it has none."""
+    frame = pl.DataFrame({"code": rows.codes, "cell": cells}).with_row_index("row").drop_nulls("cell")
+    frame = frame.with_columns(first=pl.col("cell").first().over("code"))
+    changed = frame.filter(pl.col("cell") != pl.col("first"))
+    if changed.height:
+        row, _, cell, first = changed.row(0)
+        series = rows.names[int(rows.codes[row])]
+        raise DataError(
+            f"{table.where(row)}: {cell!r} in column {name!r} (static_covariates) where series {series!r} had {first!r} "
+            "before; give a column that changes as past_covariates or future_covariates"
+        )
+    series = pl.DataFrame({"code": np.arange(len(rows.names))})
+    return series.join(frame.group_by("code").agg(pl.col("cell").first()), on="code", how="left").sort(
+        "code"
+    )["cell"]

@@ -1,0 +1,194 @@
+"""Which column plays which role, and what was learnt about the columns, so that new tables are read the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from fastlstm.data.table import Table
+from fastlstm.data.timestamps import TimeKind, looks_like_time
+from fastlstm.errors import DataError
+
+Role = Literal["past", "future", "static"]
+Names = str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column plays which role.
+
+    Parameters
+    ----------
+    target : tuple of str
+        What to forecast.
+    time : str, optional
+        Timestamps, or integers that count the steps; without it rows are one step apart, in their order.
+    series : str, optional
+        Which series a row belongs to; without it there is one.
+    past_covariates, future_covariates, static_covariates : tuple of str
+        Known up to now; known ahead; one value a series.
+    """
+
+    target: tuple[str, ...]
+    time: str | None = None
+    series: str | None = None
+    past_covariates: tuple[str, ...] = ()
+    future_covariates: tuple[str, ...] = ()
+    static_covariates: tuple[str, ...] = ()
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    def covariates(self, role: Role) -> tuple[str, ...]:
+        """The covariates of a role.
+
+        Parameters
+        ----------
+        role : {"past", "future", "static"}
+            The role.
+        """
+        return {
+            "past": self.past_covariates,
+            "future": self.future_covariates,
+            "static": self.static_covariates,
+        }[role]
+
+
+class Schema(BaseModel):
+    """All that reading a table settles, as ``config.json`` keeps it.
+
+    Parameters
+    ----------
+    columns : Columns
+        The roles.
+    time_kind : {"row", "integer", "date", "timestamp"}
+        What the time column holds.
+    time_format : str, optional
+        How a file writes its timestamps (``strftime``).
+    time_zone : str, optional
+        The time zone of the time column.
+    frequency : str
+        The step, as :meth:`fastlstm.data.frequency.Frequency.parse` reads it.
+    day : int
+        Day of the month that steps of months fall on.
+    calendar : tuple of str
+        The calendar's features: keys of :data:`fastlstm.data.calendar.CYCLES`.
+    vocabularies : dict
+        The categories of each covariate that is not numeric; the first has code 1, code 0 is missing or unknown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: Columns
+    time_kind: TimeKind
+    time_format: str | None = None
+    time_zone: str | None = None
+    frequency: str
+    day: int = 1
+    calendar: tuple[str, ...] = ()
+    vocabularies: dict[str, tuple[str, ...]] = {}
+
+    def numeric(self, role: Role) -> tuple[str, ...]:
+        """The numeric covariates of a role, in the order of their array's columns.
+
+        Parameters
+        ----------
+        role : {"past", "future", "static"}
+            The role.
+        """
+        return tuple(name for name in self.columns.covariates(role) if name not in self.vocabularies)
+
+    def categorical(self, role: Role) -> tuple[str, ...]:
+        """The covariates of a role that are categories, in the order of their array's columns.
+
+        Parameters
+        ----------
+        role : {"past", "future", "static"}
+            The role.
+        """
+        return tuple(name for name in self.columns.covariates(role) if name in self.vocabularies)
+
+    def category_sizes(self, role: Role) -> tuple[int, ...]:
+        """How many codes each categorical covariate of a role has, with code 0.
+
+        Parameters
+        ----------
+        role : {"past", "future", "static"}
+            The role.
+
+        Examples
+        --------
+        >>> columns = Columns(target=("y",), past_covariates=("sky",))
+        >>> schema = Schema(columns=columns, time_kind="row", frequency="1", vocabularies={"sky": ("clear", "mist")})
+        >>> schema.category_sizes("past")
+        (3,)
+        """
+        return tuple(len(self.vocabularies[name]) + 1 for name in self.categorical(role))
+
+
+def find_columns(
+    table: Table,
+    *,
+    target: Names | None = None,
+    time: str | None = None,
+    series: str | None = None,
+    past_covariates: Names = (),
+    future_covariates: Names = (),
+    static_covariates: Names = (),
+) -> Columns:
+    """Settle the roles: those given, checked, and those that can be told.
+
+    Without ``target`` it is ``y``; without ``time`` it is ``ds``, or the only column of timestamps; without
+    ``series`` it is ``unique_id`` where there is one.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    target, time, series, past_covariates, future_covariates, static_covariates : str or sequence of str, optional
+        As :class:`Columns`.
+
+    Raises
+    ------
+    DataError
+        If a column is not there, has two roles, or the target cannot be told.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fastlstm.data.table import read_table
+    >>> find_columns(read_table(pl.DataFrame({"unique_id": ["a"], "ds": [1], "y": [0.5]}))).series
+    'unique_id'
+    """
+    named = {
+        "target": ("y",) if target is None and "y" in table.columns else _several(target or ()),
+        "past_covariates": _several(past_covariates),
+        "future_covariates": _several(future_covariates),
+        "static_covariates": _several(static_covariates),
+    }
+    roles: dict[str, str] = {}
+    for role, names in {**named, "time": _several(time or ()), "series": _several(series or ())}.items():
+        for name in names:
+            table.require(name, role)
+            if name in roles:
+                raise DataError(
+                    f"{table.name}: column {name!r} is given as {roles[name]} and as {role}; leave one out"
+                )
+            roles[name] = role
+    if not named["target"]:
+        raise DataError(
+            f"which column of {table.name} is to be forecast? Give target: {', '.join(table.columns)}"
+        )
+    free = [name for name in table.columns if name not in roles]
+    if time is None:
+        dated = ["ds"] if "ds" in free else [name for name in free if looks_like_time(table, name)]
+        time = dated[0] if len(dated) == 1 else None
+    if series is None and "unique_id" in free:
+        series = "unique_id"
+    return Columns(time=time, series=series, **named)
+
+
+def _several(names: Names) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)

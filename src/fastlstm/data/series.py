@@ -1,0 +1,283 @@
+"""Many series in one flat buffer, on a regular grid in time, with what is missing marked and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fastlstm.data.frequency import Frequency
+from fastlstm.data.schema import Columns, Schema
+from fastlstm.data.table import Kind
+from fastlstm.data.time_axis import TimeAxis
+from fastlstm.errors import DataError
+
+Floats = npt.NDArray[np.float32]
+Integers = npt.NDArray[np.int64]
+
+# The arrays with one row a step, and those with one row a series.
+STEP_ARRAYS = ("target", "past", "future", "past_categories", "future_categories")
+SERIES_ARRAYS = ("static", "static_categories")
+
+
+@dataclass(frozen=True)
+class GapReport:
+    """What was found in a table, and what was done to lay it on the grid.
+
+    Parameters
+    ----------
+    rows : int
+        Rows read.
+    series : int
+        Series.
+    gaps : int
+        Steps of the grid for which there was no row.
+    empty : dict
+        Column → how many of its cells were empty, of those columns where any was.
+    unknown : dict
+        Column → how many cells held a category that was not there when the model was fitted.
+    sorted_rows : int
+        Rows that did not stand in the order of time.
+    moved_rows : int
+        Rows whose time was moved to the nearest step of the grid.
+    """
+
+    rows: int
+    series: int
+    gaps: int = 0
+    empty: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    sorted_rows: int = 0
+    moved_rows: int = 0
+
+    def __str__(self) -> str:
+        """One line.
+
+        Examples
+        --------
+        >>> print(GapReport(rows=17379, series=1, gaps=165, empty={"humidity": 2}))
+        17,379 rows of 1 series; 165 gaps in the time axis, 2 empty cells in humidity (masked, not filled in)
+        """
+        missing = [f"{self.gaps:,} gaps in the time axis"] if self.gaps else []
+        missing += [f"{count:,} empty cells in {column}" for column, count in self.empty.items()]
+        missing += [f"{count:,} unknown categories in {column}" for column, count in self.unknown.items()]
+        notes = [f"{', '.join(missing)} (masked, not filled in)"] if missing else ["nothing missing"]
+        if self.sorted_rows:
+            notes.append(f"{self.sorted_rows:,} rows were out of order and sorted")
+        if self.moved_rows:
+            notes.append(f"{self.moved_rows:,} rows were moved to the nearest step of the time axis")
+        return f"{self.rows:,} rows of {self.series:,} series; {'; '.join(notes)}"
+
+
+@dataclass(frozen=True)
+class SeriesSet:
+    """Series, one after the other in flat arrays: series ``s`` is rows ``offsets[s]:offsets[s + 1]``.
+
+    N is the number of steps of all series together, S that of series, K that of targets; the widths of the covariate
+    arrays are those of ``schema.numeric(role)`` and ``schema.categorical(role)``.
+
+    Parameters
+    ----------
+    names : list
+        S series ids, text or integers; ``[None]`` where there is no series column.
+    offsets : numpy.ndarray
+        (S + 1,) int64.
+    target : numpy.ndarray
+        (N, K) float32, NaN where missing: a gap in the time axis or an empty cell.
+    past, future : numpy.ndarray
+        (N, ·) float32, numeric covariates, NaN where missing.
+    past_categories, future_categories : numpy.ndarray
+        (N, ·) int64, codes of categorical covariates, 0 where missing or unknown.
+    static, static_categories : numpy.ndarray
+        (S, ·) float32 and int64, likewise.
+    last_observed : numpy.ndarray
+        (S,) int64, the position just past the last step at which a target is known; the steps from there on are the
+        known future of the covariates.
+    axis : TimeAxis
+        Position ↔ time.
+    schema : Schema
+        How the table was read.
+    report : GapReport
+        What was missing.
+    kind : {"file", "pandas", "polars", "pyarrow"}
+        The kind of table that was given, for :func:`fastlstm.data.table.give_back`.
+    """
+
+    names: list[Any]
+    offsets: Integers
+    target: Floats
+    past: Floats
+    future: Floats
+    past_categories: Integers
+    future_categories: Integers
+    static: Floats
+    static_categories: Integers
+    last_observed: Integers
+    axis: TimeAxis
+    schema: Schema
+    report: GapReport
+    kind: Kind = "file"
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def lengths(self) -> Integers:
+        """(S,) int64, the steps of each series, those of its known future too."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def calendar(self) -> Floats:
+        """(N, C) float32, calendar features of every step; ``axis.calendar`` gives those past the end."""
+        origins = np.repeat(self.axis.origins, self.lengths)
+        positions = np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], self.lengths)
+        return self.axis.features(self.axis.frequency.ticks(origins, positions, self.axis.day))
+
+    def tail(self, steps: int) -> Self:
+        """The last observed steps of each series and its known future: what a forecast needs.
+
+        Parameters
+        ----------
+        steps : int
+            How many observed steps to keep, where there are as many.
+
+        Returns
+        -------
+        SeriesSet
+            The same series, shorter.
+        """
+        starts = np.maximum(self.last_observed - steps, 0)
+        lengths = self.lengths - starts
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1] + starts - offsets[:-1], lengths)
+        kept = {name: getattr(self, name)[rows] for name in STEP_ARRAYS}
+        return replace(
+            self,
+            offsets=offsets,
+            last_observed=self.last_observed - starts,
+            axis=self.axis.shifted(starts),
+            **kept,
+        )
+
+    def require_future(self, horizon: int) -> None:
+        """Raise where the future covariates do not reach over the horizon.
+
+        Parameters
+        ----------
+        horizon : int
+            Steps ahead, counted from each series' last observed target.
+
+        Raises
+        ------
+        DataError
+            If a future covariate ends early or has an empty cell; the message says until when it reaches and until
+            when it must.
+        """
+        if not self.schema.columns.future_covariates:
+            return
+        short = np.flatnonzero(self.lengths < self.last_observed + horizon)
+        if short.size:
+            series = int(short[0])
+            reaches, must = (
+                self._when(series, self.lengths[series] - 1),
+                self._when(series, self.last_observed[series] + horizon - 1),
+            )
+            raise DataError(
+                f"the future covariates{self._of(series)} reach until {reaches} and must reach until {must}, "
+                f"{horizon} steps after the last known target: give their rows, with the target left empty, or in a "
+                "table of their own as future"
+            )
+        ahead = np.arange(horizon)
+        rows = (self.offsets[:-1] + self.last_observed)[:, None] + ahead
+        absent = {
+            **{
+                name: np.isnan(self.future[rows, column])
+                for column, name in enumerate(self.schema.numeric("future"))
+            },
+        }
+        for name, empty in absent.items():
+            if empty.any():
+                series, step = (int(index) for index in np.argwhere(empty)[0])
+                at = self._when(series, self.last_observed[series] + step)
+                raise DataError(
+                    f"future covariate {name!r}{self._of(series)} has no value at {at}, within the horizon of "
+                    f"{horizon} steps: fill it in"
+                )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays to save; with ``names`` and ``schema`` they make the set again.
+
+        Returns
+        -------
+        dict
+            Name → array.
+        """
+        named = {name: getattr(self, name) for name in (*STEP_ARRAYS, *SERIES_ARRAYS)}
+        return {
+            **named,
+            "offsets": self.offsets,
+            "last_observed": self.last_observed,
+            "origins": self.axis.origins,
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, npt.NDArray[Any]], names: Sequence[Any], schema: Schema, kind: Kind = "file"
+    ) -> Self:
+        """The inverse of ``arrays``.
+
+        Parameters
+        ----------
+        arrays : mapping
+            What ``arrays`` gave.
+        names : sequence
+            The series' ids.
+        schema : Schema
+            How the table was read.
+        kind : {"file", "pandas", "polars", "pyarrow"}
+            The kind of table to answer with.
+        """
+        arrays = dict(arrays)
+        axis = make_axis(schema, arrays.pop("origins"))
+        report = GapReport(rows=len(arrays["target"]), series=len(names))
+        return cls(names=list(names), axis=axis, schema=schema, report=report, kind=kind, **arrays)
+
+    def _when(self, series: int, position: int) -> str:
+        if self.axis.kind == "row":
+            return f"row {position}"
+        return str(self.axis.stamps(series, int(position), 1)[0])
+
+    def _of(self, series: int) -> str:
+        return "" if self.names[series] is None else f" of series {self.names[series]!r}"
+
+
+def make_axis(schema: Schema, origins: Integers) -> TimeAxis:
+    """The time axis that a schema describes.
+
+    Parameters
+    ----------
+    schema : Schema
+        Frequency, kind, zone and calendar.
+    origins : numpy.ndarray
+        (S,) int64, the tick of each series' first row.
+
+    Examples
+    --------
+    >>> schema = Schema(columns=Columns(target=("y",)), time_kind="integer", frequency="1")
+    >>> make_axis(schema, np.array([700])).stamps(0, 1, 2).to_list()
+    [701, 702]
+    """
+    return TimeAxis(
+        frequency=Frequency.parse(schema.frequency),
+        kind=schema.time_kind,
+        origins=origins,
+        day=schema.day,
+        zone=schema.time_zone,
+        format=schema.time_format,
+        cycles=schema.calendar,
+    )

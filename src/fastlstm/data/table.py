@@ -1,0 +1,313 @@
+"""A table as the user gave it: a file or a frame, read once, with every row's place known for messages.
+
+Files are read as text throughout; :mod:`fastlstm.data.values` and :mod:`fastlstm.data.timestamps` turn the columns
+that are asked for into numbers, categories and times, and name the line where that fails.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import gzip
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import narwhals as nw
+import polars as pl
+from polars.exceptions import PolarsError
+
+from fastlstm.errors import DataError
+
+Kind = Literal["file", "pandas", "polars", "pyarrow"]
+
+DELIMITERS = (",", ";", "\t", "|")
+PARQUET = (".parquet", ".pq")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, where they came from, and which kind of frame to answer with.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The columns. Those of a delimited file are text.
+    name : str
+        What messages call it: the file's path as given, or ``"the frame"``.
+    kind : {"file", "pandas", "polars", "pyarrow"}
+        What was given.
+    path : Path, optional
+        The file, where there is one.
+    delimiter : str, optional
+        What separates the cells, where the file is delimited text.
+    records : polars.Series, optional
+        Which record of the file each row is, counted from 0 without the header; where blank lines were left out.
+    """
+
+    frame: pl.DataFrame
+    name: str
+    kind: Kind
+    path: Path | None = None
+    delimiter: str | None = None
+    records: pl.Series | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The column names, in order."""
+        return self.frame.columns
+
+    def where(self, row: int) -> str:
+        """Where a row stands, for a message.
+
+        Parameters
+        ----------
+        row : int
+            The row, counted from 0 without the header.
+
+        Returns
+        -------
+        str
+            ``"bikes.csv, line 17"`` with the line of the file, counted from 1 with the header; for a frame or a
+            Parquet file ``"the frame, row 15"``, counted from 0.
+        """
+        if self.delimiter is None or self.path is None:
+            return f"{self.name}, row {row}"
+        record = row if self.records is None else int(self.records[row])
+        return f"{self.name}, line {_line_of_record(self.path, self.delimiter, record + 1)}"
+
+    def require(self, column: str, role: str) -> None:
+        """Raise where a column is not there, with the nearest name.
+
+        Parameters
+        ----------
+        column : str
+            The column's name.
+        role : str
+            The argument that named it, for instance ``"target"``.
+
+        Raises
+        ------
+        DataError
+            If there is no such column.
+
+        Examples
+        --------
+        >>> read_table(pl.DataFrame({"rentals": [1.0]})).require("rental", "target")
+        Traceback (most recent call last):
+        ...
+        fastlstm.errors.DataError: the frame has no column 'rental' (target): did you mean 'rentals'?
+        """
+        if column in self.frame.columns:
+            return
+        found = f"{self.name} has no column {column!r} ({role})"
+        if self.delimiter is not None and len(self.columns) == 1:
+            raise DataError(
+                f"{found}: its only column is {self.columns[0]!r}; columns are separated by , ; tab or |, so if "
+                "it uses something else, write it with one of those"
+            )
+        lowered = {name.casefold(): name for name in reversed(self.columns)}
+        near = difflib.get_close_matches(column.casefold(), lowered, n=1, cutoff=0.6)
+        if near:
+            raise DataError(f"{found}: did you mean {lowered[near[0]]!r}?")
+        raise DataError(f"{found}: it has {_listing(self.columns)}")
+
+
+def read_table(source: Any) -> Table:
+    """Read a file, or take a frame.
+
+    Parameters
+    ----------
+    source : path, DataFrame or Table
+        A CSV, TSV (``.gz`` too) or Parquet file, or a pandas, polars or pyarrow frame. The delimiter of a file is
+        found among ``,`` ``;`` tab ``|``. A Table is given back as it is.
+
+    Returns
+    -------
+    Table
+        The columns, without the blank lines of a file.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is empty or cannot be read as a table.
+
+    Examples
+    --------
+    >>> read_table(pl.DataFrame({"y": [1, 2]})).where(1)
+    'the frame, row 1'
+    """
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, str | Path):
+        return _read_file(Path(source))
+    return _take_frame(source)
+
+
+def give_back(frame: pl.DataFrame, kind: Kind) -> Any:
+    """Turn a polars frame into the kind that the user gave.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The answer.
+    kind : {"file", "pandas", "polars", "pyarrow"}
+        What the question came as. A file is answered with a pandas frame where pandas is installed, otherwise
+        with a polars frame.
+
+    Returns
+    -------
+    DataFrame
+        The same columns and rows.
+
+    Examples
+    --------
+    >>> give_back(pl.DataFrame({"y": [1.5]}), "pandas")
+         y
+    0  1.5
+    """
+    if kind == "polars":
+        return frame
+    if kind == "pyarrow":
+        return frame.to_arrow()
+    try:
+        import pandas
+    except ImportError:
+        return frame
+    return pandas.DataFrame({column.name: _to_pandas(column) for column in frame})
+
+
+def _to_pandas(column: pl.Series) -> Any:
+    """One column for pandas; polars' own conversion would ask for pyarrow."""
+    import pandas
+
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
+        zone = column.dtype.time_zone
+        naive = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
+        return pandas.Series(naive).dt.tz_localize("UTC").dt.tz_convert(zone)
+    if column.dtype == pl.String:
+        return column.to_list()
+    return column.to_numpy()
+
+
+def _take_frame(source: Any) -> Table:
+    frame = nw.from_native(source, pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    if not isinstance(frame, nw.DataFrame):
+        raise DataError(
+            f"data is a {type(source).__name__}: give the path of a CSV, TSV or Parquet file, or a pandas, polars or "
+            "pyarrow frame"
+        )
+    kind: Kind = "polars"
+    if frame.implementation.is_pandas():
+        kind = "pandas"
+        if any(name is not None for name in frame.to_native().index.names):
+            frame = nw.from_native(frame.to_native().reset_index(), eager_only=True)
+    elif frame.implementation.is_pyarrow():
+        kind = "pyarrow"
+    try:
+        columns = pl.DataFrame({name: frame[name].to_polars() for name in frame.columns})
+    except ImportError:  # narwhals takes pandas columns to polars by way of pyarrow
+        columns = pl.DataFrame({name: pl.Series(name, frame[name].to_list()) for name in frame.columns})
+    return _checked(Table(columns, "the frame", kind))
+
+
+def _read_file(path: Path) -> Table:
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the path")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: give a file in it")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty: it needs a header line and rows")
+    try:
+        if path.suffix in PARQUET:
+            return _checked(Table(pl.read_parquet(path), str(path), "file", path))
+        delimiter = _sniff(path)
+        header = next(_records(path, delimiter))
+        frame = pl.read_csv(path, separator=delimiter, infer_schema=False, has_header=False)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text ({error.reason}): save it as UTF-8 CSV") from None
+    except StopIteration:
+        raise DataError(f"{path} is empty: it needs a header line and rows") from None
+    except (PolarsError, OSError, EOFError, csv.Error) as error:
+        raise DataError(_why_unreadable(path, error)) from None
+    twice = [name for name, count in Counter(header).items() if count > 1]
+    if twice:
+        raise DataError(f"{path}, line 1: two columns are called {twice[0]!r}; rename one")
+    frame = frame[1:]
+    frame.columns = header
+    blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    if not blank.any():
+        return _checked(Table(frame, str(path), "file", path, delimiter))
+    return _checked(Table(frame.filter(~blank), str(path), "file", path, delimiter, (~blank).arg_true()))
+
+
+def _checked(table: Table) -> Table:
+    if table.frame.height == 0:
+        raise DataError(f"{table.name} has a header and no rows: it needs rows")
+    return table
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    """The message for a file that its reader refused: the first line that does not fit, where there is one."""
+    if path.suffix not in PARQUET and isinstance(error, PolarsError):
+        try:
+            delimiter = _sniff(path)
+            records = _records(path, delimiter)
+            width = len(next(records))
+            for number, record in enumerate(records, start=1):
+                if len(record) > width:
+                    line = _line_of_record(path, delimiter, number)
+                    return (
+                        f"{path}, line {line}: {len(record)} cells where the header has {width}; "
+                        "quote cells that hold the delimiter"
+                    )
+        except UnicodeDecodeError as undecodable:
+            return f"{path} is not UTF-8 text ({undecodable.reason}): save it as UTF-8 CSV"
+        except (csv.Error, StopIteration):
+            pass
+    kind = "a Parquet file" if path.suffix in PARQUET else "a table"
+    return f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"
+
+
+def _open(path: Path) -> io.TextIOBase:
+    opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else None
+    return opened or open(path, encoding="utf-8-sig", newline="")
+
+
+def _sniff(path: Path) -> str:
+    """The delimiter: of those that split the header, the one that splits the next lines as often."""
+    with _open(path) as text:
+        head = [line for _, line in zip(range(20), text, strict=False) if line.strip()]
+    counts = {mark: [len(cells) for cells in csv.reader(head, delimiter=mark)] for mark in DELIMITERS}
+
+    def fitness(mark: str) -> tuple[float, int]:
+        widths = counts[mark]
+        if not widths or widths[0] == 1:
+            return 0.0, 0
+        return sum(width == widths[0] for width in widths) / len(widths), widths[0]
+
+    return max(DELIMITERS, key=fitness)
+
+
+def _records(path: Path, delimiter: str) -> Iterator[list[str]]:
+    with _open(path) as text:
+        yield from csv.reader(text, delimiter=delimiter)
+
+
+def _line_of_record(path: Path, delimiter: str, record: int) -> int:
+    """The line on which a record starts, both counted so that the header is record 0 on line 1."""
+    with _open(path) as text:
+        reader = csv.reader(text, delimiter=delimiter)
+        for _ in zip(range(record), reader, strict=False):
+            pass
+        return reader.line_num + 1
+
+
+def _listing(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(repr(name) for name in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -1,0 +1,213 @@
+"""The regular grid in time that series lie on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fastlstm.data.calendar import calendar_features
+from fastlstm.data.frequency import DAY, Frequency, Ticks
+from fastlstm.data.timestamps import TimeKind
+
+
+@dataclass(frozen=True)
+class TimeAxis:
+    """Position ↔ time for every series: position 0 is a series' first row, and each step adds one.
+
+    Parameters
+    ----------
+    frequency : Frequency
+        The step.
+    kind : {"row", "integer", "date", "timestamp"}
+        What the time column holds; ``row`` where there is none and rows are counted from 0.
+    origins : numpy.ndarray
+        (S,) int64, the tick of each series' position 0: microseconds since 1970 (UTC where steps are shorter than a
+        day and there is a time zone, otherwise the local clock), or integers.
+    day : int
+        Day of the month that steps of months fall on, or the month's last where it has fewer.
+    zone : str, optional
+        The time zone of the time column.
+    format : str, optional
+        How the file writes its timestamps (``strftime``).
+    cycles : tuple of str
+        The calendar's features: keys of :data:`fastlstm.data.calendar.CYCLES`.
+    """
+
+    frequency: Frequency
+    kind: TimeKind
+    origins: Ticks
+    day: int = 1
+    zone: str | None = None
+    format: str | None = None
+    cycles: tuple[str, ...] = ()
+
+    @property
+    def season(self) -> int:
+        """The shortest natural season in steps: 24 for hours, 7 for days, 52, 12, 4; 1 where there is none."""
+        return self.season_for(1)
+
+    def season_for(self, horizon: int) -> int:
+        """The natural season to compare a forecast of some length with.
+
+        The shortest that is at least as long as the horizon, so that every step ahead has its own counterpart a
+        season ago; the longest where none is. A day of hours ahead is compared with yesterday, a week with last week.
+
+        Parameters
+        ----------
+        horizon : int
+            Steps ahead.
+
+        Returns
+        -------
+        int
+            Steps; 1 where the frequency has no season.
+
+        Examples
+        --------
+        >>> axis = TimeAxis(Frequency.parse("1h"), "timestamp", np.zeros(1, np.int64))
+        >>> axis.season_for(24), axis.season_for(48), axis.season_for(168)
+        (24, 168, 168)
+        """
+        seasons = self.frequency.seasons or (1,)
+        return next((season for season in seasons if season >= horizon), seasons[-1])
+
+    def ticks(self, series: int, start: int, count: int) -> Ticks:
+        """The ticks of ``count`` positions of a series from ``start`` on, which may lie past its end.
+
+        Parameters
+        ----------
+        series : int
+            Which series.
+        start : int
+            The first position.
+        count : int
+            How many.
+
+        Returns
+        -------
+        numpy.ndarray
+            (count,) int64.
+        """
+        positions = np.arange(start, start + count, dtype=np.int64)
+        return self.frequency.ticks(self.origins[series], positions, self.day)
+
+    def stamps(self, series: int, start: int, count: int) -> pl.Series:
+        """The times of ``count`` positions of a series from ``start`` on, as the time column holds them.
+
+        Parameters
+        ----------
+        series : int
+            Which series.
+        start : int
+            The first position; may lie past the series' end.
+        count : int
+            How many.
+
+        Returns
+        -------
+        polars.Series
+            (count,) timestamps, dates or integers.
+
+        Examples
+        --------
+        >>> axis = TimeAxis(Frequency.parse("1mo"), "date", np.array([0]))
+        >>> axis.stamps(0, 11, 2).to_list()
+        [datetime.date(1970, 12, 1), datetime.date(1971, 1, 1)]
+        """
+        return self.as_stamps(self.ticks(series, start, count))
+
+    def as_stamps(self, ticks: Ticks) -> pl.Series:
+        """Ticks as the time column holds them.
+
+        Parameters
+        ----------
+        ticks : numpy.ndarray
+            (N,) int64.
+
+        Returns
+        -------
+        polars.Series
+            (N,) timestamps, dates or integers.
+        """
+        column = pl.Series(ticks, dtype=pl.Int64)
+        if self.kind in ("row", "integer"):
+            return column
+        stamps = column.cast(pl.Datetime("us"))
+        if self.kind == "date":
+            return stamps.cast(pl.Date)
+        if self.zone is None:
+            return stamps
+        if self._counts_instants:
+            return stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(self.zone)
+        return stamps.dt.replace_time_zone(self.zone, ambiguous="earliest", non_existent="null")
+
+    def calendar(self, series: int, start: int, count: int) -> npt.NDArray[np.float32]:
+        """Calendar features of ``count`` positions of a series from ``start`` on.
+
+        Parameters
+        ----------
+        series : int
+            Which series.
+        start : int
+            The first position; may lie past the series' end.
+        count : int
+            How many.
+
+        Returns
+        -------
+        numpy.ndarray
+            (count, C) float32.
+        """
+        return self.features(self.ticks(series, start, count))
+
+    def features(self, ticks: Ticks) -> npt.NDArray[np.float32]:
+        """Calendar features of ticks.
+
+        Parameters
+        ----------
+        ticks : numpy.ndarray
+            (N,) int64.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C) float32; C is 0 where steps have no place in the calendar.
+        """
+        if self.cycles and self._counts_instants and self.zone is not None:
+            local = self.as_stamps(ticks).dt.replace_time_zone(None)
+            ticks = local.to_physical().to_numpy().astype(np.int64)
+        return calendar_features(ticks, self.cycles)
+
+    def shifted(self, positions: npt.NDArray[np.int64]) -> Self:
+        """The axis whose position 0 is another position of each series.
+
+        Parameters
+        ----------
+        positions : numpy.ndarray
+            (S,) int64, the new origins.
+        """
+        return replace(self, origins=self.frequency.ticks(self.origins, positions, self.day))
+
+    @property
+    def _counts_instants(self) -> bool:
+        return self.zone is not None and counts_instants(self.frequency)
+
+
+def counts_instants(frequency: Frequency) -> bool:
+    """Whether steps are counted in UTC rather than on the local clock, where there is a time zone.
+
+    Parameters
+    ----------
+    frequency : Frequency
+        The step; those shorter than a day pass over the changes to and from summer time.
+
+    Examples
+    --------
+    >>> counts_instants(Frequency.parse("1h")), counts_instants(Frequency.parse("1d"))
+    (True, False)
+    """
+    return frequency.kind == "duration" and frequency.size < DAY

@@ -1,0 +1,169 @@
+"""Cells into numbers or categories, the wrong ones named by line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fastlstm.data.table import Table
+from fastlstm.errors import DataError
+
+MISSING = ("", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?")
+
+# A text column is one of numbers with mistakes, not one of categories, where this share of its cells are numbers.
+MOSTLY_NUMBERS = 0.9
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+
+
+def read_numbers(table: Table, column: str, role: str) -> npt.NDArray[np.float64]:
+    """A column as numbers.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    column : str
+        The column's name.
+    role : str
+        The argument that named it, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows,) float64, NaN where the cell is empty, ``-``, ``NA``, ``nan`` or the like.
+
+    Raises
+    ------
+    DataError
+        If a cell is not a number, is infinite, or too large for float32.
+
+    Examples
+    --------
+    >>> from fastlstm.data.table import read_table
+    >>> read_numbers(read_table(pl.DataFrame({"y": ["1.5", "-", " 2"]})), "y", "target")
+    array([1.5, nan, 2. ])
+    """
+    table.require(column, role)
+    cells = table.frame[column]
+    if cells.dtype == pl.String:
+        cells = _text(cells)
+        numbers = _numbers(cells, table.delimiter)
+        _refuse(table, column, role, cells, numbers.is_null() & cells.is_not_null(), "is not a number")
+    elif cells.dtype.is_numeric() or cells.dtype == pl.Boolean or cells.dtype == pl.Null:
+        numbers = cells.cast(pl.Float64)
+    else:
+        raise DataError(f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, not numbers")
+    huge = numbers.is_not_nan() & (numbers.abs() > FLOAT32_MAX)
+    _refuse(table, column, role, cells, huge, "is infinite or too large")
+    values: npt.NDArray[np.float64] = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
+    return values
+
+
+def read_categories(table: Table, column: str, role: str) -> pl.Series:
+    """A column as categories.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    column : str
+        The column's name.
+    role : str
+        The argument that named it, for messages.
+
+    Returns
+    -------
+    polars.Series
+        Text, null where the cell is empty.
+
+    Examples
+    --------
+    >>> from fastlstm.data.table import read_table
+    >>> read_categories(read_table(pl.DataFrame({"sky": ["clear", ""]})), "sky", "past_covariates").to_list()
+    ['clear', None]
+    """
+    table.require(column, role)
+    return _text(table.frame[column].cast(pl.String))
+
+
+def encode(categories: pl.Series, vocabulary: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Categories as codes.
+
+    Parameters
+    ----------
+    categories : polars.Series
+        Text, null where missing.
+    vocabulary : sequence of str
+        The known categories; the first has code 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows,) int64, 0 where missing or not in the vocabulary.
+
+    Examples
+    --------
+    >>> encode(pl.Series(["mist", None, "clear", "hail"]), ["clear", "mist"])
+    array([2, 0, 1, 0])
+    """
+    codes = categories.replace_strict(
+        list(vocabulary), range(1, len(vocabulary) + 1), default=0, return_dtype=pl.Int64
+    )
+    encoded: npt.NDArray[np.int64] = codes.to_numpy().astype(np.int64)
+    return encoded
+
+
+def holds_numbers(table: Table, column: str) -> bool:
+    """Whether a column is one of numbers rather than of categories.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    column : str
+        The column's name.
+
+    Returns
+    -------
+    bool
+        True where at least nine in ten of the cells that are not empty are numbers; then the others are mistakes,
+        which ``read_numbers`` names.
+
+    Examples
+    --------
+    >>> from fastlstm.data.table import read_table
+    >>> table = read_table(pl.DataFrame({"wind": ["3", "NA"], "sky": ["clear", "mist"]}))
+    >>> holds_numbers(table, "wind"), holds_numbers(table, "sky")
+    (True, False)
+    """
+    cells = table.frame[column]
+    if cells.dtype != pl.String:
+        return cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null)
+    cells = _text(cells).drop_nulls()
+    return _numbers(cells, table.delimiter).count() >= MOSTLY_NUMBERS * len(cells)
+
+
+def _text(cells: pl.Series) -> pl.Series:
+    cells = cells.str.strip_chars()
+    return cells.set(cells.str.to_lowercase().is_in(MISSING), None)
+
+
+def _numbers(cells: pl.Series, delimiter: str | None) -> pl.Series:
+    numbers = cells.cast(pl.Float64, strict=False)
+    if delimiter == ";" and numbers.null_count() > cells.null_count():
+        # Where ; separates the cells, a comma is the decimal mark.
+        numbers = cells.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    return numbers
+
+
+def _refuse(table: Table, column: str, role: str, cells: pl.Series, wrong: pl.Series, why: str) -> None:
+    row = wrong.arg_max() if wrong.any() else None
+    if row is not None:
+        raise DataError(
+            f"{table.where(row)}: {str(cells[row])!r} in column {column!r} ({role}) {why}; "
+            "correct it, or leave the cell empty"
+        )
