@@ -1,7 +1,8 @@
 """From a file or a frame to series on a regular grid in time.
 
-In reading order: ``table`` (what was given), ``timestamps`` and ``values`` (cells), ``frequency``, ``calendar`` and
-``time_axis`` (the grid), ``schema`` (roles, and what is learnt), ``rows``, ``series``, ``reading``, ``future``.
+In reading order: ``table`` (what was given), ``timestamps`` and ``values`` (cells), ``frequency``,
+``calendar`` and ``time_axis`` (the grid), ``schema`` (roles, and what is learnt), ``rows``, ``series``,
+``reading``, ``future``.
 """
 
 from fastlstm.data.future import add_future

@@ -1,7 +1,7 @@
 """Calendar features: where a step lies in the day, the week, the month and the year, as sines and cosines.
 
-With k harmonics a cycle gives the 2k features ``sin(2πjφ), cos(2πjφ)``, ``j = 1 … k``, of its phase φ in [0, 1). Three
-harmonics tell seven weekdays apart as well as one indicator a day would.
+With k harmonics a cycle gives the 2k features ``sin(2πjφ), cos(2πjφ)``, ``j = 1 … k``, of its phase φ in [0,
+1). Three harmonics tell seven weekdays apart as well as one indicator a day would.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CYCLES = {"hour": 1, "day": 3, "week": 3, "month": 1, "year": 2}
 
 
 def calendar_cycles(frequency: Frequency, span: int) -> tuple[str, ...]:
-    """The cycles that a frequency makes meaningful.
+    """Return the cycles that a frequency makes meaningful.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def calendar_features(ticks: Ticks, cycles: Sequence[str]) -> npt.NDArray[np.flo
 
 
 def _phase(ticks: Ticks, cycle: str) -> npt.NDArray[np.float64]:
-    """The phase in [0, 1); the week's moves by whole days, so that it does not repeat what the day's says."""
+    """Return the phase in [0, 1); the week's moves by whole days, so as not to repeat what the day's says."""
     if cycle == "hour":
         return (ticks % HOUR) / HOUR
     if cycle == "day":

@@ -50,7 +50,8 @@ class Frequency:
     def parse(cls, text: str) -> Self:
         """Read a frequency: a count and a unit, a count alone, or what pandas calls it.
 
-        The units are ``us ms s min h d w``, months ``mo``, quarters ``q``, years ``y``, and business days ``b``.
+        The units are ``us ms s min h d w``, months ``mo``, quarters ``q``, years ``y``, and business days
+        ``b``.
 
         Parameters
         ----------
@@ -81,7 +82,8 @@ class Frequency:
         if count > 0 and unit == "" and match and match[1]:
             return cls("step", count)
         raise InputError(
-            f"frequency {text!r} is not known: write a count and one of s min h d b w mo q y, for instance '15min'"
+            f"frequency {text!r} is not known: "
+            "write a count and one of s min h d b w mo q y, for instance '15min'"
         )
 
     def __str__(self) -> str:
@@ -134,7 +136,7 @@ class Frequency:
         return (2 * since + self.size) // (2 * self.size), since % self.size != 0
 
     def ticks(self, origins: Ticks, positions: Ticks, day: int) -> Ticks:
-        """The ticks of positions; the inverse of ``positions``.
+        """Return the ticks of positions: the inverse of ``positions``.
 
         Parameters
         ----------
@@ -163,7 +165,7 @@ class Frequency:
 
 
 def infer_frequency(ticks: Ticks, codes: npt.NDArray[np.int64], *, timestamps: bool, name: str) -> Frequency:
-    """The most common step between rows that follow one another.
+    """Return the most common step between rows that follow one another.
 
     Parameters
     ----------
@@ -212,7 +214,7 @@ def infer_frequency(ticks: Ticks, codes: npt.NDArray[np.int64], *, timestamps: b
 
 
 def days_of_month(ticks: Ticks) -> Ticks:
-    """The day of the month of each tick, from 1.
+    """Return the day of the month of each tick, from 1.
 
     Parameters
     ----------
@@ -238,7 +240,7 @@ def _dates(ticks: Ticks, unit: Literal["D", "M"]) -> npt.NDArray[np.datetime64]:
 
 
 def _round_duration(size: float) -> int:
-    """The nearest step that people choose, where it is within a twentieth; irregular clocks jitter about it."""
+    """Return the step that people choose nearest to ``size``, about which an irregular clock jitters."""
     chosen = [n * SECOND for n in (1, 2, 5, 10, 15, 20, 30)] + [n * MINUTE for n in (1, 2, 5, 10, 15, 20, 30)]
     chosen += [n * HOUR for n in (1, 2, 3, 4, 6, 8, 12)] + [DAY, WEEK]
     nearest = min(chosen, key=lambda step: abs(step - size))

@@ -22,9 +22,9 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     series : SeriesSet
         The series.
     source : path, DataFrame or Table
-        Series and time columns as in the series' own table, and the future covariates; the target may be absent.
-        Rows that lie before the end of what is observed are left out. Without a time column the rows follow the
-        last observed one.
+        Series and time columns as in the series' own table, and the future covariates; the target may be
+        absent. Rows that lie before the end of what is observed are left out. Without a time column the rows
+        follow the last observed one.
 
     Returns
     -------
@@ -59,12 +59,11 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
         positions, _ = series.axis.frequency.positions(ticks, series.axis.origins[codes])
     ahead = positions >= ends
     if not ahead.any():
-        reaches = series.axis.as_stamps(
-            series.axis.frequency.ticks(series.axis.origins[codes], positions, schema.day)
-        )
+        latest = int(positions.argmax())
+        reaches = series.when(int(codes[latest]), int(positions[latest]))
         raise DataError(
-            f"{table.name}: no row lies after the last known target; it reaches until {reaches.max()}, give rows that "
-            "come after"
+            f"{table.name} reaches until {reaches} and no row lies after the last known target; "
+            "give rows that come after it"
         )
     lengths = np.maximum(series.last_observed, series.lengths)
     np.maximum.at(lengths, codes[ahead], positions[ahead] + 1)
@@ -73,7 +72,7 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     _refuse_twice(table, places)
     grid = Grid(table, schema, places, int(offsets[-1]), ahead)
     kept = np.arange(series.offsets[-1]) + np.repeat(offsets[:-1] - series.offsets[:-1], series.lengths)
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for name in STEP_ARRAYS:
         old = getattr(series, name)
         fill = 0 if old.dtype == np.int64 else np.nan
@@ -93,8 +92,8 @@ def _match_series(table: Table, series: SeriesSet, rows: Rows) -> Integers:
     if strangers:
         row = int((rows.codes == rows.names.index(strangers[0])).argmax())
         raise DataError(
-            f"{table.where(row)}: series {strangers[0]!r} is not among those to forecast; give its past too, or leave "
-            "it out"
+            f"{table.where(row)}: series {strangers[0]!r} is not among those to forecast; "
+            "give its past too, or leave it out"
         )
     return np.array([known[str(name)] for name in rows.names])[rows.codes]
 

@@ -36,7 +36,8 @@ def read_series(
     columns : Columns
         The roles.
     schema : Schema, optional
-        How the table of ``fit`` was read, to read another one the same way. Default: learn it from this table.
+        How the table of ``fit`` was read, to read another one the same way. Default: learn it from this
+        table.
     frequency : str, optional
         The step. Default: the schema's, or the most common one.
 
@@ -48,8 +49,8 @@ def read_series(
     Raises
     ------
     DataError
-        If a column is missing, a cell cannot be read, two rows of a series have the same time, a static covariate
-        changes within a series, or a series has no target at all.
+        If a column is missing, a cell cannot be read, two rows of a series have the same time, a static
+        covariate changes within a series, or a series has no target at all.
 
     Examples
     --------
@@ -118,7 +119,7 @@ def read_series(
 
 
 def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
-    """The ticks that a schema's axis counts, of times that may come from another table.
+    """Return the ticks that a schema's axis counts, of times that may come from another table.
 
     Parameters
     ----------
@@ -142,15 +143,13 @@ def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
     dated = ("date", "timestamp")
     if times.kind != schema.time_kind and not (times.kind in dated and schema.time_kind in dated):
         raise DataError(
-            f"{table.name}: the time column {schema.columns.time!r} holds {times.kind}s, the training data's "
-            f"{schema.time_kind}s; write it the same way"
+            f"{table.name}: the time column {schema.columns.time!r} holds {times.kind}s, "
+            f"that of the training data {schema.time_kind}s; write it the same way"
         )
     if (times.zone is None) != (schema.time_zone is None):
-        zones = [
-            "no time zone" if zone is None else f"time zone {zone}" for zone in (times.zone, schema.time_zone)
-        ]
+        here, there = (zone or "no time zone" for zone in (times.zone, schema.time_zone))
         raise DataError(
-            f"{table.name}: the time column {schema.columns.time!r} has {zones[0]}, the training data's {zones[1]}; "
+            f"{table.name}: the time column {schema.columns.time!r} has {here}, that of the training data {there}; "
             "write it the same way"
         )
     if times.instants is not None and counts_instants(Frequency.parse(schema.frequency)):
@@ -210,23 +209,22 @@ def _refuse_collisions(
     column = schema.columns.time
     stamp = table.frame[column][later] if column else ""
     whose = "" if schema.columns.series is None else f" of series {rows.names[codes[second]]!r}"
+    found = f"{table.where(later)}: {stamp} in column {column!r} (time){whose}"
     first = table.where(earlier).removeprefix(f"{table.name}, ")
-    if rows.instants[earlier] == rows.instants[later]:
+    if rows.instants[earlier] != rows.instants[later]:
         raise DataError(
-            f"{table.where(later)}: {stamp} in column {column!r} (time){whose} came before, on {first}; keep one of the "
-            "two rows, or name the column that tells the series apart as series"
+            f"{found} falls on the same step of {schema.frequency} as {first}; "
+            "give a shorter frequency, or make one row of the two"
         )
-    raise DataError(
-        f"{table.where(later)}: {stamp} in column {column!r} (time){whose} falls on the same step of {schema.frequency} "
-        f"as {first}; give a shorter frequency, or make one row of the two"
-    )
+    several = "" if schema.columns.series else ", or name the column that tells series apart as series"
+    raise DataError(f"{found} came before, on {first}; keep one of the two rows{several}")
 
 
 def _refuse_sparse(table: Table, rows: int, steps: int, frequency: str) -> None:
     if steps > MOST_STEPS_A_ROW * rows + 10_000:
         raise DataError(
-            f"{table.name}: with a step of {frequency} its {rows:,} rows would spread over {steps:,} steps; give the "
-            "frequency that the rows have"
+            f"{table.name}: with a step of {frequency} its {rows:,} rows would spread over {steps:,} steps; "
+            "give the frequency that the rows have"
         )
 
 
@@ -266,8 +264,8 @@ def _one_a_series(table: Table, rows: Rows, name: str, cells: pl.Series) -> pl.S
         row, _, cell, first = changed.row(0)
         series = rows.names[int(rows.codes[row])]
         raise DataError(
-            f"{table.where(row)}: {cell!r} in column {name!r} (static_covariates) where series {series!r} had {first!r} "
-            "before; give a column that changes as past_covariates or future_covariates"
+            f"{table.where(row)}: {cell!r} in column {name!r} (static_covariates) where series {series!r} "
+            f"had {first!r} before; give a column that changes as past_covariates or future_covariates"
         )
     series = pl.DataFrame({"code": np.arange(len(rows.names))})
     return series.join(frame.group_by("code").agg(pl.col("cell").first()), on="code", how="left").sort(

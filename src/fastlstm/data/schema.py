@@ -1,4 +1,4 @@
-"""Which column plays which role, and what was learnt about the columns, so that new tables are read the same way."""
+"""Which column plays which role, and what was learnt of them, so that new tables are read the same way."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Columns:
     __pydantic_config__ = ConfigDict(extra="forbid")
 
     def covariates(self, role: Role) -> tuple[str, ...]:
-        """The covariates of a role.
+        """Return the covariates of a role.
 
         Parameters
         ----------
@@ -76,7 +76,8 @@ class Schema(BaseModel):
     calendar : tuple of str
         The calendar's features: keys of :data:`fastlstm.data.calendar.CYCLES`.
     vocabularies : dict
-        The categories of each covariate that is not numeric; the first has code 1, code 0 is missing or unknown.
+        The categories of each covariate that is not numeric; the first has code 1, code 0 is missing or
+        unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,7 +92,7 @@ class Schema(BaseModel):
     vocabularies: dict[str, tuple[str, ...]] = {}
 
     def numeric(self, role: Role) -> tuple[str, ...]:
-        """The numeric covariates of a role, in the order of their array's columns.
+        """Return the numeric covariates of a role, in the order of their array's columns.
 
         Parameters
         ----------
@@ -101,7 +102,7 @@ class Schema(BaseModel):
         return tuple(name for name in self.columns.covariates(role) if name not in self.vocabularies)
 
     def categorical(self, role: Role) -> tuple[str, ...]:
-        """The covariates of a role that are categories, in the order of their array's columns.
+        """Return the covariates of a role that are categories, in the order of their array's columns.
 
         Parameters
         ----------
@@ -121,7 +122,8 @@ class Schema(BaseModel):
         Examples
         --------
         >>> columns = Columns(target=("y",), past_covariates=("sky",))
-        >>> schema = Schema(columns=columns, time_kind="row", frequency="1", vocabularies={"sky": ("clear", "mist")})
+        >>> known = {"sky": ("clear", "mist")}
+        >>> schema = Schema(columns=columns, time_kind="row", frequency="1", vocabularies=known)
         >>> schema.category_sizes("past")
         (3,)
         """
@@ -147,7 +149,8 @@ def find_columns(
     ----------
     table : Table
         The table.
-    target, time, series, past_covariates, future_covariates, static_covariates : str or sequence of str, optional
+    target, time, series, past_covariates, future_covariates, static_covariates : str or sequence of str,
+    optional
         As :class:`Columns`.
 
     Raises

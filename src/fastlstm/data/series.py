@@ -9,10 +9,9 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from fastlstm.data.frequency import Frequency
-from fastlstm.data.schema import Columns, Schema
+from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind
 from fastlstm.data.time_axis import TimeAxis
 from fastlstm.errors import DataError
@@ -78,8 +77,8 @@ class GapReport:
 class SeriesSet:
     """Series, one after the other in flat arrays: series ``s`` is rows ``offsets[s]:offsets[s + 1]``.
 
-    N is the number of steps of all series together, S that of series, K that of targets; the widths of the covariate
-    arrays are those of ``schema.numeric(role)`` and ``schema.categorical(role)``.
+    N is the number of steps of all series together, S that of series, K that of targets; the widths of the
+    covariate arrays are those of ``schema.numeric(role)`` and ``schema.categorical(role)``.
 
     Parameters
     ----------
@@ -96,8 +95,8 @@ class SeriesSet:
     static, static_categories : numpy.ndarray
         (S, ·) float32 and int64, likewise.
     last_observed : numpy.ndarray
-        (S,) int64, the position just past the last step at which a target is known; the steps from there on are the
-        known future of the covariates.
+        (S,) int64, the position just past the last step at which a target is known; the steps from there on
+        are the known future of the covariates.
     axis : TimeAxis
         Position ↔ time.
     schema : Schema
@@ -139,7 +138,7 @@ class SeriesSet:
         return self.axis.features(self.axis.frequency.ticks(origins, positions, self.axis.day))
 
     def tail(self, steps: int) -> Self:
-        """The last observed steps of each series and its known future: what a forecast needs.
+        """Return the last observed steps of each series and its known future: what a forecast needs.
 
         Parameters
         ----------
@@ -175,42 +174,27 @@ class SeriesSet:
         Raises
         ------
         DataError
-            If a future covariate ends early or has an empty cell; the message says until when it reaches and until
-            when it must.
+            If a future covariate ends early or has an empty cell; the message says until when it reaches and
+            until when it must.
         """
-        if not self.schema.columns.future_covariates:
-            return
-        short = np.flatnonzero(self.lengths < self.last_observed + horizon)
-        if short.size:
-            series = int(short[0])
-            reaches, must = (
-                self._when(series, self.lengths[series] - 1),
-                self._when(series, self.last_observed[series] + horizon - 1),
-            )
-            raise DataError(
-                f"the future covariates{self._of(series)} reach until {reaches} and must reach until {must}, "
-                f"{horizon} steps after the last known target: give their rows, with the target left empty, or in a "
-                "table of their own as future"
-            )
-        ahead = np.arange(horizon)
-        rows = (self.offsets[:-1] + self.last_observed)[:, None] + ahead
-        absent = {
-            **{
-                name: np.isnan(self.future[rows, column])
-                for column, name in enumerate(self.schema.numeric("future"))
-            },
-        }
-        for name, empty in absent.items():
-            if empty.any():
-                series, step = (int(index) for index in np.argwhere(empty)[0])
-                at = self._when(series, self.last_observed[series] + step)
+        reach = {"": self.lengths} if self.schema.columns.future_covariates else {}
+        for column, name in enumerate(self.schema.numeric("future")):
+            reach[f" {name!r}"] = self._past_last(~np.isnan(self.future[:, column]))
+        must = self.last_observed + horizon
+        for name, ends in reach.items():
+            short = np.flatnonzero(ends < must)
+            if short.size:
+                series = int(short[0])
+                reaches = self.when(series, int(ends[series]) - 1) if ends[series] else "before its start"
+                whose = "" if self.names[series] is None else f" of series {self.names[series]!r}"
                 raise DataError(
-                    f"future covariate {name!r}{self._of(series)} has no value at {at}, within the horizon of "
-                    f"{horizon} steps: fill it in"
+                    f"the future covariates{name}{whose} reach until {reaches} and must reach until "
+                    f"{self.when(series, int(must[series]) - 1)}, {horizon} steps after the last known target: "
+                    "give those rows with the target left empty, or in a table of their own as future"
                 )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The arrays to save; with ``names`` and ``schema`` they make the set again.
+        """Return the arrays to save; with ``names`` and ``schema`` they make the set again.
 
         Returns
         -------
@@ -229,7 +213,7 @@ class SeriesSet:
     def from_arrays(
         cls, arrays: Mapping[str, npt.NDArray[Any]], names: Sequence[Any], schema: Schema, kind: Kind = "file"
     ) -> Self:
-        """The inverse of ``arrays``.
+        """Return the inverse of ``arrays``.
 
         Parameters
         ----------
@@ -247,17 +231,31 @@ class SeriesSet:
         report = GapReport(rows=len(arrays["target"]), series=len(names))
         return cls(names=list(names), axis=axis, schema=schema, report=report, kind=kind, **arrays)
 
-    def _when(self, series: int, position: int) -> str:
+    def when(self, series: int, position: int) -> str:
+        """Return the time of a position, for a message.
+
+        Parameters
+        ----------
+        series : int
+            Which series.
+        position : int
+            Which of its steps.
+        """
         if self.axis.kind == "row":
             return f"row {position}"
-        return str(self.axis.stamps(series, int(position), 1)[0])
+        return str(self.axis.stamps(series, position, 1)[0])
 
-    def _of(self, series: int) -> str:
-        return "" if self.names[series] is None else f" of series {self.names[series]!r}"
+    def _past_last(self, known: npt.NDArray[np.bool_]) -> Integers:
+        """Return (S,) the position just past the last of the steps (N,) that are known, 0 where none is."""
+        ends = np.zeros(len(self), np.int64)
+        steps = np.flatnonzero(known)
+        series = np.searchsorted(self.offsets, steps, side="right") - 1
+        np.maximum.at(ends, series, steps - self.offsets[series] + 1)
+        return ends
 
 
 def make_axis(schema: Schema, origins: Integers) -> TimeAxis:
-    """The time axis that a schema describes.
+    """Return the time axis that a schema describes.
 
     Parameters
     ----------
@@ -268,6 +266,7 @@ def make_axis(schema: Schema, origins: Integers) -> TimeAxis:
 
     Examples
     --------
+    >>> from fastlstm.data.schema import Columns
     >>> schema = Schema(columns=Columns(target=("y",)), time_kind="integer", frequency="1")
     >>> make_axis(schema, np.array([700])).stamps(0, 1, 2).to_list()
     [701, 702]

@@ -1,7 +1,7 @@
 """A table as the user gave it: a file or a frame, read once, with every row's place known for messages.
 
-Files are read as text throughout; :mod:`fastlstm.data.values` and :mod:`fastlstm.data.timestamps` turn the columns
-that are asked for into numbers, categories and times, and name the line where that fails.
+Files are read as text throughout; :mod:`fastlstm.data.values` and :mod:`fastlstm.data.timestamps` turn the
+columns that are asked for into numbers, categories and times, and name the line where that fails.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class Table:
     delimiter : str, optional
         What separates the cells, where the file is delimited text.
     records : polars.Series, optional
-        Which record of the file each row is, counted from 0 without the header; where blank lines were left out.
+        Which record of the file each row is, counted from 0 without the header; where blank lines were left
+        out.
     """
 
     frame: pl.DataFrame
@@ -71,8 +72,8 @@ class Table:
         Returns
         -------
         str
-            ``"bikes.csv, line 17"`` with the line of the file, counted from 1 with the header; for a frame or a
-            Parquet file ``"the frame, row 15"``, counted from 0.
+            ``"bikes.csv, line 17"`` with the line of the file, counted from 1 with the header; for a frame or
+            a Parquet file ``"the frame, row 15"``, counted from 0.
         """
         if self.delimiter is None or self.path is None:
             return f"{self.name}, row {row}"
@@ -106,8 +107,8 @@ class Table:
         found = f"{self.name} has no column {column!r} ({role})"
         if self.delimiter is not None and len(self.columns) == 1:
             raise DataError(
-                f"{found}: its only column is {self.columns[0]!r}; columns are separated by , ; tab or |, so if "
-                "it uses something else, write it with one of those"
+                f"{found}: its only column is {self.columns[0]!r}; "
+                "if its cells are separated by anything but , ; tab or |, write it with one of those"
             )
         lowered = {name.casefold(): name for name in reversed(self.columns)}
         near = difflib.get_close_matches(column.casefold(), lowered, n=1, cutoff=0.6)
@@ -122,8 +123,8 @@ def read_table(source: Any) -> Table:
     Parameters
     ----------
     source : path, DataFrame or Table
-        A CSV, TSV (``.gz`` too) or Parquet file, or a pandas, polars or pyarrow frame. The delimiter of a file is
-        found among ``,`` ``;`` tab ``|``. A Table is given back as it is.
+        A CSV, TSV (``.gz`` too) or Parquet file, or a pandas, polars or pyarrow frame. The delimiter of a
+        file is found among ``,`` ``;`` tab ``|``. A Table is given back as it is.
 
     Returns
     -------
@@ -199,8 +200,8 @@ def _take_frame(source: Any) -> Table:
         frame = frame.collect()
     if not isinstance(frame, nw.DataFrame):
         raise DataError(
-            f"data is a {type(source).__name__}: give the path of a CSV, TSV or Parquet file, or a pandas, polars or "
-            "pyarrow frame"
+            f"data is a {type(source).__name__}: "
+            "give the path of a CSV, TSV or Parquet file, or a pandas, polars or pyarrow frame"
         )
     kind: Kind = "polars"
     if frame.implementation.is_pandas():
@@ -253,7 +254,7 @@ def _checked(table: Table) -> Table:
 
 
 def _why_unreadable(path: Path, error: Exception) -> str:
-    """The message for a file that its reader refused: the first line that does not fit, where there is one."""
+    """Return the message for a file that its reader refused, with the first line that does not fit."""
     if path.suffix not in PARQUET and isinstance(error, PolarsError):
         try:
             delimiter = _sniff(path)
@@ -274,13 +275,14 @@ def _why_unreadable(path: Path, error: Exception) -> str:
     return f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"
 
 
-def _open(path: Path) -> io.TextIOBase:
-    opened = gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else None
-    return opened or open(path, encoding="utf-8-sig", newline="")
+def _open(path: Path) -> io.TextIOWrapper:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _sniff(path: Path) -> str:
-    """The delimiter: of those that split the header, the one that splits the next lines as often."""
+    """Return the delimiter: of those that split the header, the one that splits the next lines as often."""
     with _open(path) as text:
         head = [line for _, line in zip(range(20), text, strict=False) if line.strip()]
     counts = {mark: [len(cells) for cells in csv.reader(head, delimiter=mark)] for mark in DELIMITERS}
@@ -300,7 +302,7 @@ def _records(path: Path, delimiter: str) -> Iterator[list[str]]:
 
 
 def _line_of_record(path: Path, delimiter: str, record: int) -> int:
-    """The line on which a record starts, both counted so that the header is record 0 on line 1."""
+    """Return the line on which a record starts, both counted so that the header is record 0 on line 1."""
     with _open(path) as text:
         reader = csv.reader(text, delimiter=delimiter)
         for _ in zip(range(record), reader, strict=False):

@@ -25,8 +25,8 @@ class TimeAxis:
     kind : {"row", "integer", "date", "timestamp"}
         What the time column holds; ``row`` where there is none and rows are counted from 0.
     origins : numpy.ndarray
-        (S,) int64, the tick of each series' position 0: microseconds since 1970 (UTC where steps are shorter than a
-        day and there is a time zone, otherwise the local clock), or integers.
+        (S,) int64, the tick of each series' position 0: microseconds since 1970 (UTC where steps are shorter
+        than a day and there is a time zone, otherwise the local clock), or integers.
     day : int
         Day of the month that steps of months fall on, or the month's last where it has fewer.
     zone : str, optional
@@ -47,14 +47,15 @@ class TimeAxis:
 
     @property
     def season(self) -> int:
-        """The shortest natural season in steps: 24 for hours, 7 for days, 52, 12, 4; 1 where there is none."""
+        """The shortest natural season in steps: 24 of hours, 7 of days; 1 where there is none."""
         return self.season_for(1)
 
     def season_for(self, horizon: int) -> int:
-        """The natural season to compare a forecast of some length with.
+        """Return the natural season to compare a forecast of some length with.
 
-        The shortest that is at least as long as the horizon, so that every step ahead has its own counterpart a
-        season ago; the longest where none is. A day of hours ahead is compared with yesterday, a week with last week.
+        The shortest that is at least as long as the horizon, so that every step ahead has its own counterpart
+        a season ago; the longest where none is. A day of hours ahead is compared with yesterday, a week with
+        last week.
 
         Parameters
         ----------
@@ -76,7 +77,7 @@ class TimeAxis:
         return next((season for season in seasons if season >= horizon), seasons[-1])
 
     def ticks(self, series: int, start: int, count: int) -> Ticks:
-        """The ticks of ``count`` positions of a series from ``start`` on, which may lie past its end.
+        """Return the ticks of ``count`` positions of a series from ``start`` on, which may lie past its end.
 
         Parameters
         ----------
@@ -96,7 +97,7 @@ class TimeAxis:
         return self.frequency.ticks(self.origins[series], positions, self.day)
 
     def stamps(self, series: int, start: int, count: int) -> pl.Series:
-        """The times of ``count`` positions of a series from ``start`` on, as the time column holds them.
+        """Return the times of ``count`` positions from ``start`` on, as the time column holds them.
 
         Parameters
         ----------
@@ -183,7 +184,7 @@ class TimeAxis:
         return calendar_features(ticks, self.cycles)
 
     def shifted(self, positions: npt.NDArray[np.int64]) -> Self:
-        """The axis whose position 0 is another position of each series.
+        """Return the axis whose position 0 is another position of each series.
 
         Parameters
         ----------

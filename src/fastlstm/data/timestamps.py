@@ -149,15 +149,15 @@ def _from_text(table: Table, column: str, cells: pl.Series) -> Times:
     if stamps.null_count():
         row = stamps.is_null().arg_max() or 0
         raise DataError(
-            f"{table.where(row)}: {table.frame[column][row]!r} in column {column!r} (time) is no timestamp like the "
-            f"others ({cells[0]}); correct it"
+            f"{table.where(row)}: {table.frame[column][row]!r} in column {column!r} (time) is no timestamp "
+            f"like the others ({cells[0]}); correct it"
         )
     if date in AMBIGUOUS:
         other = _parse(cells, best.replace(date, AMBIGUOUS[date]))
         if other.null_count() == 0 and not (other == stamps).all():
             raise DataError(
-                f"{table.where(0)}: {cells[0]!r} in column {column!r} (time) may be day/month or month/day, and so may "
-                "all the others; write them as 2013-01-31"
+                f"{table.where(0)}: {cells[0]!r} in column {column!r} (time) may be day/month or month/day, "
+                "and so may all the others; write them as 2013-01-31"
             )
     return _from_instants(stamps, best.replace("%.f", "").replace("%#z", "%:z"))
 

@@ -13,14 +13,15 @@ from fastlstm.errors import DataError
 
 MISSING = ("", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?")
 
-# A text column is one of numbers with mistakes, not one of categories, where this share of its cells are numbers.
+# A text column is one of numbers with mistakes, not one of categories, where this share of its cells are
+# numbers.
 MOSTLY_NUMBERS = 0.9
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
 def read_numbers(table: Table, column: str, role: str) -> npt.NDArray[np.float64]:
-    """A column as numbers.
+    """Read a column as numbers.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def read_numbers(table: Table, column: str, role: str) -> npt.NDArray[np.float64
 
 
 def read_categories(table: Table, column: str, role: str) -> pl.Series:
-    """A column as categories.
+    """Read a column as categories.
 
     Parameters
     ----------
@@ -130,8 +131,8 @@ def holds_numbers(table: Table, column: str) -> bool:
     Returns
     -------
     bool
-        True where at least nine in ten of the cells that are not empty are numbers; then the others are mistakes,
-        which ``read_numbers`` names.
+        True where at least nine in ten of the cells that are not empty are numbers; then the others are
+        mistakes, which ``read_numbers`` names.
 
     Examples
     --------
