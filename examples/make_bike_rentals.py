@@ -2,10 +2,11 @@
 
     python examples/make_bike_rentals.py hour.csv
 
-Weather comes in real units again. The data set's readme says that temperatures were divided by 41 and 50; its page at
-UCI says that they were scaled from -8 … 39 °C and -16 … 50 °C, and the numbers agree with the page: every feels-like
-temperature is then a whole degree, and winter nights in Washington are below freezing. Humidity is a share of 100 %,
-wind speed one of 67 km/h, both as the readme says. Hours that have no row in the source have none here.
+Weather comes in real units again. The data set's readme says that temperatures were divided by 41 and 50; its
+page at UCI says that they were scaled from -8 … 39 °C and -16 … 50 °C, and the numbers agree with the page:
+every feels-like temperature is then a whole degree, and winter nights in Washington are below freezing.
+Humidity is a share of 100 %, wind speed one of 67 km/h, both as the readme says. Hours that have no row in
+the source have none here.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ HERE = Path(__file__).parent
 
 
 def read(source: Path) -> pl.DataFrame:
-    """Read ``hour.csv`` into one row an hour: time, rentals, weather, and whether it is a holiday or a working day.
+    """Read ``hour.csv``: time, rentals, weather, and whether it is a holiday or a working day.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def read(source: Path) -> pl.DataFrame:
 
 
 def next_week(rentals: pl.DataFrame) -> pl.DataFrame:
-    """Make up the week after the end: the calendar's own holiday, and the weather of the same dates a year before.
+    """Make up the week after the end: the calendar's holiday, the weather of the same dates a year before.
 
     Parameters
     ----------
@@ -75,4 +76,4 @@ def next_week(rentals: pl.DataFrame) -> pl.DataFrame:
 if __name__ == "__main__":
     rentals = read(Path(sys.argv[1]))
     for name, frame in {"bike_rentals": rentals, "bike_rentals_next_week": next_week(rentals)}.items():
-        frame.write_csv(HERE / f"{name}.csv", datetime_format="%Y-%m-%d %H:%M")
+        frame.write_csv(HERE / f"{name}.csv", datetime_format="%Y-%m-%d %H:%M", float_precision=1)

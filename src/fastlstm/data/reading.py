@@ -149,8 +149,8 @@ def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
     if (times.zone is None) != (schema.time_zone is None):
         here, there = (zone or "no time zone" for zone in (times.zone, schema.time_zone))
         raise DataError(
-            f"{table.name}: the time column {schema.columns.time!r} has {here}, that of the training data {there}; "
-            "write it the same way"
+            f"{table.name}: the time column {schema.columns.time!r} has {here}, "
+            f"that of the training data {there}; write it the same way"
         )
     if times.instants is not None and counts_instants(Frequency.parse(schema.frequency)):
         return times.instants

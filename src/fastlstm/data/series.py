@@ -186,11 +186,12 @@ class SeriesSet:
             if short.size:
                 series = int(short[0])
                 reaches = self.when(series, int(ends[series]) - 1) if ends[series] else "before its start"
+                until = self.when(series, int(must[series]) - 1)
                 whose = "" if self.names[series] is None else f" of series {self.names[series]!r}"
                 raise DataError(
-                    f"the future covariates{name}{whose} reach until {reaches} and must reach until "
-                    f"{self.when(series, int(must[series]) - 1)}, {horizon} steps after the last known target: "
-                    "give those rows with the target left empty, or in a table of their own as future"
+                    f"the future covariates{name}{whose} reach until {reaches} and must reach until {until}, "
+                    f"{horizon} steps after the last known target: give those rows with the target left empty, "
+                    "or in a table of their own as future"
                 )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
