@@ -1,0 +1,1 @@
+"""Measurements: both sides in turn in one process, medians and ratios, printed as they are."""

@@ -1,0 +1,439 @@
+// The backward pass over a whole sequence, for any cell whose gates are sums of an input and a recurrent product.
+//
+// Steps are walked back in chunks. Within a chunk the gradients of the sums (dsums) are found step by step and kept,
+// unit panel by unit panel; at its end they are multiplied with the rows of x and h (the gradients of the weights) and
+// with w_ih (the gradient of x), while they are still in the cache. Two buffers take turns, so that one barrier a chunk
+// is enough.
+#pragma once
+
+#include "cell_lstm.h"
+#include "denormals.h"
+#include "packing.h"
+#include "plan.h"
+#include "pool.h"
+#include "reserve.h"
+
+namespace fastlstm::FASTLSTM_ISA {
+
+template <class Real, class Cell>
+class BackwardPass {
+  static constexpr int L = kLanes<Real>, G = Cell::kGates, R = tile_rows(G);
+  static constexpr int64_t kChunkRows = 128;
+
+ public:
+  BackwardPass(const Backward<Real>& call, Arena& arena)
+      : call_(call),
+        forward_(call.forward),
+        sizes_(call.forward.sizes),
+        plan_(sizes_, call.forward.ragged, call.forward.threads, arena),
+        barrier_(plan_.threads()) {
+    const int64_t B = sizes_.batch, I = sizes_.inputs, H = sizes_.hidden, P = sizes_.outputs;
+    panels_ = vectors_for(H, L);
+    output_vectors_ = vectors_for(P, L);
+    input_vectors_ = vectors_for(I, L);
+    const int64_t units = panels_ * L;
+    chunk_capacity_ = plan_.base(1) > kChunkRows ? plan_.base(1) : kChunkRows;
+
+    recurrent_ = arena.take<Real>(units * G * output_vectors_ * L);
+    cells0_ = arena.take<Real>(B * units);
+    dcells_ = arena.take<Real>(B * units);
+    for (Real*& buffer : dsums_) buffer = arena.take<Real>(chunk_capacity_ * units * G);
+    if (call_.dx) input_ = arena.take<Real>(units * G * input_vectors_ * L);
+    if (wants_weights()) {
+      dweights_ = arena.take<Real>(panels_ * (I + 1 + P) * G * L);
+      for (const Real**& rows : rows_x_) rows = arena.take<const Real*>(chunk_capacity_);
+      for (const Real**& rows : rows_h_) rows = arena.take<const Real*>(chunk_capacity_);
+      left_ = arena.take<Real>(chunk_capacity_ * (I + P));
+      ones_ = arena.take<Real>(chunk_capacity_);
+      for (int64_t i = 0; i < chunk_capacity_; ++i) ones_[i] = 1;
+      if (!forward_.h0) {
+        no_state_ = arena.take<Real>(P);
+        __builtin_memset(no_state_, 0, P * sizeof(Real));
+      }
+    }
+    if (sizes_.projected) {
+      projection_ = arena.take<Real>(P * units);
+      for (Real*& buffer : dh_) buffer = arena.take<Real>(chunk_capacity_ * output_vectors_ * L);
+      for (Real*& buffer : h_) buffer = arena.take<Real>(chunk_capacity_ * units);
+      if (wants_weights()) dprojection_ = arena.take<Real>(panels_ * P * L);
+    }
+    if (call_.dx)
+      for (Real**& rows : rows_dx_) rows = arena.take<Real*>(chunk_capacity_);
+    threads_ = arena.take<Thread>(plan_.threads());
+    for (int i = 0; i < plan_.threads(); ++i) {
+      Thread& thread = threads_[i];
+      thread.index = i;
+      thread.slice = i / plan_.hidden_slices;
+      thread.own = plan_.slice(thread.slice);
+      thread.units = share(panels_, i % plan_.hidden_slices, plan_.hidden_slices);
+      thread.rows = arena.take<const Real*>(chunk_capacity_);
+      thread.parts = arena.take<Part<Real>>(panels_);
+    }
+  }
+
+  void run() {
+    auto body = [this](int index) {
+      FlushDenormals flush;
+      for (int direction = 0; direction < sizes_.directions; ++direction) run_direction(threads_[index], direction);
+    };
+    run_parallel(plan_.threads(), body);
+  }
+
+ private:
+  struct Thread {
+    int index, slice;
+    Range own, units;      // positions of the batch, unit panels
+    const Real** rows;     // rows of dsums that a product reads
+    Part<Real>* parts;     // one a unit panel
+  };
+  struct Chunk {
+    int64_t begin, end;    // steps
+    int64_t first, count;  // rows of the plan
+    int turn;              // which of the two buffers
+  };
+
+  bool wants_weights() const { return call_.dweights[0].w_ih != nullptr; }
+
+  void run_direction(Thread& thread, int direction) {
+    if (direction > 0) barrier_.wait();
+    pack(forward_.weights[direction], thread.index);
+    start(thread, direction);
+    barrier_.wait();
+    const Reserve<Real, Cell> reserve(forward_.reserve, sizes_, direction);
+    Chunk later{plan_.steps, plan_.steps, 0, 0, 0};
+    while (later.begin > 0) {
+      const Chunk chunk = chunk_before(later);
+      point_rows(thread, direction, chunk);
+      for (int64_t step = chunk.end; step-- > chunk.begin;) {
+        point_dsums(thread, step + 1 < chunk.end ? chunk : later, step + 1);
+        sizes_.projected ? run_projected_step(thread, direction, chunk, step, reserve)
+                         : run_step(thread, direction, chunk, step, reserve);
+        if (plan_.hidden_slices > 1) barrier_.wait();
+      }
+      barrier_.wait();
+      if (wants_weights()) accumulate_weights(thread, chunk);
+      if (call_.dx) input_gradient(thread, direction, chunk);
+      later = chunk;
+    }
+    finish(thread, direction, later);
+  }
+
+  Chunk chunk_before(const Chunk& after) const {
+    Chunk chunk{after.begin - 1, after.begin, 0, 0, 1 - after.turn};
+    while (chunk.begin > 0 && plan_.base(chunk.end) - plan_.base(chunk.begin - 1) <= chunk_capacity_) --chunk.begin;
+    chunk.first = plan_.base(chunk.begin);
+    chunk.count = plan_.base(chunk.end) - chunk.first;
+    return chunk;
+  }
+
+  void pack(const Weights<Real>& weights, int index) {
+    const int64_t H = sizes_.hidden, I = sizes_.inputs, P = sizes_.outputs;
+    // Columns of the recurrent weights in panels that do not cross the threads' shares of units.
+    const int hidden_slices = plan_.hidden_slices;
+    int64_t turn = 0;
+    for (int part = 0; part < hidden_slices; ++part)
+      for_column_panels(share(output_vectors_, part, hidden_slices), [&](int64_t first, int width) {
+        if (turn++ % plan_.threads() == index)
+          pack_columns<Real, G>(weights.w_hh, H, P, first, width, recurrent_ + first * L * panels_ * G * L);
+      });
+    if (call_.dx)
+      for_column_panels({0, input_vectors_}, [&](int64_t first, int width) {
+        if (turn++ % plan_.threads() == index)
+          pack_columns<Real, G>(weights.w_ih, H, I, first, width, input_ + first * L * panels_ * G * L);
+      });
+    if (sizes_.projected)
+      for_column_panels({0, panels_}, [&](int64_t first, int width) {
+        if (turn++ % plan_.threads() == index)
+          pack_plain_columns(weights.w_hr, P, H, first, width, projection_ + first * L * P);
+      });
+    if (!wants_weights()) return;
+    const Range own = share(panels_, index, plan_.threads());
+    const int64_t values = (I + 1 + P) * G * L;
+    __builtin_memset(dweights_ + own.begin * values, 0, (own.end - own.begin) * values * sizeof(Real));
+    if (dprojection_)
+      __builtin_memset(dprojection_ + own.begin * P * L, 0, (own.end - own.begin) * P * L * sizeof(Real));
+  }
+
+  // The cells that the sequences began with and the gradients of those that they ended with, padded.
+  void start(Thread& thread, int direction) {
+    const int64_t B = sizes_.batch, H = sizes_.hidden, I = sizes_.inputs;
+    for (int64_t position = thread.own.begin; position < thread.own.end; ++position) {
+      const int64_t sequence = plan_.sequence(position);
+      for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel) {
+        const int live = live_lanes(H, panel, L);
+        const int64_t from = (direction * B + sequence) * H + panel * L, to = (position * panels_ + panel) * L;
+        store(cells0_ + to, forward_.c0 ? load_first(forward_.c0 + from, live) : Vec<Real>{});
+        store(dcells_ + to, call_.dcn ? load_first(call_.dcn + from, live) : Vec<Real>{});
+      }
+      if (call_.dx && direction == 0 && thread.units.begin == 0 && sizes_.layout != Layout::kPacked)
+        for (int64_t t = plan_.length(position); t < sizes_.steps; ++t)
+          __builtin_memset(call_.dx + plan_.row(sequence, t) * I, 0, I * sizeof(Real));
+    }
+  }
+
+  // The dsums of a unit panel: [panel][row of the chunk][gate][lane].
+  Real* dsums(const Chunk& chunk, int64_t panel, int64_t row) const {
+    return dsums_[chunk.turn] + (panel * chunk.count + row) * G * L;
+  }
+  int64_t output_row(int64_t position, int64_t step, int direction) const {
+    const int64_t row = plan_.row(plan_.sequence(position), plan_.time(position, step, direction));
+    return (row * sizes_.directions + direction) * sizes_.outputs;
+  }
+
+  // Row pointers and parts for a product with the dsums of the thread's own sequences at a step.
+  void point_dsums(Thread& thread, const Chunk& chunk, int64_t step) const {
+    if (step >= plan_.steps) return;
+    point_dsums(thread, chunk, plan_.base(step, thread.slice) - chunk.first, plan_.active(step, thread.slice));
+  }
+  void point_dsums(Thread& thread, const Chunk& chunk, int64_t first, int64_t rows) const {
+    for (int64_t row = 0; row < rows; ++row) thread.rows[row] = dsums(chunk, 0, first + row);
+    for (int64_t panel = 0; panel < panels_; ++panel)
+      thread.parts[panel] = {thread.rows, panel * chunk.count * G * L, G * L};
+  }
+  // rows[first …] of dsums · a right operand of `width` vectors.
+  void multiply_dsums(Thread& thread, int64_t first, int rows, const Real* right, int width, Real* tile) const {
+    for (int64_t panel = 0; panel < panels_; ++panel) thread.parts[panel].rows = thread.rows + first;
+    tile_function<Real>(rows, width)(thread.parts, panels_, right, {kZeros<Real>, 0}, {tile, width * L});
+  }
+
+  // The gradient that reaches h of a step from outside and from the step after: dy, and dsums of the step after · w_hh
+  // for the sequences that went on, dhn for those that ended here. Step -1 is the initial state.
+  // body(first row, rows, tile) gets `width` vectors a row, from output vector `first_vector` on.
+  template <class Body>
+  void hidden_gradient(Thread& thread, int direction, int64_t step, int64_t first_vector, int width, Body&& body) {
+    const int64_t live = step < 0 ? thread.own.end - thread.own.begin : plan_.active(step, thread.slice);
+    const int64_t going_on = step + 1 < plan_.steps ? plan_.active(step + 1, thread.slice) : 0;
+    alignas(64) Real tile[kMaxTile];
+    for_row_blocks(going_on, tile_rows(width), [&](int64_t first, int rows) {
+      multiply_dsums(thread, first, rows, recurrent_ + first_vector * L * panels_ * G * L, width, tile);
+      if (step >= 0 && call_.dy) add_output_gradient(thread, direction, step, first, rows, first_vector, width, tile);
+      body(first, rows, tile);
+    });
+    for_row_blocks(live - going_on, tile_rows(width), [&](int64_t block, int rows) {
+      const int64_t first = going_on + block;
+      for (int row = 0; row < rows; ++row) {
+        const int64_t sequence = plan_.sequence(thread.own.begin + first + row);
+        for (int v = 0; v < width; ++v) {
+          const int64_t column = (first_vector + v) * L;
+          store(tile + (row * width + v) * L,
+                call_.dhn ? load_first(call_.dhn + (direction * sizes_.batch + sequence) * sizes_.outputs + column,
+                                       live_lanes(sizes_.outputs, first_vector + v, L))
+                          : Vec<Real>{});
+        }
+      }
+      if (step >= 0 && call_.dy) add_output_gradient(thread, direction, step, first, rows, first_vector, width, tile);
+      body(first, rows, tile);
+    });
+  }
+  void add_output_gradient(Thread& thread, int direction, int64_t step, int64_t first, int rows, int64_t first_vector,
+                           int width, Real* tile) const {
+    for (int row = 0; row < rows; ++row) {
+      const Real* dy = call_.dy + output_row(thread.own.begin + first + row, step, direction);
+      for (int v = 0; v < width; ++v, tile += L)
+        store(tile, Vec<Real>(load(tile) + load_first(dy + (first_vector + v) * L,
+                                                      live_lanes(sizes_.outputs, first_vector + v, L))));
+    }
+  }
+
+  void run_cell(Thread& thread, const Chunk& chunk, int64_t step, int64_t panel, int64_t first, int rows,
+                Rows<const Real> dh, const Reserve<Real, Cell>& reserve) {
+    const auto constant = [](Rows<Real> rows_) { return Rows<const Real>{rows_.data, rows_.stride}; };
+    const int64_t chunk_row = plan_.base(step, thread.slice) - chunk.first + first;
+    const int64_t state = ((thread.own.begin + first) * panels_ + panel) * L;
+    typename Cell::BackwardTile tile{};
+    tile.dh = dh;
+    tile.gates = constant(reserve.gates_at(plan_, step, thread.slice, panel, first));
+    tile.cell = constant(reserve.cells_at(plan_, step, thread.slice, panel, first));
+    tile.cell_before = step > 0 ? constant(reserve.cells_at(plan_, step - 1, thread.slice, panel, first))
+                                : Rows<const Real>{cells0_ + state, panels_ * L};
+    tile.dcell = {dcells_ + state, panels_ * L};
+    tile.dsums = {dsums(chunk, panel, chunk_row), G * L};
+    if (dprojection_) tile.h = {h_[chunk.turn] + (panel * chunk.count + chunk_row) * L, L};
+    Cell::backward(tile, rows);
+  }
+
+  void run_step(Thread& thread, int direction, const Chunk& chunk, int64_t step,
+                const Reserve<Real, Cell>& reserve) {
+    for_column_panels(thread.units, [&](int64_t first_panel, int width) {
+      hidden_gradient(thread, direction, step, first_panel, width, [&](int64_t first, int rows, const Real* tile) {
+        for (int v = 0; v < width; ++v)
+          run_cell(thread, chunk, step, first_panel + v, first, rows, {tile + v * L, width * L}, reserve);
+      });
+    });
+  }
+
+  // With a projection: first the gradient of its output, kept for the gradient of w_hr, then that of h before it.
+  void run_projected_step(Thread& thread, int direction, const Chunk& chunk, int64_t step,
+                          const Reserve<Real, Cell>& reserve) {
+    const int64_t stride = output_vectors_ * L;
+    Real* dh = dh_[chunk.turn] + (plan_.base(step, thread.slice) - chunk.first) * stride;
+    for_column_panels({0, output_vectors_}, [&](int64_t first_vector, int width) {
+      hidden_gradient(thread, direction, step, first_vector, width, [&](int64_t first, int rows, const Real* tile) {
+        for (int row = 0; row < rows; ++row)
+          for (int v = 0; v < width; ++v)
+            store(dh + (first + row) * stride + (first_vector + v) * L, load(tile + (row * width + v) * L));
+      });
+    });
+    const int64_t live = plan_.active(step, thread.slice);
+    for (int64_t row = 0; row < live; ++row) thread.rows[row] = dh + row * stride;
+    alignas(64) Real tile[kMaxTile];
+    for_column_panels({0, panels_}, [&](int64_t first_panel, int width) {
+      for_row_blocks(live, tile_rows(width), [&](int64_t first, int rows) {
+        const Part<Real> part{thread.rows + first, 0, sizes_.outputs};
+        tile_function<Real>(rows, width)(&part, 1, projection_ + first_panel * L * sizes_.outputs,
+                                         {kZeros<Real>, 0}, {tile, width * L});
+        for (int v = 0; v < width; ++v)
+          run_cell(thread, chunk, step, first_panel + v, first, rows, {tile + v * L, width * L}, reserve);
+      });
+    });
+  }
+
+  // Which rows of x, h and dx belong to the rows of a chunk; each slice points out its own.
+  void point_rows(Thread& thread, int direction, const Chunk& chunk) {
+    if (thread.units.begin != 0 || !(wants_weights() || call_.dx)) return;
+    for (int64_t step = chunk.begin; step < chunk.end; ++step) {
+      const int64_t base = plan_.base(step, thread.slice) - chunk.first;
+      for (int64_t i = 0; i < plan_.active(step, thread.slice); ++i) {
+        const int64_t position = thread.own.begin + i, sequence = plan_.sequence(position);
+        const int64_t row = plan_.row(sequence, plan_.time(position, step, direction)) * sizes_.inputs;
+        if (call_.dx) rows_dx_[chunk.turn][base + i] = call_.dx + row;
+        if (!wants_weights()) continue;
+        rows_x_[chunk.turn][base + i] = forward_.x + row;
+        rows_h_[chunk.turn][base + i] =
+            step > 0      ? forward_.y + output_row(position, step - 1, direction)
+            : forward_.h0 ? forward_.h0 + (direction * sizes_.batch + sequence) * sizes_.outputs
+                          : no_state_;
+      }
+    }
+  }
+
+  // dweights[panel][k] += Σ over the chunk's rows of left[row][k] · dsums[panel][row], for the thread's share of the
+  // k: columns of x, of h, and a column of ones whose product is the gradient of the bias.
+  void accumulate_weights(Thread& thread, const Chunk& chunk) {
+    const int64_t I = sizes_.inputs, P = sizes_.outputs, values = I + P + 1;
+    const Range x = share(I, thread.index, plan_.threads()), h = share(P, thread.index, plan_.threads());
+    const auto gather = [&](const Real* const* rows, Range columns, Real* left) {
+      for_row_blocks(columns.end - columns.begin, R, [&](int64_t first, int width) {
+        gather_columns<Real, R>(rows, chunk.count, columns.begin + first, width, left + first * chunk.count);
+      });
+    };
+    Real* left_x = left_ + x.begin * chunk_capacity_;
+    Real* left_h = left_ + (I + h.begin) * chunk_capacity_;
+    gather(rows_x_[chunk.turn], x, left_x);
+    gather(rows_h_[chunk.turn], h, left_h);
+    for (int64_t panel = 0; panel < panels_; ++panel) {
+      Real* out = dweights_ + panel * values * G * L;
+      const Real* right = dsums(chunk, panel, 0);
+      add_product<G>(left_x, x.end - x.begin, chunk.count, right, out + x.begin * G * L);
+      add_product<G>(left_h, h.end - h.begin, chunk.count, right, out + (I + h.begin) * G * L);
+      if (thread.index == 0) add_product<G>(ones_, 1, chunk.count, right, out + (I + P) * G * L);
+    }
+    if (dprojection_) accumulate_projection(thread, chunk);
+  }
+  // out[k] += Σ over rows of left[row][k] · right[row], NV vectors wide; left is packed in blocks of columns.
+  template <int NV>
+  void add_product(const Real* left, int64_t columns, int64_t rows, const Real* right, Real* out) {
+    for_row_blocks(columns, tile_rows(NV), [&](int64_t first, int width) {
+      const Real* starts[kMaxRows];
+      for (int i = 0; i < width; ++i) starts[i] = left + first * rows + i;
+      const Part<Real> part{starts, 0, rows};
+      Real* to = out + first * NV * L;
+      tile_function<Real, NV, true>(width)(&part, 1, right, {to, NV * L}, {to, NV * L});
+    });
+  }
+  void accumulate_projection(Thread& thread, const Chunk& chunk) {
+    const int64_t P = sizes_.outputs, stride = output_vectors_ * L;
+    const Range columns = share(P, thread.index, plan_.threads());
+    Real* left = left_ + (sizes_.inputs + columns.begin) * chunk_capacity_;  // where the columns of h were
+    for (int64_t row = 0; row < chunk.count; ++row) thread.rows[row] = dh_[chunk.turn] + row * stride;
+    for_row_blocks(columns.end - columns.begin, tile_rows(1), [&](int64_t first, int width) {
+      gather_columns<Real, tile_rows(1)>(thread.rows, chunk.count, columns.begin + first, width,
+                                         left + first * chunk.count);
+    });
+    for (int64_t panel = 0; panel < panels_; ++panel)
+      add_product<1>(left, columns.end - columns.begin, chunk.count, h_[chunk.turn] + panel * chunk.count * L,
+                     dprojection_ + (panel * P + columns.begin) * L);
+  }
+
+  // dx = dsums · w_ih, for the thread's share of the chunk's rows. The second direction adds to the first's.
+  void input_gradient(Thread& thread, int direction, const Chunk& chunk) {
+    const Range own = share(chunk.count, thread.index, plan_.threads());
+    point_dsums(thread, chunk, own.begin, own.end - own.begin);
+    Real** dx = rows_dx_[chunk.turn] + own.begin;
+    alignas(64) Real tile[kMaxTile];
+    for_column_panels({0, input_vectors_}, [&](int64_t first_vector, int width) {
+      for_row_blocks(own.end - own.begin, tile_rows(width), [&](int64_t first, int rows) {
+        multiply_dsums(thread, first, rows, input_ + first_vector * L * panels_ * G * L, width, tile);
+        for (int row = 0; row < rows; ++row)
+          for (int v = 0; v < width; ++v) {
+            const int live = live_lanes(sizes_.inputs, first_vector + v, L);
+            Real* to = dx[first + row] + (first_vector + v) * L;
+            Vec<Real> value = load(tile + (row * width + v) * L);
+            if (direction > 0) value += load_first(to, live);
+            store_first(to, value, live);
+          }
+      });
+    });
+  }
+
+  void finish(Thread& thread, int direction, const Chunk& first_chunk) {
+    const int64_t B = sizes_.batch, H = sizes_.hidden, I = sizes_.inputs, P = sizes_.outputs;
+    point_dsums(thread, first_chunk, 0);
+    if (call_.dh0)
+      for_column_panels(share_of_outputs(thread), [&](int64_t first_vector, int width) {
+        hidden_gradient(thread, direction, -1, first_vector, width, [&](int64_t first, int rows, const Real* tile) {
+          for (int row = 0; row < rows; ++row) {
+            const int64_t sequence = plan_.sequence(thread.own.begin + first + row);
+            for (int v = 0; v < width; ++v)
+              store_first(call_.dh0 + (direction * B + sequence) * P + (first_vector + v) * L,
+                          load(tile + (row * width + v) * L), live_lanes(P, first_vector + v, L));
+          }
+        });
+      });
+    if (call_.dc0)
+      for (int64_t position = thread.own.begin; position < thread.own.end; ++position)
+        for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
+          store_first(call_.dc0 + (direction * B + plan_.sequence(position)) * H + panel * L,
+                      load(dcells_ + (position * panels_ + panel) * L), live_lanes(H, panel, L));
+    if (!wants_weights()) return;
+    barrier_.wait();
+    const auto& gradients = call_.dweights[direction];
+    const Range own = share(panels_, thread.index, plan_.threads());
+    for (int64_t panel = own.begin; panel < own.end; ++panel) {
+      const Real* from = dweights_ + panel * (I + P + 1) * G * L;
+      unpack_unit_panel<Real, G>(from, H, I, panel, gradients.w_ih);
+      unpack_unit_panel<Real, G>(from + I * G * L, H, P, panel, gradients.w_hh);
+      if (gradients.bias) unpack_unit_panel<Real, G>(from + (I + P) * G * L, H, 1, panel, gradients.bias);
+      if (!dprojection_) continue;
+      for (int64_t p = 0; p < P; ++p)
+        store_first(gradients.w_hr + p * H + panel * L, load(dprojection_ + (panel * P + p) * L),
+                    live_lanes(H, panel, L));
+    }
+  }
+  // Only unprojected layers have hidden slices, and there output vectors are unit panels.
+  Range share_of_outputs(const Thread& thread) const {
+    return sizes_.projected ? Range{0, output_vectors_} : thread.units;
+  }
+
+  const Backward<Real>& call_;
+  const Forward<Real>& forward_;
+  const Sizes& sizes_;
+  Plan plan_;
+  Barrier barrier_;
+  int64_t panels_, output_vectors_, input_vectors_, chunk_capacity_;
+  Real* recurrent_;                        // w_hh in column panels: [panel, gate, lane][columns]
+  Real* input_ = nullptr;                  // w_ih likewise
+  Real* projection_ = nullptr;             // w_hr likewise: [output][columns]
+  Real *cells0_, *dcells_;                 // [position][panel][lane]
+  Real* dsums_[2];                         // [panel][row][gate][lane]
+  Real *dh_[2] = {}, *h_[2] = {};          // with a projection: [row][output], [panel][row][lane]
+  Real* dweights_ = nullptr;               // [panel][x, h, one][gate][lane]
+  Real* dprojection_ = nullptr;            // [panel][output][lane]
+  Real* left_ = nullptr;                   // columns of x and h over a chunk's rows
+  Real *ones_ = nullptr, *no_state_ = nullptr;
+  const Real **rows_x_[2] = {}, **rows_h_[2] = {};
+  Real** rows_dx_[2] = {};
+  Thread* threads_;
+};
+
+}  // namespace fastlstm::FASTLSTM_ISA

@@ -1,0 +1,63 @@
+// Chooses the kernels of one instruction set when the module loads.
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "lstm.h"
+
+namespace fastlstm {
+
+namespace generic {
+extern const Kernels kernels;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+extern const Kernels kernels;
+}
+namespace avx512 {
+extern const Kernels kernels;
+}
+#endif
+
+namespace {
+
+const Kernels* const kCompiled[] = {
+    &generic::kernels,
+#if defined(__x86_64__)
+    &avx2::kernels,
+    &avx512::kernels,
+#endif
+};
+constexpr int kCount = sizeof kCompiled / sizeof kCompiled[0];
+
+const Kernels* find(const char* name) {
+  for (const Kernels* kernels : kCompiled)
+    if (std::strcmp(kernels->name, name) == 0 && kernels->supported()) return kernels;
+  return nullptr;
+}
+
+const Kernels* choose() {
+  if (const char* wanted = std::getenv("FASTLSTM_ISA")) {
+    if (const Kernels* kernels = find(wanted)) return kernels;
+    std::fprintf(stderr, "fastlstm: FASTLSTM_ISA=%s is not an instruction set of this build and CPU; ignored\n", wanted);
+  }
+  for (int i = kCount - 1; i > 0; --i)
+    if (kCompiled[i]->supported()) return kCompiled[i];
+  return kCompiled[0];
+}
+
+const Kernels* active = choose();
+
+}  // namespace
+
+const Kernels& active_kernels() { return *active; }
+
+bool select_kernels(const char* name) {
+  const Kernels* kernels = find(name);
+  if (kernels) active = kernels;
+  return kernels != nullptr;
+}
+
+KernelList compiled_kernels() { return {kCompiled, kCount}; }
+
+}  // namespace fastlstm

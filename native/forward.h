@@ -1,0 +1,271 @@
+// The forward pass over a whole sequence, for any cell whose gates are sums of an input and a recurrent product.
+#pragma once
+
+#include "cell_lstm.h"
+#include "denormals.h"
+#include "packing.h"
+#include "plan.h"
+#include "pool.h"
+#include "reserve.h"
+
+namespace fastlstm::FASTLSTM_ISA {
+
+template <class Real, class Cell>
+class ForwardPass {
+  static constexpr int L = kLanes<Real>, G = Cell::kGates, R = tile_rows(G);
+  static constexpr int64_t kChunkRows = 128;
+
+ public:
+  ForwardPass(const Forward<Real>& call, Arena& arena)
+      : call_(call),
+        sizes_(call.sizes),
+        plan_(call.sizes, call.ragged, call.threads, arena),
+        barrier_(plan_.threads()) {
+    const int64_t B = sizes_.batch;
+    panels_ = vectors_for(sizes_.hidden, L);
+    weights_ = arena.take<Real>(panels_ * (sizes_.inputs + sizes_.outputs) * G * L);
+    bias_ = arena.take<Real>(panels_ * G * L);
+    cells_ = arena.take<Real>(B * panels_ * L);
+    if (sizes_.projected) {
+      projection_ = arena.take<Real>(vectors_for(sizes_.outputs, L) * L * sizes_.hidden);
+      unprojected_ = arena.take<Real>(B * panels_ * L);
+    }
+    choose_chunk();
+    threads_ = arena.take<Thread>(plan_.threads());
+    for (int i = 0; i < plan_.threads(); ++i) {
+      Thread& thread = threads_[i];
+      thread.index = i;
+      thread.slice = i / plan_.hidden_slices;
+      thread.own = plan_.slice(thread.slice);
+      thread.units = share(panels_, i % plan_.hidden_slices, plan_.hidden_slices);
+      const int64_t rows = thread.own.end - thread.own.begin;
+      thread.x = arena.take<const Real*>(rows + chunk_rows_);
+      thread.h_before = arena.take<const Real*>(rows);
+      thread.y = arena.take<Real*>(rows);
+      thread.h = arena.take<Real*>(rows);
+      thread.input_sums = arena.take<Real>(chunk_rows_ * (thread.units.end - thread.units.begin) * G * L);
+    }
+  }
+
+  void run() {
+    auto body = [this](int index) {
+      FlushDenormals flush;
+      for (int direction = 0; direction < sizes_.directions; ++direction) run_direction(threads_[index], direction);
+    };
+    run_parallel(plan_.threads(), body);
+  }
+
+ private:
+  struct Thread {
+    int index, slice;
+    Range own, units;       // positions of the batch, unit panels
+    const Real** x;         // the step's input rows, or a chunk's
+    const Real** h_before;  // the rows of the hidden state that the step reads
+    Real** y;               // the rows of the output that it writes
+    Real** h;               // where the cell leaves its hidden state: y, or a row to be projected
+    Real* input_sums;       // a chunk's input products: [panel][row][gate][lane]
+    int64_t chunk_end, chunk_rows, chunk_row;  // the chunk's last step + 1, its rows, the current step's first one
+  };
+
+  // The input product is part of each step where a slice has rows enough to make good use of a panel once it is
+  // read; else it is taken for a chunk of steps at a time.
+  void choose_chunk() {
+    const int64_t rows = (sizes_.batch + plan_.batch_slices - 1) / plan_.batch_slices;
+    const int64_t input_values = sizes_.inputs * sizes_.hidden * G;
+    const bool fused = rows >= 8 * R || (rows > R / 2 && input_values <= kFusedInputValues);
+    chunk_rows_ = fused ? 0 : (kChunkRows + rows - 1) / rows * rows;
+  }
+  static constexpr int64_t kFusedInputValues = 256 * 1024;
+
+  void run_direction(Thread& thread, int direction) {
+    if (direction > 0) barrier_.wait();  // the packed weights of the direction before are still read
+    pack(call_.weights[direction], thread.index);
+    start(thread, direction);
+    barrier_.wait();
+    const Reserve<Real, Cell> reserve(call_.reserve, sizes_, direction);
+    thread.chunk_end = 0;
+    for (int64_t step = 0; step < plan_.steps && plan_.active(step, thread.slice) > 0; ++step) {
+      point_states(thread, direction, step);
+      prepare_inputs(thread, direction, step);
+      for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
+        run_panel(thread, step, panel, reserve);
+      if (sizes_.projected) project(thread, step);
+      if (plan_.hidden_slices > 1) barrier_.wait();
+    }
+    finish(thread, direction, reserve);
+  }
+
+  void pack(const Weights<Real>& weights, int index) {
+    const int64_t H = sizes_.hidden, I = sizes_.inputs, P = sizes_.outputs;
+    const Range panels = share(panels_, index, plan_.threads());
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      Real* to = weights_ + panel * (I + P) * G * L;
+      pack_unit_panel<Real, G>(weights.w_ih, H, I, panel, to);
+      pack_unit_panel<Real, G>(weights.w_hh, H, P, panel, to + I * G * L);
+      pack_bias<Real, G>(weights.b_ih, weights.b_hh, H, panel, bias_ + panel * G * L);
+    }
+    if (!sizes_.projected || index != 0) return;
+    const int64_t vectors = vectors_for(P, L);
+    for (int64_t v = 0; v < vectors;) {
+      const int width = panel_vectors(vectors - v);
+      pack_plain_rows(weights.w_hr, P, H, v, width, projection_ + v * L * H);
+      v += width;
+    }
+  }
+
+  // The initial cells of the thread's own sequences, and zeros past their ends.
+  void start(Thread& thread, int direction) {
+    const int64_t B = sizes_.batch, H = sizes_.hidden, D = sizes_.directions, P = sizes_.outputs;
+    for (int64_t position = thread.own.begin; position < thread.own.end; ++position) {
+      const int64_t sequence = plan_.sequence(position);
+      const Real* c0 = call_.c0 ? call_.c0 + (direction * B + sequence) * H : nullptr;
+      for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
+        store(cells_ + (position * panels_ + panel) * L,
+              c0 ? load_first(c0 + panel * L, live_lanes(H, panel, L)) : Vec<Real>{});
+      if (thread.units.begin == 0 && sizes_.layout != Layout::kPacked)
+        for (int64_t t = plan_.length(position); t < sizes_.steps; ++t)
+          __builtin_memset(call_.y + plan_.row(sequence, t) * D * P + direction * P, 0, P * sizeof(Real));
+    }
+  }
+
+  Real* output_row(int64_t position, int64_t step, int direction) const {
+    const int64_t row = plan_.row(plan_.sequence(position), plan_.time(position, step, direction));
+    return call_.y + (row * sizes_.directions + direction) * sizes_.outputs;
+  }
+  const Real* initial_h(int64_t position, int direction) const {
+    return call_.h0 + (direction * sizes_.batch + plan_.sequence(position)) * sizes_.outputs;
+  }
+
+  void point_states(Thread& thread, int direction, int64_t step) {
+    const int64_t live = plan_.active(step, thread.slice);
+    for (int64_t row = 0; row < live; ++row) {
+      const int64_t position = thread.own.begin + row;
+      if (step > 0)
+        thread.h_before[row] = thread.y[row];
+      else if (call_.h0)
+        thread.h_before[row] = initial_h(position, direction);
+      thread.y[row] = output_row(position, step, direction);
+      thread.h[row] = sizes_.projected ? unprojected_ + position * panels_ * L : thread.y[row];
+    }
+  }
+
+  void point_inputs(Thread& thread, int direction, int64_t step, const Real** x) {
+    const int64_t live = plan_.active(step, thread.slice);
+    for (int64_t row = 0; row < live; ++row) {
+      const int64_t position = thread.own.begin + row;
+      x[row] = call_.x + plan_.row(plan_.sequence(position), plan_.time(position, step, direction)) * sizes_.inputs;
+    }
+  }
+
+  void prepare_inputs(Thread& thread, int direction, int64_t step) {
+    if (!chunk_rows_) return point_inputs(thread, direction, step, thread.x);
+    if (step < thread.chunk_end) {
+      thread.chunk_row += plan_.active(step - 1, thread.slice);
+      return;
+    }
+    thread.chunk_row = thread.chunk_rows = 0;
+    for (thread.chunk_end = step; thread.chunk_end < plan_.steps; ++thread.chunk_end) {
+      const int64_t live = plan_.active(thread.chunk_end, thread.slice);
+      if (live == 0 || thread.chunk_rows + live > chunk_rows_) break;
+      point_inputs(thread, direction, thread.chunk_end, thread.x + thread.chunk_rows);
+      thread.chunk_rows += live;
+    }
+    const int64_t I = sizes_.inputs;
+    for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
+      for_row_blocks(thread.chunk_rows, R, [&](int64_t first, int rows) {
+        const Part<Real> part{thread.x + first, 0, I};
+        tile_function<Real, G>(rows)(&part, 1, weights_ + panel * (I + sizes_.outputs) * G * L,
+                                     {bias_ + panel * G * L, 0}, {input_sums(thread, panel, first), G * L});
+      });
+  }
+  Real* input_sums(const Thread& thread, int64_t panel, int64_t row) const {
+    return thread.input_sums + ((panel - thread.units.begin) * thread.chunk_rows + row) * G * L;
+  }
+
+  void run_panel(Thread& thread, int64_t step, int64_t panel, const Reserve<Real, Cell>& reserve) {
+    const int64_t live = plan_.active(step, thread.slice), I = sizes_.inputs, P = sizes_.outputs;
+    const bool fused = chunk_rows_ == 0, has_state = step > 0 || call_.h0;
+    const Real* weights = weights_ + panel * (I + P) * G * L + (fused ? 0 : I * G * L);
+    alignas(64) Real sums[R * G * L];
+    for_row_blocks(live, R, [&](int64_t first, int rows) {
+      Part<Real> parts[2];
+      int count = 0;
+      if (fused) parts[count++] = {thread.x + first, 0, I};
+      if (has_state) parts[count++] = {thread.h_before + first, 0, P};
+      const Rows<const Real> in = fused ? Rows<const Real>{bias_ + panel * G * L, 0}
+                                        : Rows<const Real>{input_sums(thread, panel, thread.chunk_row + first), G * L};
+      tile_function<Real, G>(rows)(parts, count, weights, in, {sums, G * L});
+
+      typename Cell::ForwardTile tile{};
+      tile.sums = sums;
+      const Rows<Real> state{cells_ + ((thread.own.begin + first) * panels_ + panel) * L, panels_ * L};
+      tile.cell_before = {state.data, state.stride};
+      tile.cell = state;
+      if (call_.reserve) {
+        tile.cell = reserve.cells_at(plan_, step, thread.slice, panel, first);
+        tile.gates = reserve.gates_at(plan_, step, thread.slice, panel, first);
+        if (step > 0) {
+          const Rows<Real> before = reserve.cells_at(plan_, step - 1, thread.slice, panel, first);
+          tile.cell_before = {before.data, before.stride};
+        }
+      }
+      tile.h = thread.h + first;
+      tile.h_offset = panel * L;
+      tile.h_lanes = sizes_.projected ? L : live_lanes(sizes_.hidden, panel, L);
+      Cell::forward(tile, rows);
+    });
+  }
+
+  // y = W_hr h for the thread's own rows; a projected layer has no hidden slices.
+  void project(Thread& thread, int64_t step) {
+    const int64_t live = plan_.active(step, thread.slice), H = sizes_.hidden, P = sizes_.outputs;
+    const int64_t vectors = vectors_for(P, L);
+    alignas(64) Real out[kMaxTile];
+    for (int64_t v = 0; v < vectors;) {
+      const int width = panel_vectors(vectors - v);
+      for_row_blocks(live, tile_rows(width), [&](int64_t first, int rows) {
+        const Part<Real> part{thread.h + first, 0, H};
+        tile_function<Real>(rows, width)(&part, 1, projection_ + v * L * H, {kZeros<Real>, 0}, {out, width * L});
+        for (int r = 0; r < rows; ++r)
+          for (int w = 0; w < width; ++w)
+            store_first(thread.y[first + r] + (v + w) * L, load(out + (r * width + w) * L),
+                        live_lanes(P, v + w, L));
+      });
+      v += width;
+    }
+  }
+
+  // The states at each sequence's own end; a sequence of length 0 keeps the state that it came with.
+  void finish(Thread& thread, int direction, const Reserve<Real, Cell>& reserve) {
+    const int64_t B = sizes_.batch, H = sizes_.hidden, P = sizes_.outputs;
+    for (int64_t position = thread.own.begin; position < thread.own.end; ++position) {
+      const int64_t sequence = plan_.sequence(position), length = plan_.length(position);
+      for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel) {
+        const Real* cell = cells_ + (position * panels_ + panel) * L;
+        if (call_.reserve && length > 0)
+          cell = reserve.cells_at(plan_, length - 1, thread.slice, panel, position - thread.own.begin).data;
+        store_first(call_.cn + (direction * B + sequence) * H + panel * L, load(cell), live_lanes(H, panel, L));
+      }
+      if (thread.units.begin != 0) continue;
+      Real* hn = call_.hn + (direction * B + sequence) * P;
+      if (length > 0)
+        __builtin_memcpy(hn, output_row(position, length - 1, direction), P * sizeof(Real));
+      else if (call_.h0)
+        __builtin_memcpy(hn, initial_h(position, direction), P * sizeof(Real));
+      else
+        __builtin_memset(hn, 0, P * sizeof(Real));
+    }
+  }
+
+  const Forward<Real>& call_;
+  const Sizes& sizes_;
+  Plan plan_;
+  Barrier barrier_;
+  int64_t panels_, chunk_rows_;
+  Real *weights_, *bias_;                  // [panel][x then h][gate][lane], [panel][gate][lane]
+  Real* cells_;                            // [position][panel][lane]
+  Real *projection_ = nullptr, *unprojected_ = nullptr;
+  Thread* threads_;
+};
+
+}  // namespace fastlstm::FASTLSTM_ISA

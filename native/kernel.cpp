@@ -1,0 +1,81 @@
+// One instruction set's kernels. CMake compiles this file once for each of them.
+#include <chrono>
+
+#include "backward.h"
+#include "forward.h"
+
+namespace fastlstm::FASTLSTM_ISA {
+namespace {
+
+#define FASTLSTM_NAME_OF(isa) #isa
+#define FASTLSTM_NAME(isa) FASTLSTM_NAME_OF(isa)
+
+template <class Real>
+void forward(const Forward<Real>& call) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  ForwardPass<Real, LstmCell<Real>>(call, arena).run();
+}
+
+template <class Real>
+void backward(const Backward<Real>& call) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  BackwardPass<Real, LstmCell<Real>>(call, arena).run();
+}
+
+template <class Real>
+int64_t reserve_values(int64_t hidden) {
+  return Reserve<Real, LstmCell<Real>>::values(hidden);
+}
+
+bool supported() {
+#if defined(__AVX512F__)
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+#elif defined(__AVX2__)
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+  return true;
+#endif
+}
+
+// Independent chains of multiply-adds that never leave the registers: the most that this machine can do.
+double fma_peak(int threads, double seconds) {
+  constexpr int kChains = 12, kRepeats = 20000;
+  using Clock = std::chrono::steady_clock;
+  double rates[256] = {};
+  if (threads > 256) threads = 256;
+  auto body = [&](int index) {
+    Vec<float> chain[kChains];
+    for (auto& c : chain) c = splat(1.0f);
+    const Vec<float> factor = splat(0.999f), addend = splat(0.001f);
+    int64_t rounds = 0;
+    const auto begin = Clock::now();
+    double elapsed = 0;
+    while (elapsed < seconds) {
+      for (int i = 0; i < kRepeats; ++i) {
+#pragma GCC unroll 12
+        for (int c = 0; c < kChains; ++c) chain[c] = chain[c] * factor + addend;
+#pragma GCC unroll 12
+        for (int c = 0; c < kChains; ++c) asm volatile("" : "+x"(chain[c]));
+      }
+      rounds += kRepeats;
+      elapsed = std::chrono::duration<double>(Clock::now() - begin).count();
+    }
+    rates[index] = 2.0 * kChains * kLanes<float> * (double)rounds / elapsed;
+  };
+  run_parallel(threads, body);
+  double total = 0;
+  for (double rate : rates) total += rate;
+  return total;
+}
+
+}  // namespace
+
+extern const Kernels kernels;
+const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA), supported,         reserve_values<float>, reserve_values<double>,
+                         forward<float>,              forward<double>,   backward<float>,     backward<double>,
+                         fma_peak};
+
+}  // namespace fastlstm::FASTLSTM_ISA

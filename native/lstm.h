@@ -1,0 +1,91 @@
+// The contract between the LSTM kernels and whoever calls them. Reading this header is enough to call them.
+//
+//   T time steps   B sequences   I inputs   H hidden units   P outputs a step (= H without a projection)
+//   D directions (1, or 2 for a bidirectional layer)
+//
+// The equations, for one step of one sequence (σ the logistic function, ⊙ elementwise; Hochreiter & Schmidhuber
+// 1997 with the forget gate of Gers et al. 2000; the projection is that of Sak et al. 2014):
+//
+//   i = σ(W_ii x + b_ii + W_hi h + b_hi)      f = σ(W_if x + b_if + W_hf h + b_hf)
+//   g = tanh(W_ig x + b_ig + W_hg h + b_hg)   o = σ(W_io x + b_io + W_ho h + b_ho)
+//   c = f ⊙ c + i ⊙ g                         h = o ⊙ tanh(c),  or W_hr (o ⊙ tanh(c)) with a projection
+//
+// Weights come in PyTorch's layout: w_ih (4H, I), w_hh (4H, P), b_ih (4H), b_hh (4H), w_hr (P, H), row-major, the
+// gates stacked in the order i, f, g, o. All arrays are dense; none may alias another unless said.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fastlstm {
+
+// How the T × B rows of x and y lie in memory.
+enum class Layout : int { kTimeMajor = 0, kBatchFirst = 1, kPacked = 2 };
+
+struct Sizes {
+  int64_t steps, batch, inputs, hidden, outputs;  // T, B, I, H, P
+  int directions;                                 // D
+  Layout layout;
+  int64_t rows;    // of x and y: T·B, or the sum of the lengths in the packed layout
+  bool projected;  // a w_hr is given; without it P = H
+};
+
+// Which sequence is how long. Row r of the packed layout at step t is packed_offsets[t] + r.
+struct Ragged {
+  const int64_t* lengths;         // (B), each in 0..T, any order; null: all are T
+  const int64_t* packed_offsets;  // (T): for Layout::kPacked, where lengths must not increase; else null
+};
+
+template <class Real>
+struct Weights {  // of one direction
+  const Real *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;  // biases null where there are none; w_hr null without projection
+};
+
+template <class Real>
+struct Forward {
+  Sizes sizes;
+  Ragged ragged;
+  const Real* x;           // rows of I values
+  const Real *h0, *c0;     // (D, B, P), (D, B, H); null means zeros
+  Weights<Real> weights[2];
+  Real* y;                 // rows of D·P values; zero past a sequence's end
+  Real *hn, *cn;           // (D, B, P), (D, B, H): the states at each sequence's own end
+  Real* reserve;           // D·rows·reserve_values(H) values for the backward pass; null: nothing is kept
+  int threads;             // part of the computation's identity: the same threads give the same bits
+};
+
+template <class Real>
+struct Backward {
+  Forward<Real> forward;  // as given to the forward call, with its y and reserve filled
+  const Real* dy;         // as y; null means zeros
+  const Real *dhn, *dcn;  // as hn, cn; null means zeros
+  Real* dx;               // as x; null: not wanted
+  Real *dh0, *dc0;        // as h0, c0; null: not wanted
+  struct {
+    Real *w_ih, *w_hh, *bias, *w_hr;  // as the weights; bias is the gradient of b_ih and b_hh alike. Null: none wanted
+  } dweights[2];                      // (w_ih, w_hh and bias go together)
+};
+
+// One instruction set's kernels.
+struct Kernels {
+  const char* name;
+  bool (*supported)();
+  int64_t (*reserve_values32)(int64_t hidden);  // values that the reserve holds for each row of x and direction
+  int64_t (*reserve_values64)(int64_t hidden);
+  void (*forward32)(const Forward<float>&);
+  void (*forward64)(const Forward<double>&);
+  void (*backward32)(const Backward<float>&);
+  void (*backward64)(const Backward<double>&);
+  double (*fma_peak)(int threads, double seconds);  // measured float32 FLOP/s of independent FMAs
+};
+
+const Kernels& active_kernels();        // chosen at load: the best that this CPU supports, or FASTLSTM_ISA's
+bool select_kernels(const char* name);  // false if this build or this CPU does not have them
+
+struct KernelList {
+  const Kernels* const* data;
+  int count;
+};
+KernelList compiled_kernels();  // the best last
+
+}  // namespace fastlstm

@@ -1,0 +1,102 @@
+// Weights on their way into the kernels and gradients on their way out: between PyTorch's layout and panels.
+//
+// A unit panel holds one vector of hidden units with all their gates side by side: [k][gate][lane]. Units past H are
+// padding: their weights are zero, and so are their gradients.
+#pragma once
+
+#include "gemm.h"
+#include "plan.h"
+
+namespace fastlstm::FASTLSTM_ISA {
+
+constexpr int64_t vectors_for(int64_t values, int lanes) { return (values + lanes - 1) / lanes; }
+FASTLSTM_INLINE int live_lanes(int64_t values, int64_t vector, int lanes) {
+  const int64_t left = values - vector * lanes;
+  return (int)(left < lanes ? left : lanes);
+}
+
+// One unit panel of the forward product from w (gates·H, K): to[k][gate][lane].
+template <class Real, int kGates>
+void pack_unit_panel(const Real* w, int64_t H, int64_t K, int64_t panel, Real* to) {
+  constexpr int L = kLanes<Real>;
+  for (int gate = 0; gate < kGates; ++gate)
+    transpose_strip(w + (gate * H + panel * L) * K, K, live_lanes(H, panel, L), K, to + gate * L, kGates * L, true);
+}
+
+// The sum of both biases for one unit panel: to[gate][lane].
+template <class Real, int kGates>
+void pack_bias(const Real* b_ih, const Real* b_hh, int64_t H, int64_t panel, Real* to) {
+  constexpr int L = kLanes<Real>;
+  const int live = live_lanes(H, panel, L);
+  for (int gate = 0; gate < kGates; ++gate) {
+    const int64_t at = gate * H + panel * L;
+    store(to + gate * L, b_ih ? Vec<Real>(load_first(b_ih + at, live) + load_first(b_hh + at, live)) : Vec<Real>{});
+  }
+}
+
+// `vectors` vectors of columns of w (gates·H, K), its rows in the order of the unit panels: the right operand of
+// dsums · w. to[panel][gate][lane][vectors·L].
+template <class Real, int kGates>
+void pack_columns(const Real* w, int64_t H, int64_t K, int64_t first_vector, int vectors, Real* to) {
+  constexpr int L = kLanes<Real>;
+  const int64_t panels = vectors_for(H, L);
+  for (int64_t panel = 0; panel < panels; ++panel)
+    for (int gate = 0; gate < kGates; ++gate)
+      for (int lane = 0; lane < L; ++lane) {
+        const int64_t unit = panel * L + lane;
+        const Real* row = w + (gate * H + unit) * K;
+        for (int v = 0; v < vectors; ++v, to += L)
+          store(to, unit < H ? load_first(row + (first_vector + v) * L, live_lanes(K, first_vector + v, L))
+                             : Vec<Real>{});
+      }
+}
+
+// The same for a plain matrix w (N, K): to[n][vectors·L], n < N.
+template <class Real>
+void pack_plain_columns(const Real* w, int64_t N, int64_t K, int64_t first_vector, int vectors, Real* to) {
+  constexpr int L = kLanes<Real>;
+  for (int64_t n = 0; n < N; ++n)
+    for (int v = 0; v < vectors; ++v, to += L)
+      store(to, load_first(w + n * K + (first_vector + v) * L, live_lanes(K, first_vector + v, L)));
+}
+
+// `vectors` vectors of rows of a plain matrix w (N, K), transposed: to[k][vectors·L].
+template <class Real>
+void pack_plain_rows(const Real* w, int64_t N, int64_t K, int64_t first_vector, int vectors, Real* to) {
+  constexpr int L = kLanes<Real>;
+  for (int v = 0; v < vectors; ++v)
+    transpose_strip(w + (first_vector + v) * L * K, K, live_lanes(N, first_vector + v, L), K, to + v * L,
+                    (int64_t)vectors * L, true);
+}
+
+// The gradient of one unit panel's weights, from[k][gate][lane], to PyTorch's (gates·H, K).
+template <class Real, int kGates>
+void unpack_unit_panel(const Real* from, int64_t H, int64_t K, int64_t panel, Real* dw) {
+  constexpr int L = kLanes<Real>;
+  const int live = live_lanes(H, panel, L);
+  for (int gate = 0; gate < kGates; ++gate)
+    for (int64_t k = 0; k < K; k += L)
+      transpose_strip(from + k * kGates * L + gate * L, kGates * L, (int)(K - k < L ? K - k : L), live,
+                      dw + (gate * H + panel * L) * K + k, K, false);
+}
+
+// The left operand of a product over rows (the gradient of weights): `width` columns of the rows, put side by side as
+// [row][width] for an interleaved tile.
+template <class Real, int kWidth>
+void gather(const Real* const* rows, int64_t count, int64_t first_column, Real* to) {
+  for (int64_t row = 0; row < count; ++row, to += kWidth)
+    __builtin_memcpy(to, rows[row] + first_column, kWidth * sizeof(Real));
+}
+template <class Real, int... W>
+FASTLSTM_INLINE void gather_columns(const Real* const* rows, int64_t count, int64_t first_column, int width, Real* to,
+                                    std::integer_sequence<int, W...>) {
+  using Function = void (*)(const Real* const*, int64_t, int64_t, Real*);
+  constexpr Function table[] = {&gather<Real, W + 1>...};
+  table[width - 1](rows, count, first_column, to);
+}
+template <class Real, int kMost>
+void gather_columns(const Real* const* rows, int64_t count, int64_t first_column, int width, Real* to) {
+  gather_columns(rows, count, first_column, width, to, std::make_integer_sequence<int, kMost>{});
+}
+
+}  // namespace fastlstm::FASTLSTM_ISA

@@ -1,0 +1,64 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace fastlstm {
+namespace {
+
+constexpr double kWorthThreads = 5e5;   // multiply-adds below which waking a thread costs more than it gives
+constexpr double kCachedValues = 400e3;  // recurrent weights that a core's own cache still holds
+constexpr int64_t kRowsToReuse = 24;    // rows a slice that make up for streaming the weights from further away
+constexpr int64_t kUnitsWorthSlicing = 64;
+
+}  // namespace
+
+Plan::Plan(const Sizes& sizes, const Ragged& ragged, int threads, Arena& arena) : sizes_(sizes), ragged_(ragged) {
+  choose_grid(threads);
+  const int64_t B = sizes.batch;
+  order_ = arena.take<int64_t>(B);
+  deal_out(arena.take<int64_t>(B));
+  active_ = arena.take<int64_t>((steps + 1) * batch_slices);
+  base_ = arena.take<int64_t>((steps + 1) * batch_slices);
+  int64_t rows = 0;
+  for (int64_t s = 0; s <= steps; ++s)
+    for (int i = 0; i < batch_slices; ++i) {
+      const Range positions = slice(i);
+      int64_t live = s == 0 ? positions.end - positions.begin : active(s - 1, i);
+      while (live > 0 && length(positions.begin + live - 1) <= s) --live;
+      active_[s * batch_slices + i] = live;
+      base_[s * batch_slices + i] = rows;
+      rows += live;
+    }
+}
+
+void Plan::choose_grid(int threads) {
+  batch_slices = hidden_slices = 1;
+  const double steps_of_all = (double)sizes_.steps * (double)sizes_.batch;
+  const double hidden = (double)sizes_.hidden;
+  if (threads < 2 || steps_of_all * 4 * hidden * (double)(sizes_.inputs + sizes_.outputs) < kWorthThreads) return;
+  const bool weights_outgrow_cache = 4 * hidden * (double)sizes_.outputs > kCachedValues;
+  if (weights_outgrow_cache && sizes_.batch < kRowsToReuse * threads && !sizes_.projected)
+    hidden_slices = (int)std::max<int64_t>(1, std::min<int64_t>(threads, sizes_.hidden / kUnitsWorthSlicing));
+  else
+    batch_slices = (int)std::min<int64_t>(threads, sizes_.batch);
+}
+
+void Plan::deal_out(int64_t* sorted) {
+  const int64_t B = sizes_.batch;
+  steps = sizes_.steps;
+  std::iota(order_, order_ + B, 0);
+  if (!ragged_.lengths) return;  // the slices are stretches of the batch
+  const int64_t* lengths = ragged_.lengths;
+  std::copy(order_, order_ + B, sorted);
+  std::stable_sort(sorted, sorted + B, [lengths](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
+  steps = lengths[sorted[0]];
+  // Deal the sequences out like cards, so that every slice gets long and short ones alike.
+  std::vector<int64_t> filled(batch_slices);
+  for (int i = 0; i < batch_slices; ++i) filled[i] = slice(i).begin;
+  for (int64_t next = 0; next < B;)
+    for (int i = 0; i < batch_slices && next < B; ++i)
+      if (filled[i] < slice(i).end) order_[filled[i]++] = sorted[next++];
+}
+
+}  // namespace fastlstm

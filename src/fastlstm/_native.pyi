@@ -1,0 +1,39 @@
+"""The kernels (``native/lstm.h`` is their contract). Arrays are addresses, 0 for none."""
+
+Sizes = tuple[int, int, int, int, int, int, int, int, int]
+"""T, B, I, H, P, directions, layout (0 time-major, 1 batch-first, 2 packed), rows of x, whether projected."""
+
+def reserve_values(is_double: bool, hidden: int, /) -> int:
+    """Count the values that a forward call keeps for its backward call, for each row of x and direction."""
+
+def lstm_forward(
+    is_double: bool, sizes: Sizes, arrays: tuple[int, ...], weights: tuple[int, ...], threads: int, /
+) -> None:
+    """Run ``arrays`` (lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve) through ``weights``.
+
+    ``weights`` holds w_ih, w_hh, b_ih, b_hh, w_hr for each direction.
+    """
+
+def lstm_backward(
+    is_double: bool,
+    sizes: Sizes,
+    arrays: tuple[int, ...],
+    weights: tuple[int, ...],
+    threads: int,
+    gradients: tuple[int, ...],
+    dweights: tuple[int, ...],
+    /,
+) -> None:
+    """Fill ``gradients`` (dy, dhn, dcn in; dx, dh0, dc0 out) and ``dweights`` (w_ih, w_hh, bias, w_hr a direction)."""
+
+def instruction_set() -> str:
+    """Name the instruction set whose kernels serve the calls."""
+
+def instruction_sets() -> list[str]:
+    """Name those of this build that this CPU has."""
+
+def use_instruction_set(name: str, /) -> bool:
+    """Switch to one of them; say whether that was possible."""
+
+def fma_peak(threads: int, seconds: float, /) -> float:
+    """Measure the float32 FLOP/s of independent multiply-adds."""
