@@ -1,16 +1,35 @@
-"""Forecasting: the estimator from a table of series to quantiles of their future.
+"""The forecasting estimator: what a user sees.
 
-The network is described in :mod:`fastlstm.model.forecaster`, how it learns in :mod:`fastlstm.training.loop`; this
-module says what a user sees.
+The network is described in :mod:`fastlstm.model.forecaster`, how it learns in :mod:`fastlstm.training.loop`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from sklearn.base import BaseEstimator
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from fastlstm.data.future import add_future
+from fastlstm.data.reading import read_series
+from fastlstm.data.schema import find_columns
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.table import give_back, read_table
+from fastlstm.errors import InputError, RunError
+from fastlstm.model.forecaster import ForecastNetwork
+from fastlstm.runs import Run, load_run, save_run
+from fastlstm.runs.plots import forecast_against_truth, learning_curve
+from fastlstm.tasks.forecast.evaluation import Evaluation
+from fastlstm.tasks.forecast.fitting import evaluate_all, evaluate_last, fit_series
+from fastlstm.tasks.forecast.frames import forecast_frame
+from fastlstm.tasks.forecast.prediction import continue_series, forecast_ahead
+from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Forecaster(BaseEstimator):
@@ -93,7 +112,7 @@ class Forecaster(BaseEstimator):
         validation_windows: int | None = None,
         test_windows: int = 0,
         device: str | None = None,
-        precision: str = "no",
+        precision: Literal["no", "bf16", "fp16"] = "no",
         seed: int = 0,
         progress: bool = True,
     ) -> None:
@@ -167,7 +186,21 @@ class Forecaster(BaseEstimator):
         TrainingError
             If the loss is no longer finite.
         """
-        raise NotImplementedError
+        parameters = Parameters.check(self.get_params())
+        if season is not None and season < 1:
+            raise InputError(f"season is {season}: give a number of steps, 1 or more")
+        table = read_table(data)
+        columns = find_columns(
+            table,
+            target=target,
+            time=time,
+            series=series,
+            past_covariates=past_covariates,
+            future_covariates=future_covariates,
+            static_covariates=static_covariates,
+        )
+        read = read_series(table, columns, frequency=frequency)
+        return self._learn(parameters, read, season or read.axis.season_for(parameters.horizon))
 
     def predict(self, data: Any | None = None, *, future: Any | None = None) -> Any:
         """Forecast the horizon after the end of the data.
@@ -187,9 +220,13 @@ class Forecaster(BaseEstimator):
             Of the kind that ``data`` (or ``fit``'s data) was, a polars frame for a path: series and time columns
             under their own names, the target under its own name (the median), and ``NAME_q0.1`` and so on.
         """
-        raise NotImplementedError
+        series = self._read(data)
+        if future is not None:
+            series = add_future(series, future)
+        ends, index, forecasts = forecast_ahead(self.network_, series, self.scaling_)
+        return give_back(forecast_frame(ends, index, forecasts, self.network_.settings.quantiles), series.kind)
 
-    def backtest(self, windows: int = 4, *, data: Any | None = None) -> Any:
+    def backtest(self, windows: int = 4, *, data: Any | None = None) -> Evaluation:
         """Forecast the last ``windows`` horizons of the data as if each lay in the future.
 
         The model that forecasts them has not seen them: neither weights, nor scalers, nor early stopping, nor
@@ -208,9 +245,18 @@ class Forecaster(BaseEstimator):
         Evaluation
             ``metrics`` of the model, naive and seasonal-naive; ``forecasts``, a frame.
         """
-        raise NotImplementedError
+        if windows < 1:
+            raise InputError(f"windows is {windows}: give how many horizons to forecast, 1 or more")
+        if data is None and self.loaded_:
+            raise InputError("a loaded run holds only the end of its data: give the whole of it as data")
+        series = self._require_fitted().series_ if data is None else self._read(data)
+        model = self
+        if data is not None or windows > self.test_windows_:
+            model = clone(self).set_params(test_windows=windows)
+            model._learn(Parameters.check(model.get_params()), series, self.season_)
+        return evaluate_last(model.network_, series, model.scaling_, windows, self.season_)
 
-    def evaluate(self, data: Any) -> Any:
+    def evaluate(self, data: Any) -> Evaluation:
         """Forecast every horizon of other data, one after the other, and compare with what came.
 
         Parameters
@@ -223,9 +269,11 @@ class Forecaster(BaseEstimator):
         Evaluation
             As from ``backtest``.
         """
-        raise NotImplementedError
+        self._require_fitted()
+        series, joined = continue_series(self.series_, self._read(data), self.context_)
+        return evaluate_all(self.network_, series, self.scaling_, joined, self.season_)
 
-    def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Any:
+    def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Figure:
         """Draw the end of a series and its forecast with bands.
 
         Parameters
@@ -240,7 +288,25 @@ class Forecaster(BaseEstimator):
         matplotlib.figure.Figure
             The figure.
         """
-        raise NotImplementedError
+        shown = self._require_fitted().series_.tail(2 * self.context_)
+        names = [str(name) for name in shown.names]
+        if series is not None and series not in names:
+            raise InputError(f"there is no series {series!r}: give one of {', '.join(names[:12])}")
+        code = 0 if series is None else names.index(series)
+        ends, index, forecasts = forecast_ahead(self.network_, shown, self.scaling_)
+        observed = int(shown.last_observed[code])
+        first = int(shown.offsets[code])
+        figure = forecast_against_truth(
+            shown.axis.stamps(code, 0, observed).to_numpy(),
+            shown.target[first : first + observed, 0],
+            shown.axis.stamps(code, observed, self.network_.settings.horizon).to_numpy(),
+            dict(zip(self.network_.settings.quantiles, forecasts[code].T, strict=True)),
+            target=shown.schema.columns.target[0],
+            title="Forecast" if shown.names[code] is None else f"Forecast of {names[code]}",
+        )
+        if path is not None:
+            figure.savefig(path)
+        return figure
 
     def save(self, path: str | Path) -> None:
         """Write a run folder, whole or not at all.
@@ -250,7 +316,29 @@ class Forecaster(BaseEstimator):
         path : str or Path
             The folder to make.
         """
-        raise NotImplementedError
+        kept = self._require_fitted().series_.tail(self.context_)
+        network = {f"network.{name}": value for name, value in self.network_.state_dict().items()}
+        ends = {f"series.{name}": torch.from_numpy(array.copy()) for name, array in kept.arrays().items()}
+        plots = {"learning_curve": learning_curve(self.history_)}
+        if self.report_ is not None:
+            plots |= self.report_.plots()
+        save_run(
+            path,
+            task="forecast",
+            settings=ForecastSettings(
+                parameters=Parameters.check(self.get_params()),
+                network=self.network_.settings,
+                scaling=self.scaling_,
+                table=kept.schema,
+                names=kept.names,
+                kind=kept.kind,
+                season=self.season_,
+            ),
+            tensors={**network, **ends},
+            history=self.history_,
+            metrics=self.metrics_,
+            plots=plots,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -261,10 +349,13 @@ class Forecaster(BaseEstimator):
         path : str or Path
             A run folder.
         """
-        raise NotImplementedError
+        run = load_run(path)
+        if run.task != "forecast":
+            raise RunError(f"{path} is a run of the task {run.task!r}: load it with fastlstm.load")
+        return cls.from_run(run)
 
     @classmethod
-    def from_run(cls, run: Any) -> Self:
+    def from_run(cls, run: Run) -> Self:
         """Make the estimator from a run that was read.
 
         Parameters
@@ -272,4 +363,51 @@ class Forecaster(BaseEstimator):
         run : fastlstm.runs.Run
             What ``load_run`` gives.
         """
-        raise NotImplementedError
+        settings = run.settings(ForecastSettings)
+        network = ForecastNetwork(settings.network)
+        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "series": {}}
+        for name, tensor in run.tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        network.load_state_dict(parts["network"])
+        self = cls(**settings.parameters.model_dump())
+        self.network_ = network.eval()
+        self.scaling_ = settings.scaling
+        self.series_ = SeriesSet.from_arrays(
+            {name: tensor.numpy() for name, tensor in parts["series"].items()},
+            settings.names,
+            settings.table,
+            settings.kind,
+        )
+        self.context_ = settings.network.context
+        self.season_ = settings.season
+        self.history_ = run.history
+        self.metrics_ = run.metrics
+        self.report_ = None
+        self.test_windows_ = settings.parameters.test_windows
+        self.loaded_ = True
+        return self
+
+    def _learn(self, parameters: Parameters, series: SeriesSet, season: int) -> Self:
+        """Fit to series that were read."""
+        fitted = fit_series(parameters, series, season)
+        self.network_ = fitted.network
+        self.scaling_ = fitted.scaling
+        self.series_ = series
+        self.context_ = fitted.network.settings.context
+        self.season_ = season
+        self.history_ = fitted.training.history
+        self.report_ = fitted.report
+        self.metrics_ = fitted.report.metrics
+        self.test_windows_ = parameters.test_windows
+        self.loaded_ = False
+        return self
+
+    def _require_fitted(self) -> Self:
+        check_is_fitted(self, "network_")
+        return self
+
+    def _read(self, data: Any | None) -> SeriesSet:
+        """The series of other data, read as those of ``fit`` were; those of ``fit`` where there is none."""
+        known = self._require_fitted().series_
+        return known if data is None else read_series(data, known.schema.columns, schema=known.schema)

@@ -1,0 +1,158 @@
+"""Scales: each window's target by its own context, reversibly; numeric covariates by their training rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Floats = npt.NDArray[np.float32]
+
+
+class WindowScale(NamedTuple):
+    """The scale of the windows of a batch: ``z = (y - location) / scale``.
+
+    B windows.
+
+    Attributes
+    ----------
+    location : Tensor
+        (B, 1), in the target's unit.
+    scale : Tensor
+        (B, 1), above 0, in the target's unit.
+    """
+
+    location: Tensor
+    scale: Tensor
+
+    @classmethod
+    def of(cls, target: Tensor, observed: Tensor, *, centre: bool = True) -> Self:
+        """Find the scale of each window from its observed context alone.
+
+        With ``centre`` it is mean and standard deviation. Without, location is 0 and scale the mean absolute value
+        (Salinas et al. 2020, "DeepAR", section 3.3): growth then changes nothing but the scale, and zero stays zero.
+        A constant context is scaled by its size, and one without any observed value by 1.
+
+        Parameters
+        ----------
+        target : Tensor
+            (B, C), 0 where missing.
+        observed : Tensor
+            (B, C), 1 where observed, 0 where missing.
+        centre : bool
+            Whether to take the mean away.
+
+        Examples
+        --------
+        >>> context = torch.tensor([[1.0, 3.0, 0.0], [5.0, 5.0, 5.0], [0.0, 0.0, 0.0]])
+        >>> observed = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
+        >>> scale = WindowScale.of(context, observed)
+        >>> scale.location[:, 0].tolist(), scale.scale[:, 0].tolist()
+        ([2.0, 5.0, 0.0], [1.0, 5.0, 1.0])
+        """
+        count = observed.sum(1, keepdim=True).clamp_(min=1)
+        if centre:
+            location = target.sum(1, keepdim=True) / count
+            deviation = (target - location) * observed
+            spread = (deviation.square().sum(1, keepdim=True) / count).sqrt_()
+        else:
+            location = torch.zeros_like(count)
+            spread = target.abs().sum(1, keepdim=True) / count
+        size = location.abs()
+        # Rounding leaves a constant float32 context a spread of some 1e-7 of its size.
+        flat = spread <= 1e-6 * size
+        return cls(location, torch.where(flat, torch.where(size > 0, size, 1.0), spread))
+
+    def apply(self, target: Tensor, observed: Tensor) -> Tensor:
+        """Scale targets.
+
+        Parameters
+        ----------
+        target, observed : Tensor
+            (B, W); rows may reach past the context.
+
+        Returns
+        -------
+        Tensor
+            (B, W), 0 where not observed.
+        """
+        return (target - self.location).div_(self.scale).mul_(observed)
+
+    def invert(self, scaled: Tensor) -> Tensor:
+        """Bring forecasts back to the target's unit.
+
+        Parameters
+        ----------
+        scaled : Tensor
+            (B, …). The scale is above 0, so quantiles keep their order.
+
+        Returns
+        -------
+        Tensor
+            (B, …)
+        """
+        shape = (-1,) + (1,) * (scaled.ndim - 1)
+        return scaled * self.scale.view(shape) + self.location.view(shape)
+
+
+@dataclass(frozen=True)
+class Standardizer:
+    """Numeric covariates to mean 0 and variance 1, each with a channel that tells where it is missing.
+
+    Parameters
+    ----------
+    mean, deviation : tuple of float
+        F values each, from the rows that ``fit`` was given.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, values: Floats) -> Self:
+        """Learn mean and standard deviation of each column.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            (N, F), NaN where missing. A column that is constant, or missing throughout, is only centred.
+
+        Examples
+        --------
+        >>> Standardizer.fit(np.array([[1, 7], [3, 7], [np.nan, 7]], np.float32))
+        Standardizer(mean=(2.0, 7.0), deviation=(1.0, 1.0))
+        """
+        known = ~np.isnan(values)
+        count = np.maximum(known.sum(axis=0), 1)
+        mean = np.sum(values, axis=0, where=known, dtype=np.float64) / count
+        variance = np.sum(np.square(values - mean), axis=0, where=known, dtype=np.float64) / count
+        deviation = np.sqrt(variance)
+        constant = deviation <= 1e-6 * np.abs(mean)
+        return cls(tuple(mean.tolist()), tuple(np.where(constant, 1.0, deviation).tolist()))
+
+    def transform(self, values: Floats) -> Floats:
+        """Standardise, and mark what is missing.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+            (N, F), NaN where missing.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, 2 F): the standardised values, 0 where missing, then F channels that are 1 where missing.
+
+        Examples
+        --------
+        >>> Standardizer((2.0,), (0.5,)).transform(np.array([[3.0], [np.nan]], np.float32))
+        array([[2., 0.],
+               [0., 1.]], dtype=float32)
+        """
+        missing = np.isnan(values)
+        scaled = (values - np.array(self.mean)) / np.array(self.deviation)
+        return np.concatenate([np.where(missing, 0, scaled), missing], axis=1, dtype=np.float32)

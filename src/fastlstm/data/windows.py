@@ -1,0 +1,289 @@
+"""Windows by index: the whole table as tensors once, and each batch one gather of its rows.
+
+B windows of W = C + L steps each: C of context, then L of horizon. A window is told by its series and its origin, the
+flat row of the horizon's first step, so that its context is the C rows before. Rows outside the series, or past the
+end that training may see, come out as zeros and not observed: a series shorter than the context is masked on the left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fastlstm.data.scaling import Standardizer
+from fastlstm.data.series import STEP_ARRAYS, Integers, SeriesSet
+
+
+class WindowBatch(NamedTuple):
+    """The windows of a batch.
+
+    Attributes
+    ----------
+    series : Tensor
+        (B,) int64, which series each window is of.
+    target : Tensor
+        (B, W), 0 where missing, in the target's unit.
+    observed : Tensor
+        (B, W), 1 where the target is observed, otherwise 0.
+    past : Tensor
+        (B, W, P), standardised past covariates and where they are missing; those of the horizon are not to be read.
+    future : Tensor
+        (B, W, F), standardised future covariates, where they are missing, and the calendar.
+    past_categories, future_categories : Tensor
+        (B, W, ·) int64, 0 where missing or unknown.
+    static : Tensor
+        (B, S), standardised static covariates and where they are missing.
+    static_categories : Tensor
+        (B, ·) int64, 0 where missing or unknown.
+    """
+
+    series: Tensor
+    target: Tensor
+    observed: Tensor
+    past: Tensor
+    future: Tensor
+    past_categories: Tensor
+    future_categories: Tensor
+    static: Tensor
+    static_categories: Tensor
+
+
+@dataclass(frozen=True)
+class CovariateScaling:
+    """The standardisers of the numeric covariates, one a role.
+
+    Parameters
+    ----------
+    past, future, static : Standardizer
+        Fitted on training rows alone.
+    """
+
+    past: Standardizer
+    future: Standardizer
+    static: Standardizer
+
+    @classmethod
+    def fit(cls, series: SeriesSet, ends: Integers) -> Self:
+        """Learn from the rows before each series' end of training.
+
+        Parameters
+        ----------
+        series : SeriesSet
+            The series.
+        ends : numpy.ndarray
+            (S,) int64, the position just past each series' last training row.
+        """
+        positions = np.arange(series.offsets[-1]) - np.repeat(series.offsets[:-1], series.lengths)
+        training = positions < np.repeat(ends, series.lengths)
+        return cls(
+            past=Standardizer.fit(series.past[training]),
+            future=Standardizer.fit(series.future[training]),
+            static=Standardizer.fit(series.static),
+        )
+
+
+class Windows:
+    """The rows of a table as tensors, and windows of them by index.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series; the first target is the one to forecast.
+    scaling : CovariateScaling
+        How to standardise the covariates.
+    context : int
+        C.
+    horizon : int
+        L.
+    ends : numpy.ndarray, optional
+        (S,) int64, positions: windows see no row from there on, as if the series ended there. Default: the lengths.
+    device : torch.device or str
+        Where the tensors lie and batches come from.
+    """
+
+    def __init__(
+        self,
+        series: SeriesSet,
+        scaling: CovariateScaling,
+        *,
+        context: int,
+        horizon: int,
+        ends: Integers | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.context = context
+        self.horizon = horizon
+        target = series.target[:, :1]
+        observed = ~np.isnan(target)
+        parts = [
+            np.where(observed, target, 0),
+            observed,
+            scaling.past.transform(series.past),
+            scaling.future.transform(series.future),
+            series.calendar,
+        ]
+        numbers = np.concatenate(parts, axis=1, dtype=np.float32)
+        categories = np.concatenate([series.past_categories, series.future_categories], axis=1)
+        # One row of zeros at the end stands for every row that a window may not see.
+        self._numbers = torch.from_numpy(np.pad(numbers, ((0, 1), (0, 0)))).to(device)
+        self._categories = torch.from_numpy(np.pad(categories, ((0, 1), (0, 0)))).to(device)
+        past = 2 + parts[2].shape[1]
+        self._widths = (1, 1, past - 2, numbers.shape[1] - past)
+        self._category_widths = (series.past_categories.shape[1], series.future_categories.shape[1])
+        self._static = torch.from_numpy(scaling.static.transform(series.static)).to(device)
+        self._static_categories = torch.from_numpy(series.static_categories).to(device)
+        ends = series.lengths if ends is None else ends
+        self._starts = torch.from_numpy(series.offsets[:-1].copy()).to(device)
+        self._ends = torch.from_numpy(series.offsets[:-1] + ends).to(device)
+        self._steps = torch.arange(-context, horizon, device=device)
+
+    def gather(self, series: Tensor, origins: Tensor) -> WindowBatch:
+        """Cut windows out.
+
+        Parameters
+        ----------
+        series : Tensor
+            (B,) int64, which series.
+        origins : Tensor
+            (B,) int64, the flat row of each horizon's first step.
+
+        Returns
+        -------
+        WindowBatch
+            On the windows' device.
+        """
+        B, W = len(origins), len(self._steps)
+        rows = origins[:, None] + self._steps
+        seen = (rows >= self._starts[series][:, None]).logical_and_(rows < self._ends[series][:, None])
+        flat = torch.where(seen, rows, len(self._numbers) - 1).view(-1)
+        numbers = self._numbers.index_select(0, flat).view(B, W, -1)
+        target, observed, past, future = numbers.split(self._widths, dim=2)
+        if self._categories.shape[1]:
+            categories = self._categories.index_select(0, flat).view(B, W, -1)
+        else:
+            categories = self._categories.new_empty(B, W, 0)
+        past_categories, future_categories = categories.split(self._category_widths, dim=2)
+        return WindowBatch(
+            series,
+            target.squeeze(2),
+            observed.squeeze(2),
+            past,
+            future,
+            past_categories,
+            future_categories,
+            self._static[series],
+            self._static_categories[series],
+        )
+
+
+class WindowIndex(NamedTuple):
+    """Which windows there are: one entry a window.
+
+    Attributes
+    ----------
+    series : numpy.ndarray
+        (M,) int64, which series.
+    origins : numpy.ndarray
+        (M,) int64, the flat row of the horizon's first step.
+    """
+
+    series: Integers
+    origins: Integers
+
+
+def training_windows(series: SeriesSet, ends: Integers, context: int, horizon: int) -> WindowIndex:
+    """Find every window to learn from: something observed in its context, and in its horizon before the end.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    ends : numpy.ndarray
+        (S,) int64, the position just past each series' last training row.
+    context, horizon : int
+        C and L.
+
+    Returns
+    -------
+    WindowIndex
+        At every step of every series where such a window has its origin.
+    """
+    codes = np.repeat(np.arange(len(series)), series.lengths)
+    rows = np.arange(series.offsets[-1])
+    first = series.offsets[codes]
+    end = first + ends[codes]
+    observed = np.concatenate([[0], np.cumsum(~np.isnan(series.target[:, 0]))])
+    behind = observed[rows] - observed[np.maximum(rows - context, first)]
+    reach = np.minimum(rows + horizon, end)
+    ahead = observed[np.maximum(reach, rows)] - observed[rows]
+    usable = (behind > 0) & (ahead > 0)
+    return WindowIndex(codes[usable], rows[usable])
+
+
+def rolling_windows(series: SeriesSet, first: Integers, last: Integers, stride: int) -> WindowIndex:
+    """Lay origins ``stride`` steps apart, counted back from the end of each series' stretch.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    first, last : numpy.ndarray
+        (S,) int64, the stretch: no origin lies before position ``first`` or after ``last``; none at all where
+        ``first`` lies behind ``last``.
+    stride : int
+        Steps from one origin to the next.
+
+    Returns
+    -------
+    WindowIndex
+        Series by series, rising in time.
+
+    Examples
+    --------
+    >>> from fastlstm.data.reading import read_series
+    >>> from fastlstm.data.schema import Columns
+    >>> import polars as pl
+    >>> series = read_series(pl.DataFrame({"y": range(10)}), Columns(target=("y",)))
+    >>> rolling_windows(series, np.array([3]), np.array([8]), 2).origins
+    array([4, 6, 8])
+    """
+    counts = np.maximum((last - first) // stride + 1, 0)
+    codes = np.repeat(np.arange(len(series)), counts)
+    back = (
+        np.concatenate([np.arange(count)[::-1] for count in counts]) if len(counts) else np.empty(0, np.int64)
+    )
+    return WindowIndex(codes, series.offsets[codes] + last[codes] - stride * back.astype(np.int64))
+
+
+def with_horizon(series: SeriesSet, horizon: int) -> SeriesSet:
+    """Let every series end one horizon after its last observed target, so that the windows there can be cut out.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    horizon : int
+        L.
+
+    Returns
+    -------
+    SeriesSet
+        The same series; steps that were not there are missing but for their calendar, those beyond are left out.
+    """
+    lengths = series.last_observed + horizon
+    kept = np.minimum(lengths, series.lengths)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    codes = np.repeat(np.arange(len(series)), kept)
+    steps = np.arange(len(codes)) - np.repeat(np.cumsum(kept) - kept, kept)
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+    for name in STEP_ARRAYS:
+        old = getattr(series, name)
+        missing = 0 if old.dtype == np.int64 else np.nan
+        arrays[name] = np.full((int(offsets[-1]), old.shape[1]), missing, old.dtype)
+        arrays[name][offsets[codes] + steps] = old[series.offsets[codes] + steps]
+    return replace(series, offsets=offsets, **arrays)  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Networks, from batches to outputs: inputs, trunk, decoder, heads."""

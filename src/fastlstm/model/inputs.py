@@ -1,0 +1,159 @@
+"""What the network reads at each step: numbers, masks and embedded categories, put side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.windows import WindowBatch
+
+LARGEST_EMBEDDING = 16
+
+
+class InputLayout(BaseModel):
+    """How wide each part of a window batch is; ``config.json`` keeps it.
+
+    Parameters
+    ----------
+    past, future, static : int
+        Numeric covariates, without the channels that tell where they are missing.
+    calendar : int
+        Calendar features.
+    past_categories, future_categories, static_categories : tuple of int
+        The number of codes of each categorical covariate, with code 0 for missing and unknown.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    past: int = 0
+    future: int = 0
+    static: int = 0
+    calendar: int = 0
+    past_categories: tuple[int, ...] = ()
+    future_categories: tuple[int, ...] = ()
+    static_categories: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, series: SeriesSet) -> Self:
+        """The layout of a table's covariates.
+
+        Parameters
+        ----------
+        series : SeriesSet
+            The table.
+        """
+        schema = series.schema
+        return cls(
+            past=len(schema.numeric("past")),
+            future=len(schema.numeric("future")),
+            static=len(schema.numeric("static")),
+            calendar=series.calendar.shape[1],
+            past_categories=schema.category_sizes("past"),
+            future_categories=schema.category_sizes("future"),
+            static_categories=schema.category_sizes("static"),
+        )
+
+
+class Categories(nn.Module):
+    """Numbers with embedded categories beside them.
+
+    Code 0, missing or unknown, is embedded as zeros and learns nothing.
+
+    Parameters
+    ----------
+    numbers : int
+        F, width of the numbers.
+    sizes : sequence of int
+        How many codes each categorical covariate has.
+
+    Examples
+    --------
+    >>> part = Categories(2, [5])
+    >>> part.width, part(torch.zeros(3, 7, 2), torch.zeros(3, 7, 1, dtype=torch.long)).shape
+    (5, torch.Size([3, 7, 5]))
+    """
+
+    def __init__(self, numbers: int, sizes: Sequence[int]) -> None:
+        super().__init__()
+        widths = [min(LARGEST_EMBEDDING, (size + 1) // 2) for size in sizes]
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(size, width, padding_idx=0) for size, width in zip(sizes, widths, strict=True)
+        )
+        self.width = numbers + sum(widths)
+
+    def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+        """Put the embeddings beside the numbers.
+
+        Parameters
+        ----------
+        numbers : Tensor
+            (…, F)
+        codes : Tensor
+            (…, categories) int64
+
+        Returns
+        -------
+        Tensor
+            (…, width)
+        """
+        if not self.embeddings:
+            return numbers
+        embedded = [embed(codes[..., place]) for place, embed in enumerate(self.embeddings)]
+        return torch.cat([numbers, *embedded], dim=-1)
+
+
+class WindowInputs(nn.Module):
+    """The three parts of a window that the network reads: what was, what is known ahead, what never changes.
+
+    Parameters
+    ----------
+    layout : InputLayout
+        The widths.
+
+    Attributes
+    ----------
+    encoder_width, known_width, static_width : int
+        The widths of what ``forward`` gives.
+    """
+
+    def __init__(self, layout: InputLayout) -> None:
+        super().__init__()
+        # Each numeric covariate comes with a channel that tells where it is missing.
+        self.past = Categories(2 * layout.past, layout.past_categories)
+        self.known = Categories(2 * layout.future + layout.calendar, layout.future_categories)
+        self.static = Categories(2 * layout.static, layout.static_categories)
+        self.known_width = self.known.width
+        self.static_width = self.static.width
+        self.encoder_width = 2 + self.past.width + self.known.width
+
+    def forward(self, batch: WindowBatch, scaled: Tensor, context: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Lay out a batch.
+
+        Parameters
+        ----------
+        batch : WindowBatch
+            B windows of W steps.
+        scaled : Tensor
+            (B, W), the scaled target, 0 where missing.
+        context : int
+            C, how many steps of them the encoder reads.
+
+        Returns
+        -------
+        encoder : Tensor
+            (B, C, encoder_width): the target, whether it is observed, past and known covariates.
+        known : Tensor
+            (B, W, known_width), what is known ahead.
+        static : Tensor
+            (B, static_width)
+        """
+        known = self.known(batch.future, batch.future_categories)
+        past = self.past(batch.past[:, :context], batch.past_categories[:, :context])
+        target = torch.stack([scaled[:, :context], batch.observed[:, :context]], dim=2)
+        encoder = torch.cat([target, past, known[:, :context]], dim=2)
+        return encoder, known, self.static(batch.static, batch.static_categories)

@@ -1,0 +1,206 @@
+"""Forecasts from rolling origins, judged beside naive and seasonal-naive."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.table import give_back
+from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows
+from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
+from fastlstm.model.forecaster import ForecastNetwork
+from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
+from fastlstm.tasks.forecast.frames import forecast_frame
+from fastlstm.tasks.forecast.learning import forecast_windows
+from fastlstm.training.metrics import Array, forecast_metrics, seasonal_scale
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+BASELINES = ("naive", "seasonal_naive")
+LABELS = {"model": "LSTM", "naive": "naive", "seasonal_naive": "seasonal-naive"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Forecasts of the model and the baselines, and their errors.
+
+    W windows, L steps ahead, Q quantiles.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series that were forecast.
+    index : WindowIndex
+        Where each of the W windows has its origin.
+    quantiles : tuple of float
+        Q levels.
+    season : int
+        Of seasonal-naive and MASE, in steps.
+    truth : numpy.ndarray
+        (W, L), NaN where missing.
+    forecasts : dict
+        ``model``, ``naive`` and ``seasonal_naive``: (W, L, Q) each.
+    scale : numpy.ndarray
+        (W,), the denominator of MASE.
+    """
+
+    series: SeriesSet
+    index: WindowIndex
+    quantiles: tuple[float, ...]
+    season: int
+    truth: Array
+    forecasts: dict[str, Array]
+    scale: Array
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """``model``, ``naive``, ``seasonal_naive`` → each of ``fastlstm.training.metrics.METRICS``."""
+        return {
+            name: forecast_metrics(self.truth, forecast, self.quantiles, self.scale)
+            for name, forecast in self.forecasts.items()
+        }
+
+    @cached_property
+    def error_by_step(self) -> dict[str, Array]:
+        """``model``, ``naive``, ``seasonal_naive`` → (L,) the MAE of each step ahead, NaN where none was observed."""
+        median = self.quantiles.index(0.5)
+        known = ~np.isnan(self.truth)
+        count = np.where(known.any(axis=0), known.sum(axis=0), np.nan)
+        return {
+            name: np.sum(np.abs(self.truth - forecast[..., median]), axis=0, where=known) / count
+            for name, forecast in self.forecasts.items()
+        }
+
+    @property
+    def better_than_baselines(self) -> bool:
+        """Whether the model's MAE is below that of both baselines."""
+        return all(self.metrics["model"]["mae"] < self.metrics[name]["mae"] for name in BASELINES)
+
+    @property
+    def verdict(self) -> str:
+        """How the model stands beside the better baseline, in a sentence."""
+        model = self.metrics["model"]["mae"]
+        rival = min(BASELINES, key=lambda name: self.metrics[name]["mae"])
+        best = self.metrics[rival]["mae"]
+        if not (math.isfinite(model) and math.isfinite(best)):
+            return "Nothing could be compared: no target was observed."
+        if best == 0:
+            return f"The LSTM loses to {LABELS[rival]}, which makes no error here."
+        share = abs(1 - model / best)
+        if model < best:
+            return f"The LSTM's MAE is {share:.1%} below that of {LABELS[rival]}."
+        return f"The LSTM loses to {LABELS[rival]}: its MAE is {share:.1%} above. Use {LABELS[rival]} instead."
+
+    def frame(self) -> object:
+        """Every forecast: series, origin, time, the target, its forecast as ``NAME_forecast`` and the quantiles.
+
+        Returns
+        -------
+        DataFrame
+            Of the kind of the table that was evaluated; one row a window and step ahead.
+        """
+        frame = forecast_frame(self.series, self.index, self.forecasts["model"], self.quantiles, self.truth)
+        return give_back(frame, self.series.kind)
+
+    def plot_errors(self) -> Figure:
+        """Draw the MAE of each step ahead, of the model and the baselines."""
+        return error_by_horizon({LABELS[name]: error for name, error in self.error_by_step.items()})
+
+    def plot_forecast(self, context: int) -> Figure:
+        """Draw the last forecast of the first series over what came.
+
+        Parameters
+        ----------
+        context : int
+            How many steps before it to show.
+        """
+        series = self.series
+        window = int(np.flatnonzero(self.index.series == self.index.series[0])[-1])
+        code, L = int(self.index.series[window]), self.truth.shape[1]
+        origin = int(self.index.origins[window] - series.offsets[code])
+        start = max(0, origin - context)
+        first = int(series.offsets[code])
+        end = min(origin + L, int(series.lengths[code]))
+        return forecast_against_truth(
+            series.axis.stamps(code, start, end - start).to_numpy(),
+            series.target[first + start : first + end, 0],
+            series.axis.stamps(code, origin, L).to_numpy(),
+            dict(zip(self.quantiles, self.forecasts["model"][window].T, strict=True)),
+            target=series.schema.columns.target[0],
+            title="Forecast and what came" + ("" if series.names[code] is None else f", {series.names[code]}"),
+        )
+
+    def table(self) -> pl.DataFrame:
+        """The metrics, one row a forecaster."""
+        rows = [{"forecaster": LABELS[name], **values} for name, values in self.metrics.items()]
+        return pl.DataFrame(rows)
+
+    def __str__(self) -> str:
+        """The metrics as a table of text, and the verdict."""
+        nominal = self.quantiles[-1] - self.quantiles[0]
+        header = f"{'':16}{'MAE':>10}{'RMSE':>10}{'MASE':>8}{'sMAPE %':>9}{'quantile loss':>15}{'coverage':>10}"
+        lines = [
+            f"{LABELS[name]:16}{row['mae']:>10.4g}{row['rmse']:>10.4g}{row['mase']:>8.3f}{row['smape']:>9.2f}"
+            f"{row['quantile_loss']:>15.4g}{row['coverage']:>10.1%}"
+            for name, row in self.metrics.items()
+        ]
+        windows = f"{len(self.truth):,} forecasts of {self.truth.shape[1]:,} steps"
+        notes = f"{windows}; seasonal-naive and MASE with a season of {self.season:,}; intervals for {nominal:.0%}"
+        return "\n".join([header, *lines, notes, self.verdict])
+
+
+def evaluate_windows(
+    network: ForecastNetwork,
+    series: SeriesSet,
+    scaling: CovariateScaling,
+    index: WindowIndex,
+    season: int,
+) -> Evaluation:
+    """Forecast from each origin with what lies before it, and compare with what came.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        The model.
+    series : SeriesSet
+        The series.
+    scaling : CovariateScaling
+        Of the covariates.
+    index : WindowIndex
+        W origins, rising within each series.
+    season : int
+        m, in steps.
+
+    Returns
+    -------
+    Evaluation
+        The rows before a series' first origin scale its MASE and give its baselines their intervals.
+    """
+    settings = network.settings
+    L, quantiles = settings.horizon, settings.quantiles
+    device = next(network.parameters()).device
+    windows = Windows(series, scaling, context=settings.context, horizon=L, device=device)
+    target = series.target[:, 0].astype(np.float64)
+    starts = series.offsets[index.series]
+    evaluated, window_of = np.unique(index.series, return_inverse=True)
+    histories = [target[series.offsets[code] : index.origins[index.series == code].min()] for code in evaluated]
+    scale = np.array([seasonal_scale(history, season) for history in histories])[window_of]
+    spreads = {
+        lag: np.array([residual_spread(history, lag) for history in histories])[window_of] for lag in {1, season}
+    }
+    steps = index.origins[:, None] + np.arange(L)
+    inside = steps < series.offsets[index.series + 1][:, None]
+    truth = np.where(inside, target[np.minimum(steps, len(target) - 1)], np.nan)
+    forecasts: dict[str, Array] = {
+        "model": forecast_windows(network, windows, index).astype(np.float64),
+        "naive": naive(target, starts, index.origins, L, quantiles, spreads[1]),
+        "seasonal_naive": seasonal_naive(target, starts, index.origins, L, quantiles, spreads[season], season),
+    }
+    return Evaluation(series, index, quantiles, season, truth, forecasts, scale)

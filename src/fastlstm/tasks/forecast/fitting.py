@@ -1,0 +1,231 @@
+"""Fitting: from series to a trained network and a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.windows import CovariateScaling, WindowIndex, rolling_windows
+from fastlstm.errors import InputError
+from fastlstm.model.forecaster import ForecastNetwork, NetworkSettings
+from fastlstm.model.inputs import InputLayout
+from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
+from fastlstm.tasks.forecast.learning import ForecastLearning
+from fastlstm.tasks.forecast.report import ForecastReport
+from fastlstm.tasks.forecast.settings import Parameters
+from fastlstm.tasks.forecast.split import Split, split_series
+from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
+
+LONGEST_CONTEXT = 720  # of those that are not asked for, unless the horizon is longer
+VALIDATIONS = 20  # in a training of full length
+RATIO_SCALE_VARIATION = 0.3
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting gives.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        With the best weights, ready to forecast.
+    scaling : CovariateScaling
+        Fitted on the training part.
+    training : TrainingResult
+        How training went.
+    report : ForecastReport
+        What to tell.
+    """
+
+    network: ForecastNetwork
+    scaling: CovariateScaling
+    training: TrainingResult
+    report: ForecastReport
+
+
+def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted:
+    """Train a network on series.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    series : SeriesSet
+        The series.
+    season : int
+        Of seasonal-naive and MASE, in steps.
+
+    Raises
+    ------
+    InputError
+        If the series are too short.
+    TrainingError
+        If the loss is no longer finite.
+    """
+    horizon = parameters.horizon
+    split = split_series(series, horizon, parameters.validation_windows, parameters.test_windows)
+    scaling = CovariateScaling.fit(series, split.training)
+    accelerator = make_accelerator(parameters.device, parameters.precision)
+    settings = NetworkSettings(
+        layout=InputLayout.of(series),
+        context=parameters.context or default_context(series, split, horizon, season),
+        horizon=horizon,
+        quantiles=parameters.quantiles,
+        hidden_size=parameters.hidden_size,
+        num_layers=parameters.num_layers,
+        dropout=parameters.dropout,
+        centre=not on_ratio_scale(series, split.training),
+    )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(parameters.seed)
+        network = ForecastNetwork(settings).to(accelerator.device)
+    learning = ForecastLearning(
+        network,
+        series,
+        scaling,
+        split,
+        batch_size=parameters.batch_size,
+        origins=parameters.origins,
+        device=accelerator.device,
+    )
+    loop = LoopSettings(
+        steps=parameters.max_steps,
+        learning_rate=parameters.learning_rate,
+        validate_every=max(1, parameters.max_steps // VALIDATIONS),
+        patience=parameters.patience,
+        seed=parameters.seed,
+        progress=parameters.progress,
+    )
+    training = train(learning.learner, loop, accelerator)
+    validation = evaluate_windows(network, series, scaling, split.validation_windows(series, horizon), season)
+    test = None
+    if parameters.test_windows:
+        test = evaluate_last(network, series, scaling, parameters.test_windows, season)
+    report = ForecastReport(
+        data=series.report,
+        training=training,
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        context=settings.context,
+        season=season,
+        validation=validation,
+        test=test,
+    )
+    return Fitted(network, scaling, training, report)
+
+
+def evaluate_last(
+    network: ForecastNetwork, series: SeriesSet, scaling: CovariateScaling, windows: int, season: int
+) -> Evaluation:
+    """Forecast the last horizons of the series, one after the other.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        The model.
+    series : SeriesSet
+        The series.
+    scaling : CovariateScaling
+        Of the covariates.
+    windows : int
+        How many horizons; a series shorter than that and one step gives as many as it has.
+    season : int
+        In steps.
+
+    Raises
+    ------
+    InputError
+        If no series is longer than a horizon.
+    """
+    horizon = network.settings.horizon
+    last = series.last_observed - horizon
+    first = np.maximum(last - (windows - 1) * horizon, 1)
+    return evaluate_windows(network, series, scaling, _some(rolling_windows(series, first, last, horizon), series), season)
+
+
+def evaluate_all(
+    network: ForecastNetwork, series: SeriesSet, scaling: CovariateScaling, known: Integers, season: int
+) -> Evaluation:
+    """Forecast every horizon of the series, one after the other, from where there is a full context.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        The model.
+    series : SeriesSet
+        The series.
+    scaling : CovariateScaling
+        Of the covariates.
+    known : numpy.ndarray
+        (S,) int64, how many steps at the start of each series serve as context only, where they came before; 0 where
+        the series is new. A new one too short for a full context gives one forecast, of its last horizon.
+    season : int
+        In steps.
+
+    Raises
+    ------
+    InputError
+        If no series is longer than a horizon.
+    """
+    settings = network.settings
+    last = series.last_observed - settings.horizon
+    first = np.where(known > 0, known, np.maximum(np.minimum(settings.context, last), 1))
+    index = _some(rolling_windows(series, first, last, settings.horizon), series)
+    return evaluate_windows(network, series, scaling, index, season)
+
+
+def default_context(series: SeriesSet, split: Split, horizon: int, season: int) -> int:
+    """The context where none is asked for.
+
+    Twice the season or the horizon, or one of the longest season that the frequency has, whichever is longest; no
+    more than the longest series has for training.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    split : Split
+        Its parts.
+    horizon : int
+        L.
+    season : int
+        In steps.
+    """
+    longest_season = max(series.axis.frequency.seasons, default=1)
+    wanted = max(2 * season, 2 * horizon, longest_season)
+    return min(wanted, max(LONGEST_CONTEXT, horizon), int(split.training.max()))
+
+
+def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:
+    """Whether the target has a natural zero: windows are then divided by their mean, and nothing is taken away.
+
+    That is so where it is never negative and varies by much of its own size, as counts, sales, loads and flows do;
+    and not for, say, a price or a temperature, which vary little beside their distance from zero.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    ends : numpy.ndarray
+        (S,) int64, the position just past each series' last training row.
+    """
+    variations = []
+    for first, end in zip(series.offsets[:-1], ends, strict=True):
+        values = series.target[first : first + end, 0].astype(np.float64)
+        values = values[~np.isnan(values)]
+        if values.size and values.min() < 0:
+            return False
+        if values.size and values.mean() > 0:
+            variations.append(values.std() / values.mean())
+    return bool(variations) and float(np.median(variations)) > RATIO_SCALE_VARIATION
+
+
+def _some(index: WindowIndex, series: SeriesSet) -> WindowIndex:
+    if len(index.origins) == 0:
+        raise InputError(
+            f"the longest series has {series.last_observed.max():,} steps, too few to forecast any of them: give more "
+            "than one horizon of steps"
+        )
+    return index

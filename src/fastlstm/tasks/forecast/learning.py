@@ -1,0 +1,157 @@
+"""The forecasting network as the training loop's learner, and its forecasts of many windows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
+from fastlstm.model.forecaster import ForecastNetwork, ScaledForecast, forking_loss
+from fastlstm.tasks.forecast.split import Split
+from fastlstm.training.loop import Learner
+
+WINDOWS_AT_ONCE = 256  # when forecasting
+
+
+class ForkingBatch(NamedTuple):
+    """Windows, and the steps of their context to forecast from.
+
+    Attributes
+    ----------
+    windows : WindowBatch
+        B windows.
+    origins : Tensor
+        (K,) int64
+    """
+
+    windows: WindowBatch
+    origins: Tensor
+
+
+class ForecastLearning:
+    """Draws, losses and validation of a forecasting network.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        What learns.
+    series : SeriesSet
+        The series.
+    scaling : CovariateScaling
+        Fitted on the training part.
+    split : Split
+        Which rows are which.
+    batch_size : int
+        B.
+    origins : int
+        K.
+    device : torch.device
+        Where the batches lie.
+    """
+
+    def __init__(
+        self,
+        network: ForecastNetwork,
+        series: SeriesSet,
+        scaling: CovariateScaling,
+        split: Split,
+        *,
+        batch_size: int,
+        origins: int,
+        device: torch.device,
+    ) -> None:
+        context, horizon = network.settings.context, network.settings.horizon
+        self.network = network
+        self.series = series
+        self.batch_size = batch_size
+        self.origins = min(origins, context)
+        self.levels = network.head.levels.to(device)
+        self.training = Windows(
+            series, scaling, context=context, horizon=horizon, ends=split.training, device=device
+        )
+        index = training_windows(series, split.training, context, horizon)
+        self.index_series = torch.from_numpy(index.series).to(device)
+        self.index_origins = torch.from_numpy(index.origins).to(device)
+        validation = Windows(series, scaling, context=context, horizon=horizon, ends=split.fit, device=device)
+        self.validation = [
+            validation.gather(*part) for part in parts_of(split.validation_windows(series, horizon), device)
+        ]
+
+    @property
+    def learner(self) -> Learner[ForkingBatch]:
+        """What the training loop asks for."""
+        return Learner(self.network, self.draw, self.loss, self.validate, self.describe)
+
+    def draw(self, generator: torch.Generator) -> ForkingBatch:
+        """Windows at random, and origins in them: the last step of the context, the others at random."""
+        device = self.index_origins.device
+        chosen = torch.randint(len(self.index_origins), (self.batch_size,), generator=generator).to(device)
+        windows = self.training.gather(self.index_series[chosen], self.index_origins[chosen])
+        origins = torch.randint(self.training.context, (self.origins,), generator=generator)
+        origins[-1] = self.training.context - 1
+        return ForkingBatch(windows, origins.to(device))
+
+    def loss(self, network: nn.Module, batch: ForkingBatch) -> Tensor:
+        """The pinball loss from all origins."""
+        forecast: ScaledForecast = network(batch.windows, batch.origins)
+        return forking_loss(forecast, batch.windows, batch.origins, self.levels)
+
+    def validate(self, network: nn.Module) -> float:
+        """The pinball loss of forecasts from the end of the context, mean over the windows."""
+        last = torch.tensor([self.training.context - 1], device=self.levels.device)
+        losses = [self.loss(network, ForkingBatch(windows, last)) * len(windows.series) for windows in self.validation]
+        return float(sum(losses)) / sum(len(windows.series) for windows in self.validation)
+
+    def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
+        """The series whose loss is not finite; all of the batch where the sum alone is not."""
+        with torch.no_grad():
+            forecast: ScaledForecast = network(batch.windows, batch.origins)
+        wrong = ~forecast.quantiles.isfinite().flatten(1).all(1) | ~forecast.scaled.isfinite().all(1)
+        codes = batch.windows.series[wrong] if wrong.any() else batch.windows.series
+        names = [str(self.series.names[code]) for code in codes.unique().tolist()]
+        if names == ["None"]:
+            return "the only series"
+        return f"series {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def parts_of(index: WindowIndex, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Series and origins of windows, so many at once as fit into memory.
+
+    Parameters
+    ----------
+    index : WindowIndex
+        The windows.
+    device : torch.device
+        Where the tensors are to lie.
+    """
+    series = torch.from_numpy(index.series).to(device).split(WINDOWS_AT_ONCE)
+    origins = torch.from_numpy(index.origins).to(device).split(WINDOWS_AT_ONCE)
+    return list(zip(series, origins, strict=True))
+
+
+def forecast_windows(network: ForecastNetwork, windows: Windows, index: WindowIndex) -> npt.NDArray[np.float32]:
+    """Forecast many windows.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        Trained, in evaluation mode.
+    windows : Windows
+        The rows.
+    index : WindowIndex
+        W windows.
+
+    Returns
+    -------
+    numpy.ndarray
+        (W, L, Q), in the target's unit.
+    """
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        parts = [network.forecast(windows.gather(*part)).cpu() for part in parts_of(index, device)]
+    return cast(npt.NDArray[np.float32], torch.cat(parts).numpy())

@@ -1,0 +1,96 @@
+"""What ``fit`` tells: what was read, how training went, and how good the forecasts are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastlstm.data.series import GapReport
+from fastlstm.tasks.forecast.evaluation import Evaluation
+from fastlstm.training.loop import TrainingResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ENDINGS = {
+    "finished": "all steps done",
+    "early": "stopped early, the validation loss no longer fell",
+    "interrupted": "interrupted; the best weights so far were kept",
+}
+
+
+@dataclass(frozen=True)
+class ForecastReport:
+    """The report of ``fit``.
+
+    Parameters
+    ----------
+    data : GapReport
+        What was read, and what of it was missing.
+    training : TrainingResult
+        How training went.
+    parameters : int
+        Weights of the network.
+    context, season : int
+        In steps, as used.
+    validation : Evaluation
+        On the part that chose the weights; a little too good for that reason.
+    test : Evaluation, optional
+        On the part that nothing has seen, where ``test_windows`` asked for one.
+    """
+
+    data: GapReport
+    training: TrainingResult
+    parameters: int
+    context: int
+    season: int
+    validation: Evaluation
+    test: Evaluation | None = None
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds: the parts' metrics, and numbers about data and training."""
+        parts = {"validation": self.validation.metrics}
+        if self.test is not None:
+            parts["test"] = self.test.metrics
+        return {
+            **parts,
+            "training": {
+                "steps": self.training.step,
+                "best_step": self.training.best_step,
+                "seconds": round(self.training.seconds, 2),
+                "stopped": self.training.stopped,
+                "parameters": self.parameters,
+                "context": self.context,
+                "season": self.season,
+            },
+            "data": {
+                "rows": self.data.rows,
+                "series": self.data.series,
+                "gaps": self.data.gaps,
+                "empty": dict(self.data.empty),
+                "unknown": dict(self.data.unknown),
+            },
+        }
+
+    def plots(self) -> dict[str, Figure]:
+        """Pictures of the errors and of a forecast, on the test where there is one, otherwise on the validation."""
+        shown = self.test or self.validation
+        return {"error_by_horizon": shown.plot_errors(), "forecast": shown.plot_forecast(self.context)}
+
+    def __str__(self) -> str:
+        """All of it, as text."""
+        training = self.training
+        lines = [
+            str(self.data),
+            f"{training.step:,} training steps in {training.seconds:.1f} s ({ENDINGS[training.stopped]}); "
+            f"weights of step {training.best_step:,}; {self.parameters:,} parameters, context {self.context:,}",
+            "",
+            "validation (the last stretch before the test; it chose the weights)"
+            if self.test
+            else "validation (the last stretch of the data; it chose the weights)",
+            str(self.validation),
+        ]
+        if self.test is not None:
+            lines += ["", "test (kept from training and validation)", str(self.test)]
+        return "\n".join(lines)

@@ -1,0 +1,99 @@
+"""Which rows train, which validate, which test: always in that order in time, series by series.
+
+::
+
+    |<──────────── observed ────────────>|<── known future ──>
+    |   training   |  validation  | test |
+                   ^ training     ^ fit  ^ observed       ends of the parts, as positions in the series
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.windows import WindowIndex, rolling_windows
+from fastlstm.errors import InputError
+
+VALIDATION_SHARE = 0.1  # of the rows of a series of usual length
+FEW_WINDOWS = 64  # fewer validation windows than this lie closer than a horizon apart
+MANY_WINDOWS = 1024  # more than this are thinned out
+
+
+@dataclass(frozen=True)
+class Split:
+    """The ends of the parts.
+
+    S series.
+
+    Parameters
+    ----------
+    training : numpy.ndarray
+        (S,) int64, the position just past each series' last training row.
+    fit : numpy.ndarray
+        (S,) int64, likewise of what fitting may see at all.
+    observed : numpy.ndarray
+        (S,) int64, likewise of what was observed.
+    """
+
+    training: Integers
+    fit: Integers
+    observed: Integers
+
+    def validation_windows(self, series: SeriesSet, horizon: int) -> WindowIndex:
+        """The windows to choose weights by: their horizons lie in the validation part.
+
+        Parameters
+        ----------
+        series : SeriesSet
+            The series.
+        horizon : int
+            L.
+        """
+        stretch = int(np.sum(self.fit - self.training))
+        stride = max(1, min(horizon, stretch // FEW_WINDOWS))
+        index = rolling_windows(series, self.training, self.fit - horizon, stride)
+        kept = np.linspace(0, len(index.origins) - 1, min(len(index.origins), MANY_WINDOWS)).round().astype(int)
+        return WindowIndex(index.series[kept], index.origins[kept])
+
+
+def split_series(
+    series: SeriesSet, horizon: int, validation_windows: int | None = None, test_windows: int = 0
+) -> Split:
+    """Settle the parts.
+
+    A series too short to leave a horizon and one step for training keeps nothing for validation: it only trains.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    horizon : int
+        L.
+    validation_windows : int, optional
+        Horizons for validation. Default: a tenth of a series of median length, at least one.
+    test_windows : int
+        Horizons for the test.
+
+    Raises
+    ------
+    InputError
+        If no series is long enough to train and validate.
+    """
+    observed = series.last_observed
+    fit = np.maximum(observed - test_windows * horizon, 0)
+    if validation_windows is None:
+        validation_windows = max(1, round(VALIDATION_SHARE * float(np.median(fit)) / horizon))
+    room = (fit - horizon - 1) // horizon  # whole horizons that training can do without
+    windows = np.clip(room, 0, validation_windows)
+    if not windows.any():
+        longest = int(observed.argmax())
+        whose = "the series" if series.names[longest] is None else f"the longest series, {series.names[longest]!r},"
+        parts = "training and validation" + (f" and {test_windows} test windows" if test_windows else "")
+        raise InputError(
+            f"{whose} has {observed[longest]:,} steps, too few for {parts} with a horizon of {horizon}: give at least "
+            f"{(2 + test_windows) * horizon + 1:,} steps, or a shorter horizon"
+        )
+    return Split(training=fit - windows * horizon, fit=fit, observed=observed)

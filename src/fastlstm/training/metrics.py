@@ -1,0 +1,188 @@
+"""Errors of forecasts, on arrays with missing truths.
+
+W windows, L steps of the horizon, Q quantiles. A truth that is NaN is missing and counts nowhere. Every function takes
+``truth (W, L)`` and ``forecast (W, L)`` and gives one number, NaN where nothing could be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating]
+
+METRICS = ("mae", "rmse", "mase", "smape", "mse", "quantile_loss", "coverage")
+
+
+def mean_absolute_error(truth: Array, forecast: Array) -> float:
+    """MAE: ``mean |y - ŷ|``, in the target's unit.
+
+    Examples
+    --------
+    >>> mean_absolute_error(np.array([[1.0, np.nan, 3.0]]), np.array([[2.0, 2.0, 5.0]]))
+    1.5
+    """
+    return _mean(np.abs(truth - forecast))
+
+
+def mean_squared_error(truth: Array, forecast: Array) -> float:
+    """MSE: ``mean (y - ŷ)²``, in the target's unit squared.
+
+    Examples
+    --------
+    >>> mean_squared_error(np.array([[1.0, np.nan, 3.0]]), np.array([[2.0, 2.0, 5.0]]))
+    2.5
+    """
+    return _mean(np.square(truth - forecast))
+
+
+def root_mean_squared_error(truth: Array, forecast: Array) -> float:
+    """RMSE: the square root of the MSE, in the target's unit.
+
+    Examples
+    --------
+    >>> root_mean_squared_error(np.array([[1.0, 3.0]]), np.array([[4.0, 6.0]]))
+    3.0
+    """
+    return float(np.sqrt(mean_squared_error(truth, forecast)))
+
+
+def mean_absolute_scaled_error(truth: Array, forecast: Array, scale: Array) -> float:
+    """MASE: ``mean |y - ŷ| / s``, s the MAE of seasonal-naive on the window's own training rows.
+
+    Below 1 a forecast beats what seasonal-naive managed, one season ahead, in sample. Hyndman & Koehler 2006,
+    "Another look at measures of forecast accuracy", equation for q_t in section 3; with a season, Hyndman &
+    Athanasopoulos, FPP3, section 5.8.
+
+    Parameters
+    ----------
+    truth, forecast : numpy.ndarray
+        (W, L)
+    scale : numpy.ndarray
+        (W,), from :func:`seasonal_scale`. Windows whose scale is 0 or NaN (a constant series, or one no longer than
+        a season) cannot be scaled and are left out.
+
+    Examples
+    --------
+    >>> mean_absolute_scaled_error(np.array([[1.0, 3.0]]), np.array([[2.0, 5.0]]), np.array([3.0]))
+    0.5
+    """
+    usable = np.where(np.nan_to_num(scale) > 0, scale, np.nan)
+    return _mean(np.abs(truth - forecast) / usable[:, None])
+
+
+def symmetric_mean_absolute_percentage_error(truth: Array, forecast: Array) -> float:
+    """The sMAPE of the M4 competition: ``mean 200 |y - ŷ| / (|y| + |ŷ|)``, in percent; 0 where both are 0.
+
+    Makridakis, Spiliotis & Assimakopoulos 2020, "The M4 Competition", International Journal of Forecasting 36.
+
+    Examples
+    --------
+    >>> symmetric_mean_absolute_percentage_error(np.array([[1.0, 0.0]]), np.array([[3.0, 0.0]]))
+    50.0
+    """
+    error = np.abs(truth - forecast)
+    size = np.abs(truth) + np.abs(forecast)
+    return _mean(np.where(size == 0, np.where(np.isnan(error), np.nan, 0.0), 200 * error / np.where(size == 0, 1, size)))
+
+
+def quantile_loss(truth: Array, forecasts: Array, quantiles: Sequence[float]) -> float:
+    """The pinball loss, mean over quantiles: ``max(q (y - ŷ), (q - 1)(y - ŷ))``, in the target's unit.
+
+    Koenker & Bassett 1978, "Regression quantiles", Econometrica 46. At the median alone it is half the MAE.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        (W, L)
+    forecasts : numpy.ndarray
+        (W, L, Q)
+    quantiles : sequence of float
+        Q quantiles.
+
+    Examples
+    --------
+    >>> quantile_loss(np.array([[2.0]]), np.array([[[1.0, 3.0]]]), [0.1, 0.9])
+    0.1
+    """
+    error = truth[..., None] - forecasts
+    level = np.asarray(quantiles)
+    return _mean(np.maximum(level * error, (level - 1) * error))
+
+
+def interval_coverage(truth: Array, lower: Array, upper: Array) -> float:
+    """The share of truths in ``[lower, upper]``: for an interval between quantiles a < b it should be b - a.
+
+    Examples
+    --------
+    >>> interval_coverage(np.array([[1.0, 2.0, np.nan]]), np.zeros((1, 3)), np.full((1, 3), 1.5))
+    0.5
+    """
+    inside = (truth >= lower) & (truth <= upper)
+    return _mean(np.where(np.isnan(truth + lower + upper), np.nan, inside))
+
+
+def forecast_metrics(
+    truth: Array, forecasts: Array, quantiles: Sequence[float], scale: Array
+) -> dict[str, float]:
+    """Every metric of ``METRICS``; the point forecast is the median.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        (W, L), NaN where missing.
+    forecasts : numpy.ndarray
+        (W, L, Q)
+    quantiles : sequence of float
+        Q rising quantiles, 0.5 among them; coverage is that of the interval from the first to the last.
+    scale : numpy.ndarray
+        (W,), from :func:`seasonal_scale`.
+
+    Examples
+    --------
+    >>> truth = np.array([[1.0, 2.0]])
+    >>> forecast_metrics(truth, truth[..., None], [0.5], np.ones(1))["mae"]
+    0.0
+    """
+    point = forecasts[..., list(quantiles).index(0.5)]
+    return {
+        "mae": mean_absolute_error(truth, point),
+        "rmse": root_mean_squared_error(truth, point),
+        "mase": mean_absolute_scaled_error(truth, point, scale),
+        "smape": symmetric_mean_absolute_percentage_error(truth, point),
+        "mse": mean_squared_error(truth, point),
+        "quantile_loss": quantile_loss(truth, forecasts, quantiles),
+        "coverage": interval_coverage(truth, forecasts[..., 0], forecasts[..., -1]),
+    }
+
+
+def seasonal_scale(history: Array, season: int) -> float:
+    """The denominator of MASE: ``mean |y_t - y_{t-m}|`` over a series' training rows.
+
+    Parameters
+    ----------
+    history : numpy.ndarray
+        (T,), NaN where missing.
+    season : int
+        m, in steps.
+
+    Returns
+    -------
+    float
+        NaN where no pair of rows a season apart was observed.
+
+    Examples
+    --------
+    >>> seasonal_scale(np.array([1.0, 5.0, 2.0, 7.0]), season=2)
+    1.5
+    """
+    return _mean(np.abs(history[season:] - history[:-season]))
+
+
+def _mean(values: Array) -> float:
+    """The mean of what is not NaN; NaN of nothing, without a warning."""
+    known = ~np.isnan(values)
+    count = int(known.sum())
+    return float(np.sum(values, where=known, dtype=np.float64) / count) if count else float("nan")
