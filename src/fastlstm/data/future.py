@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from fastlstm.data.reading import grid_ticks
 from fastlstm.data.rows import Grid, Integers, Rows, read_rows
-from fastlstm.data.series import STEP_ARRAYS, SeriesSet
+from fastlstm.data.series import SeriesSet
 from fastlstm.data.table import Table, read_table
 from fastlstm.errors import DataError
 
@@ -65,24 +64,17 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
             f"{table.name} reaches until {reaches} and no row lies after the last known target; "
             "give rows that come after it"
         )
-    lengths = np.maximum(series.last_observed, series.lengths)
+    lengths = series.lengths
     np.maximum.at(lengths, codes[ahead], positions[ahead] + 1)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    places = np.where(ahead, offsets[codes] + positions, -1)
+    longer = series.resized(lengths)
+    places = np.where(ahead, longer.offsets[codes] + positions, -1)
     _refuse_twice(table, places)
-    grid = Grid(table, schema, places, int(offsets[-1]), ahead)
-    kept = np.arange(series.offsets[-1]) + np.repeat(offsets[:-1] - series.offsets[:-1], series.lengths)
-    arrays: dict[str, Any] = {}
-    for name in STEP_ARRAYS:
-        old = getattr(series, name)
-        fill = 0 if old.dtype == np.int64 else np.nan
-        arrays[name] = np.full((int(offsets[-1]), old.shape[1]), fill, old.dtype)
-        arrays[name][kept] = old
+    grid = Grid(table, schema, places, int(longer.offsets[-1]), ahead)
     given = places[ahead]
-    arrays["future"][given] = grid.numbers(schema.numeric("future"), "future_covariates")[given]
-    codes_given = grid.categories(schema.categorical("future"), "future_covariates")[given]
-    arrays["future_categories"][given] = codes_given
-    return replace(series, offsets=offsets, **arrays)
+    longer.future[given] = grid.numbers(schema.numeric("future"), "future_covariates")[given]
+    codes_ahead = grid.categories(schema.categorical("future"), "future_covariates")
+    longer.future_categories[given] = codes_ahead[given]
+    return longer
 
 
 def _match_series(table: Table, series: SeriesSet, rows: Rows) -> Integers:

@@ -163,6 +163,32 @@ class SeriesSet:
             **kept,
         )
 
+    def resized(self, lengths: Integers) -> Self:
+        """Cut each series short, or lengthen it by steps at which nothing is known but the calendar.
+
+        Parameters
+        ----------
+        lengths : numpy.ndarray
+            (S,) int64, the steps that each series is to have.
+
+        Returns
+        -------
+        SeriesSet
+            The same series; ``last_observed`` moves only where a series is cut before it.
+        """
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        kept = np.minimum(lengths, self.lengths)
+        steps = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
+        sources = np.repeat(self.offsets[:-1], kept) + steps
+        places = np.repeat(offsets[:-1], kept) + steps
+        arrays: dict[str, Any] = {}
+        for name in STEP_ARRAYS:
+            old = getattr(self, name)
+            fill = 0 if old.dtype == np.int64 else np.nan
+            arrays[name] = np.full((int(offsets[-1]), old.shape[1]), fill, old.dtype)
+            arrays[name][places] = old[sources]
+        return replace(self, offsets=offsets, last_observed=np.minimum(self.last_observed, lengths), **arrays)
+
     def require_future(self, horizon: int) -> None:
         """Raise where the future covariates do not reach over the horizon.
 
@@ -190,8 +216,8 @@ class SeriesSet:
                 whose = "" if self.names[series] is None else f" of series {self.names[series]!r}"
                 raise DataError(
                     f"the future covariates{name}{whose} reach until {reaches} and must reach until {until}, "
-                    f"{horizon} steps after the last known target: give those rows with the target left empty, "
-                    "or in a table of their own as future"
+                    f"{horizon} steps after the last known target: "
+                    "give those rows with the target left empty, or in a table of their own as future"
                 )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -1,0 +1,56 @@
+"""The command line: ``fastlstm TASK MODE …``.
+
+Every flag comes from an estimator's own signature and docstring, see :mod:`fastlstm.cli.flags`. What goes
+wrong by the user's input is one line on stderr and exit code 2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from fastlstm.errors import FastLSTMError
+
+DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Default: those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0 done, 2 the input is wrong, 130 interrupted. A bug of ours is an exception, with
+        which Python exits with 1.
+
+    Examples
+    --------
+    >>> main(["info", "nowhere"])
+    2
+    """
+    from cyclopts import CycloptsError  # deferred: `import fastlstm.cli` stays free
+
+    from fastlstm.cli.app import make_app
+
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        code = make_app(arguments)(arguments)
+        sys.stdout.flush()
+    except (FastLSTMError, CycloptsError) as error:
+        print("fastlstm:", " ".join(str(error).split()), file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("fastlstm: interrupted, nothing was saved", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read our output, `head` for instance, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    return DONE if code is None else int(code)

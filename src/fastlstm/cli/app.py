@@ -1,0 +1,55 @@
+"""The commands, and what each says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cyclopts import App, Parameter
+
+from fastlstm.cli.info import info
+from fastlstm.runs.version import installed_version
+from fastlstm.tasks import TASKS
+
+MODES = {
+    "train": "Learn from a table and save a run.",
+    "evaluate": "Compare forecasts or predictions of a saved run with what came.",
+    "predict": "Predict with a saved run.",
+}
+
+
+def make_app(arguments: Sequence[str]) -> App:
+    """Build the application, with the commands of the task that the arguments name.
+
+    Other tasks are listed only, so that their estimators are not imported.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        What stands after ``fastlstm``.
+
+    Examples
+    --------
+    >>> sorted(name for name in make_app([]) if not name.startswith("-"))
+    ['forecast', 'info']
+    """
+    app = App(
+        name="fastlstm",
+        help="Long Short-Term Memory networks, from a data file to a forecast.",
+        version=installed_version,
+        help_formatter="plain",
+        exit_on_error=False,
+        print_error=False,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+        default_parameter=Parameter(negative_iterable=(), show_env_var=False),
+    )
+    app.command(info)
+    for task in TASKS:
+        commands = App(name=task, help=f"{', '.join(MODES)}: see fastlstm {task} --help.")
+        if task in arguments[:1]:
+            from fastlstm.cli.task import task_commands  # deferred: it imports the task's estimator
+
+            for mode, command in task_commands(task).items():
+                commands.command(command, name=mode, help=MODES[mode])
+        app.command(commands)
+    return app

@@ -1,0 +1,151 @@
+"""Flags out of signatures: the parameters of an estimator's methods, as the parameters of a command.
+
+The names, types, defaults and help texts are those of the method's signature and NumPy docstring; nothing is
+typed twice. A parameter of any table (``Any``) is a path on the command line, a sequence is a list with
+commas.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import or_
+from pathlib import Path
+from types import GenericAlias, NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+from cyclopts import Parameter, Token
+from docstring_parser import parse
+
+from fastlstm.errors import InputError
+
+
+def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect.Parameter]:
+    """Turn a method's parameters into those of a command.
+
+    Parameters
+    ----------
+    method : callable
+        The method; ``self`` is left out.
+    documentation : str
+        The NumPy docstring that describes its parameters.
+
+    Returns
+    -------
+    list of inspect.Parameter
+        Annotated with their help. What can be given by place stays so, and all else is a flag.
+
+    Examples
+    --------
+    >>> def bake(self, data: Any, *, minutes: int = 40) -> None: ...
+    >>> [str(parameter.kind) for parameter in flags(bake, "Bake.")]
+    ['POSITIONAL_ONLY', 'KEYWORD_ONLY']
+    """
+    hints = get_type_hints(method)
+    texts = {
+        name.strip(): described.description
+        for described in parse(documentation or "").params
+        for name in described.arg_name.split(",")
+    }
+    found = []
+    for name, parameter in inspect.signature(method).parameters.items():
+        if name == "self":
+            continue
+        placed = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+        kind = inspect.Parameter.POSITIONAL_ONLY if placed else inspect.Parameter.KEYWORD_ONLY
+        annotation = annotate(hints.get(name, str), texts.get(name))
+        found.append(parameter.replace(kind=kind, annotation=annotation))
+    return found
+
+
+def flag(
+    name: str, hint: Any, text: str, default: Any = inspect.Parameter.empty, *, placed: bool = False
+) -> inspect.Parameter:
+    """Make one parameter of a command that no method has.
+
+    Parameters
+    ----------
+    name : str
+        Its name.
+    hint : type
+        Its type.
+    text : str
+        Its help.
+    default : object, optional
+        Without it the flag is required.
+    placed : bool
+        Given by place rather than by name.
+    """
+    kind = inspect.Parameter.POSITIONAL_ONLY if placed else inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotate(hint, text))
+
+
+def command(
+    run: Callable[[dict[str, Any]], int | None], parameters: Iterable[inspect.Parameter]
+) -> Callable[..., int | None]:
+    """Make a command with the given parameters.
+
+    Parameters
+    ----------
+    run : callable
+        Called with a dict of every parameter's value.
+    parameters : iterable of inspect.Parameter
+        What the command takes; those that are placed come first.
+
+    Examples
+    --------
+    >>> greet = command(lambda given: print(given), [flag("name", str, "Whom to greet.", "world")])
+    >>> greet()
+    {'name': 'world'}
+    """
+    signature = inspect.Signature(sorted(parameters, key=lambda parameter: parameter.kind))
+
+    def called(*args: Any, **kwargs: Any) -> int | None:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return run(dict(bound.arguments))
+
+    called.__signature__ = signature  # type: ignore[attr-defined]
+    called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
+    return called
+
+
+def annotate(hint: Any, text: str | None) -> Any:
+    """Turn a type hint into one for the command line.
+
+    Parameters
+    ----------
+    hint : type
+        The hint: ``Any`` becomes a path, a sequence a tuple that is read from a list with commas.
+    text : str, optional
+        The help.
+
+    Examples
+    --------
+    >>> annotate(int | None, None).__origin__
+    int | None
+    """
+    members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    optional = NoneType in members
+    plain = [Path if member is Any else member for member in members if member is not NoneType]
+    item = next((get_args(member)[0] for member in plain if get_origin(member) is Sequence), None)
+    if item is None:
+        read: Any = reduce(or_, plain)
+        parameter = Parameter(help=text)
+    else:
+        read = GenericAlias(tuple, (item, ...))
+        parameter = Parameter(help=text, converter=_list_converter(item), n_tokens=1)
+    return Annotated[read | None if optional else read, parameter]
+
+
+def _list_converter(item: type) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
+    def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
+        try:
+            return tuple(
+                item(part.strip()) for token in tokens for part in token.value.split(",") if part.strip()
+            )
+        except ValueError as error:
+            raise InputError(f"{tokens[0].keyword} takes a list with commas: {error}") from None
+
+    return convert

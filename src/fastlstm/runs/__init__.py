@@ -1,0 +1,17 @@
+"""A run folder: what training leaves behind, and all that prediction needs.
+
+::
+
+    runs/bikes/
+      config.json         the task, how it was set up, what it learnt about the columns; the weights' sha256
+      model.safetensors   the weights, and the end of the data that forecasts start from
+      history.csv         one line a validation
+      metrics.json        errors beside those of the naive forecasts
+      plots/*.png
+
+It is written whole or not at all, and nothing in it is ever unpickled.
+"""
+
+from fastlstm.runs.folder import Run, check_destination, finite, load_run, save_run
+
+__all__ = ["Run", "check_destination", "finite", "load_run", "save_run"]

@@ -1,0 +1,378 @@
+"""Writing and reading run folders."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from fastlstm.errors import RunError
+from fastlstm.runs.version import installed_version
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+FORMAT = 1
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+HISTORY = "history.csv"
+METRICS = "metrics.json"
+PLOTS = "plots"
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+class RunConfig(BaseModel):
+    """What ``config.json`` holds.
+
+    Parameters
+    ----------
+    format : int
+        The version of this layout.
+    fastlstm : str
+        The version that wrote it.
+    task : str
+        Whose run it is.
+    weights_sha256 : str
+        Of ``model.safetensors``, to tell a file that was cut short or altered.
+    settings : dict
+        The task's own, as it validates them itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int
+    fastlstm: str
+    task: str
+    weights_sha256: str
+    settings: dict[str, JsonValue]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read.
+
+    Parameters
+    ----------
+    folder : Path
+        Where it is.
+    config : RunConfig
+        What ``config.json`` holds.
+    tensors : dict
+        What ``model.safetensors`` holds; empty where they were not asked for.
+    history : list of dict
+        What ``history.csv`` holds.
+    metrics : dict
+        What ``metrics.json`` holds.
+    """
+
+    folder: Path
+    config: RunConfig
+    tensors: dict[str, Tensor] = field(repr=False)
+    history: list[dict[str, float]] = field(repr=False)
+    metrics: dict[str, Any]
+
+    @property
+    def task(self) -> str:
+        """Whose run it is: a key of :data:`fastlstm.tasks.TASKS`."""
+        return self.config.task
+
+    @property
+    def weights_size(self) -> int:
+        """Bytes of ``model.safetensors``."""
+        return (self.folder / WEIGHTS).stat().st_size
+
+    def settings(self, model: type[Settings]) -> Settings:
+        """Validate the task's settings.
+
+        Parameters
+        ----------
+        model : type of pydantic.BaseModel
+            The model that wrote them.
+
+        Returns
+        -------
+        BaseModel
+            An instance of ``model``.
+
+        Raises
+        ------
+        RunError
+            If a key is unknown, missing, or its value is not what it should be; the message names it.
+        """
+        with _explained(self.folder / CONFIG, "settings"):
+            return model.model_validate_json(json.dumps(self.config.settings))
+
+
+def save_run(
+    folder: str | Path,
+    *,
+    task: str,
+    settings: BaseModel,
+    tensors: Mapping[str, Tensor],
+    history: Sequence[Mapping[str, float]] = (),
+    metrics: Mapping[str, Any] | None = None,
+    plots: Mapping[str, Figure] | None = None,
+) -> None:
+    """Write a run folder, whole or not at all.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder to make. One that is there is replaced if it is a run, or empty.
+    task : str
+        Whose run it is.
+    settings : pydantic.BaseModel
+        All that the task needs beside the tensors to be made again.
+    tensors : mapping
+        Name → tensor.
+    history : sequence of mapping
+        One entry a validation, all with the same keys.
+    metrics : mapping, optional
+        For ``metrics.json``; numbers that are not finite become null.
+    plots : mapping, optional
+        Name without suffix → figure.
+
+    Raises
+    ------
+    RunError
+        If the folder is something else than a run, or cannot be written.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class Shift(BaseModel):
+    ...     steps: int
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     folder = Path(parent, "run")
+    ...     save_run(folder, task="shift", settings=Shift(steps=3), tensors={"weight": torch.ones(2)})
+    ...     run = load_run(folder)
+    >>> run.task, run.settings(Shift), run.tensors
+    ('shift', Shift(steps=3), {'weight': tensor([1., 1.])})
+    """
+    from safetensors.torch import save  # deferred: it imports torch
+
+    folder = Path(folder)
+    check_destination(folder)
+    weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    config = RunConfig(
+        format=FORMAT,
+        fastlstm=installed_version(),
+        task=task,
+        weights_sha256=hashlib.sha256(weights).hexdigest(),
+        settings=settings.model_dump(mode="json"),
+    )
+    with _written_whole(folder) as temporary:
+        _write(temporary / WEIGHTS, weights)
+        _write(temporary / CONFIG, config.model_dump_json(indent=2).encode())
+        _write(temporary / HISTORY, _to_csv(history).encode())
+        _write(temporary / METRICS, json.dumps(finite(metrics or {}), indent=2).encode())
+        for name, figure in (plots or {}).items():
+            picture = io.BytesIO()
+            figure.savefig(picture, format="png", dpi=150)
+            _write(temporary / PLOTS / f"{name}.png", picture.getvalue())
+
+
+def load_run(folder: str | Path, *, tensors: bool = True) -> Run:
+    """Read a run folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder.
+    tensors : bool
+        Read the weights too; without them torch is not imported.
+
+    Returns
+    -------
+    Run
+        What it holds.
+
+    Raises
+    ------
+    RunError
+        If it is not a run, or a file in it is missing, cut short or altered.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG).is_file():
+        found = "is not a run folder: it has no config.json" if folder.exists() else "does not exist"
+        raise RunError(f"{folder} {found}; give a folder that 'fastlstm TASK train --out' or 'save' made")
+    with _explained(folder / CONFIG):
+        config = RunConfig.model_validate_json((folder / CONFIG).read_bytes())
+    if config.format != FORMAT:
+        raise RunError(
+            f"{folder / CONFIG} has format {config.format}, this version of fastlstm reads {FORMAT}: "
+            f"use fastlstm {config.fastlstm}, which wrote it, or train again"
+        )
+    with _explained(folder / METRICS):
+        metrics = json.loads((folder / METRICS).read_bytes())
+    with _explained(folder / HISTORY):
+        history = _from_csv((folder / HISTORY).read_text())
+    return Run(folder, config, _load_tensors(folder, config) if tensors else {}, history, metrics)
+
+
+def check_destination(folder: str | Path) -> None:
+    """Raise where a run could not be saved, before the work of training.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder to make.
+
+    Raises
+    ------
+    RunError
+        If it is something else than a run or an empty folder, or its place cannot be written to.
+    """
+    folder = Path(folder)
+    if folder.is_dir():
+        if any(folder.iterdir()) and not (folder / CONFIG).is_file():
+            raise RunError(f"{folder} holds other files and is not a run folder: choose another folder")
+    elif folder.exists():
+        raise RunError(f"{folder} is a file: choose another folder")
+    parent = folder.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise RunError(
+            f"{folder} cannot be made: {parent} is not a folder that can be written to; choose another"
+        )
+
+
+def finite(value: Any) -> Any:
+    """Replace the numbers that JSON cannot hold by None, within mappings and lists too.
+
+    Parameters
+    ----------
+    value : object
+        What is to become JSON.
+
+    Examples
+    --------
+    >>> finite({"mae": 0.5, "by_step": [1.0, math.inf]})
+    {'mae': 0.5, 'by_step': [1.0, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _load_tensors(folder: Path, config: RunConfig) -> dict[str, Tensor]:
+    from safetensors.torch import load  # deferred: it imports torch
+
+    path = folder / WEIGHTS
+    with _explained(path):
+        weights = path.read_bytes()
+    if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
+        raise RunError(
+            f"{path} was cut short or altered: its sha256 is not the one in {CONFIG}; "
+            "copy the run again, or train again"
+        )
+    loaded: dict[str, Tensor] = load(weights)
+    return loaded
+
+
+@contextmanager
+def _written_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder beside ``folder`` to write into, and put it in its place once that is done."""
+    made = [parent for parent in folder.absolute().parents if not parent.exists()]
+    temporary = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".writing", dir=folder.parent))
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        _replace(folder, temporary)
+    except BaseException as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for parent in made:
+            if parent.exists() and not any(parent.iterdir()):
+                parent.rmdir()
+        if isinstance(error, OSError):
+            raise RunError(
+                f"{folder} cannot be written: {error.strerror or error}; nothing of it was kept, "
+                "make room or choose another folder"
+            ) from error
+        raise
+
+
+def _replace(folder: Path, temporary: Path) -> None:
+    if not folder.exists():
+        temporary.rename(folder)
+        return
+    old = temporary.with_suffix(".replaced")
+    folder.rename(old)
+    try:
+        temporary.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())  # a full disk shows here, not after the rename
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+@contextmanager
+def _explained(path: Path, *within: str) -> Iterator[None]:
+    """Turn what goes wrong on reading a file of a run into one line that names the file and the key."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in (*within, *first["loc"]))
+        found = {"extra_forbidden": f"unknown key {key!r}", "missing": f"key {key!r} is missing"}.get(
+            first["type"], f"{key!r}: {first['msg']}" if key else first["msg"]
+        )
+        raise RunError(f"{path}: {found}; the file was altered, or another version wrote it") from None
+    except FileNotFoundError:
+        raise RunError(f"{path} is missing: copy the run again, or train again") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, ValueError) as error:
+        raise RunError(
+            f"{path} was cut short or altered: {error}; copy the run again, or train again"
+        ) from None
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}; mend that, or copy the run again") from None
+
+
+def _to_csv(history: Sequence[Mapping[str, float]]) -> str:
+    text = io.StringIO()
+    if history:
+        writer = csv.DictWriter(text, list(history[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(history)
+    return text.getvalue()
+
+
+def _from_csv(text: str) -> list[dict[str, float]]:
+    return [
+        {name: float(cell) if cell else math.nan for name, cell in row.items()}
+        for row in csv.DictReader(io.StringIO(text))
+    ]

@@ -1,0 +1,126 @@
+"""Files and frames: what is read, how rows are named, what is refused."""
+
+import gzip
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from fastlstm.data.table import give_back, read_table
+from fastlstm.errors import DataError
+
+ROWS = [("2024-01-01", "1.5"), ("2024-01-02", "2.5")]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".txt", ".csv.gz"])
+def test_the_delimiter_is_found_whatever_the_file_is_called(tmp_path, delimiter, suffix):
+    text = "".join(f"{delimiter.join(row)}\n" for row in [("day", "wind speed"), *ROWS])
+    path = tmp_path / f"table{suffix}"
+    path.write_bytes(gzip.compress(text.encode()) if suffix.endswith(".gz") else text.encode())
+    assert read_table(path).frame.rows() == ROWS
+    assert read_table(str(path)).columns == ["day", "wind speed"]
+
+
+def test_a_delimiter_in_a_quoted_cell_does_not_count(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text('"name; and more, of it";y\n"a,b,c";1\n"d,e,f";2\n')
+    assert read_table(path).columns == ["name; and more, of it", "y"]
+
+
+def test_windows_files_are_read(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"\xef\xbb\xbfday,y\r\n2024-01-01,1\r\n")
+    assert read_table(path).frame.to_dicts() == [{"day": "2024-01-01", "y": "1"}]
+
+
+def test_rows_are_named_by_the_line_in_the_file(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text('day,note\n1,plain\n\n2,"over\nthree\nlines"\n3,last\n')
+    table = read_table(path)
+    assert [table.where(row) for row in range(3)] == [f"{path}, line {line}" for line in (2, 4, 7)]
+
+
+def test_rows_of_a_frame_are_counted_from_0():
+    assert read_table(pl.DataFrame({"y": [1, 2]})).where(1) == "the frame, row 1"
+
+
+def test_parquet_is_read(tmp_path):
+    frame = pl.DataFrame({"day": [1, 2], "y": [0.5, None]})
+    frame.write_parquet(tmp_path / "table.parquet")
+    assert read_table(tmp_path / "table.parquet").frame.equals(frame)
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+def test_a_frame_comes_back_as_the_kind_it_was(make):
+    columns = {"name": ["a", None], "y": [1.5, 2.5], "n": [3, 4]}
+    given = make(columns)
+    table = read_table(given)
+    assert table.frame.to_dict(as_series=False) == columns
+    back = give_back(table.frame, table.kind)
+    assert type(back) is type(given)
+    assert pl.DataFrame(read_table(back).frame).to_dict(as_series=False) == columns
+
+
+def test_times_with_a_zone_survive_pandas():
+    stamps = pd.date_range("2024-03-30 22:00", periods=6, freq="h", tz="Europe/Berlin")
+    table = read_table(pd.DataFrame({"time": stamps}))
+    assert (give_back(table.frame, "pandas")["time"] == stamps).all()
+
+
+def test_a_named_index_of_pandas_is_a_column():
+    frame = pd.DataFrame({"y": [1, 2]}, index=pd.Index([5, 6], name="step"))
+    assert read_table(frame).columns == ["step", "y"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty: it needs a header line and rows"),
+        (b"day,y\n", "has a header and no rows: it needs rows"),
+        (b"day,y\n\n\n", "has a header and no rows: it needs rows"),
+        (b"day,y\n1,2\n3,4,5\n", "line 3: 3 cells where the header has 2"),
+        (b"day,caf\xe9\n1,2\n", "is not UTF-8 text"),
+        (b"day,name\n1,caf\xe9\n", "is not UTF-8 text"),
+        (b"y,y\n1,2\n", "line 1: two columns are called 'y'; rename one"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as raised:
+        read_table(path)
+    assert str(raised.value).startswith(str(path))
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"absent\.csv: no such file"):
+        read_table(tmp_path / "absent.csv")
+    with pytest.raises(DataError, match="is a folder"):
+        read_table(tmp_path)
+    with pytest.raises(DataError, match="data is a list"):
+        read_table([1, 2])
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and then nothing of the kind")
+    with pytest.raises(DataError, match="cannot be read as a Parquet file"):
+        read_table(tmp_path / "broken.parquet")
+    (tmp_path / "broken.csv.gz").write_bytes(gzip.compress(b"day,y\n" + b"1,2\n" * 1000)[:-20])
+    with pytest.raises(DataError, match="cannot be read as a table"):
+        read_table(tmp_path / "broken.csv.gz")
+
+
+def test_an_unknown_column_is_met_with_the_nearest_name():
+    table = read_table(pl.DataFrame({"Rentals": [1], "temperature": [2]}))
+    with pytest.raises(DataError, match="no column 'rentals' \\(target\\): did you mean 'Rentals'\\?"):
+        table.require("rentals", "target")
+    with pytest.raises(DataError, match="no column 'x' \\(time\\): it has 'Rentals', 'temperature'"):
+        table.require("x", "time")
+
+
+def test_a_file_with_another_delimiter_says_so(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("day#y\n1#2\n")
+    with pytest.raises(
+        DataError, match="its only column is 'day#y'; if its cells are separated by anything but"
+    ):
+        read_table(path).require("y", "target")
