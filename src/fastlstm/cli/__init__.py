@@ -39,12 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from cyclopts import CycloptsError  # deferred: `import fastlstm.cli` stays free
 
     from fastlstm.cli.app import make_app
+    from fastlstm.cli.usage import explain
 
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
         code = make_app(arguments)(arguments)
         sys.stdout.flush()
-    except (FastLSTMError, CycloptsError) as error:
+    except CycloptsError as error:
+        print(f"fastlstm: {explain(error)}", file=sys.stderr)
+        return WRONG_INPUT
+    except FastLSTMError as error:
         print("fastlstm:", " ".join(str(error).split()), file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:

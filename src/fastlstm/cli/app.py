@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from cyclopts import App, Parameter
 
+from fastlstm import __version__
 from fastlstm.cli.info import info
-from fastlstm.runs.version import installed_version
 from fastlstm.tasks import TASKS
 
 MODES = {
@@ -35,8 +35,7 @@ def make_app(arguments: Sequence[str]) -> App:
     app = App(
         name="fastlstm",
         help="Long Short-Term Memory networks, from a data file to a forecast.",
-        version=installed_version,
-        help_formatter="plain",
+        version=__version__,
         exit_on_error=False,
         print_error=False,
         suppress_keyboard_interrupt=False,
@@ -45,7 +44,7 @@ def make_app(arguments: Sequence[str]) -> App:
     )
     app.command(info)
     for task in TASKS:
-        commands = App(name=task, help=f"{', '.join(MODES)}: see fastlstm {task} --help.")
+        commands = App(name=task, help=f"Train, evaluate or predict: see fastlstm {task} --help.")
         if task in arguments[:1]:
             from fastlstm.cli.task import task_commands  # deferred: it imports the task's estimator
 

@@ -18,8 +18,6 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from cyclopts import Parameter, Token
 from docstring_parser import parse
 
-from fastlstm.errors import InputError
-
 
 def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect.Parameter]:
     """Turn a method's parameters into those of a command.
@@ -54,7 +52,7 @@ def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect
             continue
         placed = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         kind = inspect.Parameter.POSITIONAL_ONLY if placed else inspect.Parameter.KEYWORD_ONLY
-        annotation = annotate(hints.get(name, str), texts.get(name))
+        annotation = annotate(hints.get(name, str), texts.get(name), parameter.default)
         found.append(parameter.replace(kind=kind, annotation=annotation))
     return found
 
@@ -78,7 +76,7 @@ def flag(
         Given by place rather than by name.
     """
     kind = inspect.Parameter.POSITIONAL_ONLY if placed else inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(name, kind, default=default, annotation=annotate(hint, text))
+    return inspect.Parameter(name, kind, default=default, annotation=annotate(hint, text, default))
 
 
 def command(
@@ -111,7 +109,7 @@ def command(
     return called
 
 
-def annotate(hint: Any, text: str | None) -> Any:
+def annotate(hint: Any, text: str | None, default: Any = inspect.Parameter.empty) -> Any:
     """Turn a type hint into one for the command line.
 
     Parameters
@@ -120,6 +118,8 @@ def annotate(hint: Any, text: str | None) -> Any:
         The hint: ``Any`` becomes a path, a sequence a tuple that is read from a list with commas.
     text : str, optional
         The help.
+    default : object, optional
+        What it is when it is not given.
 
     Examples
     --------
@@ -130,22 +130,28 @@ def annotate(hint: Any, text: str | None) -> Any:
     optional = NoneType in members
     plain = [Path if member is Any else member for member in members if member is not NoneType]
     item = next((get_args(member)[0] for member in plain if get_origin(member) is Sequence), None)
+    shown: dict[str, Any] = {"help": " ".join((text or "").split())}
     if item is None:
         read: Any = reduce(or_, plain)
-        parameter = Parameter(help=text)
+        if default is False:
+            shown["negative"] = ()
     else:
         read = GenericAlias(tuple, (item, ...))
-        parameter = Parameter(help=text, converter=_list_converter(item), n_tokens=1)
-    return Annotated[read | None if optional else read, parameter]
+        shown |= {"converter": _list_converter(item), "n_tokens": 1, "metavar": "A,B,…"}
+        shown["show_default"] = _join if default else False
+    return Annotated[read | None if optional else read, Parameter(**shown)]
+
+
+def _join(items: Sequence[Any]) -> str:
+    return ",".join(str(item) for item in items)
 
 
 def _list_converter(item: type) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
     def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
+        parts = [part.strip() for token in tokens for part in token.value.split(",")]
         try:
-            return tuple(
-                item(part.strip()) for token in tokens for part in token.value.split(",") if part.strip()
-            )
+            return tuple(item(part) for part in parts if part)
         except ValueError as error:
-            raise InputError(f"{tokens[0].keyword} takes a list with commas: {error}") from None
+            raise ValueError(f"{error}; give a list with commas, of {item.__name__}s") from None
 
     return convert

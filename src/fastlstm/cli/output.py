@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,45 +16,47 @@ from fastlstm.data import read_table
 from fastlstm.errors import InputError
 from fastlstm.runs import finite
 
-
-def print_json(metrics: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout, numbers that are not finite as null.
-
-    Parameters
-    ----------
-    metrics : mapping
-        The object.
-
-    Examples
-    --------
-    >>> print_json({"mae": 1.5, "mase": float("nan")})
-    {"mae": 1.5, "mase": null}
-    """
-    print(json.dumps(finite(metrics)))
+Metrics = Mapping[str, Mapping[str, float | None]]
 
 
-def print_metrics(metrics: Mapping[str, Any]) -> None:
-    """Print metrics as a table, one forecast a row: the model's own, then those that stand beside it.
+def print_json(metrics: Metrics) -> None:
+    """Print one JSON object: the model's metrics, and by name those of what it is compared with.
 
     Parameters
     ----------
     metrics : mapping
-        Metric → number, and name → mapping of the same for others.
+        ``model``, and the others, each with its metrics; numbers that are not finite become null.
 
     Examples
     --------
-    >>> print_metrics({"mae": 40.5, "rmse": 61.25, "naive": {"mae": 120.0, "rmse": 160.0}})
-                    mae      rmse
-    model          40.5     61.25
-    naive           120       160
+    >>> print_json({"model": {"mae": 1.5, "mase": float("nan")}, "naive": {"mae": 3.0}})
+    {"mae": 1.5, "mase": null, "naive": {"mae": 3.0}}
     """
-    numbers = {name: value for name, value in metrics.items() if not isinstance(value, Mapping)}
-    others = {name: value for name, value in metrics.items() if isinstance(value, Mapping)}
-    width = max(len(name) for name in ("model", *others)) + 4
-    print(" " * width + "".join(f"{name:>10}" for name in numbers))
-    for row, values in {"model": numbers, **others}.items():
-        cells = (values.get(name) for name in numbers)
-        print(f"{row:<{width}}" + "".join(f"{_short(cell):>10}" for cell in cells))
+    others = {name: values for name, values in metrics.items() if name != "model"}
+    print(json.dumps(finite({**metrics["model"], **others})))
+
+
+def print_metrics(metrics: Metrics) -> None:
+    """Print metrics as a table, one row the model's and one for each of what it is compared with.
+
+    Parameters
+    ----------
+    metrics : mapping
+        ``model``, and the others, each with its metrics.
+
+    Examples
+    --------
+    >>> print_metrics({"model": {"mae": 40.5, "rmse": 61.25}, "naive": {"mae": 120.0}})
+                        mae           rmse
+    model              40.5          61.25
+    naive               120              -
+    """
+    measures = list(dict.fromkeys(measure for values in metrics.values() for measure in values))
+    width = max(len(name) for name in metrics)
+    print(" " * width + "".join(f"{measure:>15}" for measure in measures))
+    for name, values in metrics.items():
+        cells = (values.get(measure) for measure in measures)
+        print(f"{name:<{width}}" + "".join(f"{_short(cell):>15}" for cell in cells))
 
 
 def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
@@ -75,28 +77,26 @@ def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
         If the file cannot be written.
     """
     table = read_table(frame).frame
-    if time_format is not None:
+    if time_format is not None and (path is None or path.suffix != ".parquet"):
         table = table.with_columns(pl.selectors.temporal().dt.strftime(time_format))
     if path is None:
         sys.stdout.write(table.write_csv())
         return
-    temporary = None
+    content = io.BytesIO()
+    if path.suffix == ".parquet":
+        table.write_parquet(content)
+    else:
+        table.write_csv(content)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            if path.suffix == ".parquet":
-                table.write_parquet(file)
-            else:
-                table.write_csv(file)
-        Path(temporary).replace(path)
+        temporary.write_bytes(content.getvalue())
+        temporary.replace(path)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}; make room or choose another file"
         ) from error
     finally:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def _short(value: float | None) -> str:

@@ -44,8 +44,15 @@ def task_commands(task: str) -> dict[str, Callable[..., int | None]]:
     constructor = [
         parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in flags(kind.__init__, kind.__doc__)
     ]
+    truth = flag(
+        "data",
+        Path | None,
+        "A table with the columns of the training data. Default: print the metrics that training saved.",
+        None,
+        placed=True,
+    )
     evaluated = [
-        parameter.replace(default=None) if parameter.kind is Parameter.POSITIONAL_ONLY else parameter
+        truth if parameter.name == "data" else parameter
         for parameter in flags(kind.evaluate, kind.evaluate.__doc__)
     ]
     out = flag("out", Path | None, "The file to write, CSV or Parquet. Default: CSV on stdout.", None)
@@ -82,7 +89,10 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
     folder, json, data = given.pop("run"), given.pop("json"), given.pop("data")
     if data is None:
         _require_task(folder, task)
-        metrics = load_run(folder, tensors=False).metrics
+        saved = load_run(folder, tensors=False).metrics
+        part = "test" if "test" in saved else "validation"
+        print(f"metrics of the {part} part of the training data", file=sys.stderr)
+        metrics = saved[part]
     else:
         metrics = _load(folder, task).evaluate(data, **given).metrics
     if json:
@@ -94,7 +104,7 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
 def _predict(task: str, given: dict[str, Any]) -> None:
     folder, out, data = given.pop("run"), given.pop("out"), given.pop("data")
     loaded = _load(folder, task)
-    write_frame(loaded.predict(data, **given), out, loaded.schema_.time_format)
+    write_frame(loaded.predict(data, **given), out, loaded.series_.schema.time_format)
 
 
 def _load(folder: Path, task: str) -> Forecaster:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from fastlstm import __version__
 from fastlstm.errors import RunError
-from fastlstm.runs.version import installed_version
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -170,7 +170,7 @@ def save_run(
     weights = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
     config = RunConfig(
         format=FORMAT,
-        fastlstm=installed_version(),
+        fastlstm=__version__,
         task=task,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         settings=settings.model_dump(mode="json"),

@@ -1,0 +1,41 @@
+"""What is wrong with a command line, in one line that names the flag and the mend."""
+
+from __future__ import annotations
+
+from cyclopts import CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
+
+
+def explain(error: CycloptsError) -> str:
+    """Say in one line what is wrong with the arguments.
+
+    Parameters
+    ----------
+    error : cyclopts.CycloptsError
+        What parsing them raised.
+
+    Returns
+    -------
+    str
+        The flag or argument, and the mend.
+
+    Examples
+    --------
+    >>> from fastlstm.cli.app import make_app
+    >>> try:
+    ...     make_app([])(["fly"])
+    ... except CycloptsError as error:
+    ...     print(explain(error))
+    unknown command 'fly': see fastlstm --help
+    """
+    command = " ".join(["fastlstm", *(error.command_chain or ())])
+    if isinstance(error, UnknownCommandError):
+        return f"unknown command {(error.unused_tokens or ['?'])[0]!r}: see {command} --help"
+    if isinstance(error, UnusedCliTokensError):
+        return f"{(error.unused_tokens or ['?'])[0]!r} is one argument too many: see {command} --help"
+    if isinstance(error, MissingArgumentError) and error.argument is not None:
+        name = error.argument.name
+        if error.argument.tokens:
+            return f"{name} stands without a value: {error.argument.parameter.help}"
+        return f"{command} needs {name}: {error.argument.parameter.help}"
+    error.verbose = False
+    return f"{' '.join(str(error).split()).rstrip('.')}; see {command} --help"
