@@ -94,3 +94,5 @@ def test_a_time_that_cannot_be_read_is_named(cells, message):
 def test_a_column_of_times_is_told_from_others():
     table = read_table(pl.DataFrame({"day": ["2013-01-31"], "y": ["5"], "year": ["2013"], "sky": ["clear"]}))
     assert [name for name in table.columns if looks_like_time(table, name)] == ["day"]
+    damaged = read_table(pl.DataFrame({"t": ["2013-01-31", "", "2013-02-30", "2013-03-01", "2013-03-02"]}))
+    assert looks_like_time(damaged, "t")

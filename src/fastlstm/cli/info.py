@@ -17,18 +17,18 @@ def info(run: Annotated[Path, Parameter(help="The folder that train --out made."
     from fastlstm.runs import load_run
 
     found = load_run(run, tensors=False)
-    print(f"{run}: a run of {found.task}, written by fastlstm {found.config.fastlstm}")
+    print(f"{run}: a {found.task} run, written by fastlstm {found.config.fastlstm}")
     print(f"weights {found.weights_size / 1e6:.2f} MB, {len(found.history)} validations")
-    for section, values in {**found.config.settings, **found.metrics}.items():
+    sections = {**found.config.settings, **found.metrics}
+    for name, value in sections.items():
+        if not isinstance(value, Mapping):
+            print(f"{name:<26} {_brief(value)}")
+    for name, values in sections.items():
         if isinstance(values, Mapping) and "model" in values:
-            print(f"\n{section}")
+            print(f"\n{name}")
             print_metrics(values)
         elif isinstance(values, Mapping):
-            print(
-                f"\n{section}", *(f"  {name:<24} {_brief(value)}" for name, value in values.items()), sep="\n"
-            )
-        else:
-            print(f"\n{section:<26} {_brief(values)}")
+            print(f"\n{name}", *(f"  {key:<24} {_brief(value)}" for key, value in values.items()), sep="\n")
 
 
 def _brief(value: Any) -> str:

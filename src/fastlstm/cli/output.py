@@ -89,6 +89,7 @@ def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
         table.write_csv(content)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content.getvalue())
         temporary.replace(path)
     except OSError as error:

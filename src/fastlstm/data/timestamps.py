@@ -110,6 +110,8 @@ def read_times(table: Table, column: str) -> Times:
 def looks_like_time(table: Table, column: str) -> bool:
     """Whether a column holds timestamps, as far as its first rows show; integers do not count as such.
 
+    One that holds them in at least half of its cells is meant to; ``read_times`` then names the others.
+
     Parameters
     ----------
     table : Table
@@ -128,7 +130,8 @@ def looks_like_time(table: Table, column: str) -> bool:
         return True
     if cells.dtype != pl.String or cells.cast(pl.Float64, strict=False).count() > 0:
         return False
-    return any(_parse(_normal(cells), form).null_count() == 0 for form in _formats())
+    cells = _normal(cells.str.strip_chars()).drop_nulls()
+    return max(_parse(cells, form).count() for form in _formats()) > len(cells) / 2
 
 
 def _from_text(table: Table, column: str, cells: pl.Series) -> Times:

@@ -1,0 +1,243 @@
+"""Bad input: exit code 2, one line on stderr that names the right thing, and nothing half-written."""
+
+import errno
+import os
+import shutil
+from datetime import datetime
+
+import pytest
+from conftest import SMALL, hourly_rows
+
+from fastlstm.cli import main
+
+
+@pytest.fixture
+def refused(capfd, tmp_path):
+    """Run a command that must be refused, and give its one line."""
+
+    def run(*arguments):
+        before = sorted(tmp_path.rglob("*"))
+        code = main([str(argument) for argument in arguments])
+        printed = capfd.readouterr()
+        assert code == 2
+        assert printed.out == ""
+        assert printed.err.startswith("fastlstm: ")
+        assert printed.err.count("\n") == 1, printed.err
+        assert printed.err.endswith("\n")
+        assert sorted(tmp_path.rglob("*")) == before
+        return printed.err
+
+    return run
+
+
+@pytest.fixture
+def train(refused, tmp_path):
+    """Refuse a training; flags given replace or, with None, remove the usual ones."""
+
+    def run(data, **flags):
+        usual = {"target": "sales", "series": "shop", "horizon": 6, "out": tmp_path / "run", **flags}
+        named = {f"--{name.replace('_', '-')}": value for name, value in usual.items() if value is not None}
+        small = [] if {"context", "batch_size"} & flags.keys() else SMALL
+        return refused("forecast", "train", data, *(part for pair in named.items() for part in pair), *small)
+
+    return run
+
+
+def test_a_missing_file(train):
+    assert "absent.csv: no such file; check the path" in train("absent.csv")
+
+
+def test_an_empty_file(train, tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    assert "empty.csv is empty: it needs a header line and rows" in train(tmp_path / "empty.csv")
+
+
+def test_a_wrong_delimiter(train, table):
+    data = table(header="time#shop#sales", rows=["2024-01-01#a#1"] * 9)
+    assert "its only column is 'time#shop#sales'; if its cells are separated by anything but" in train(data)
+
+
+def test_a_row_with_too_many_cells(train, table):
+    assert "sales.csv, line 17: 6 cells where the header has 5" in train(
+        table({17: "2024-01-01 07:00,a,1,000,1,x"})
+    )
+
+
+@pytest.mark.parametrize("role", ["target", "time", "series", "past_covariates", "future_covariates"])
+def test_an_unknown_column_with_the_nearest_name(train, table, role):
+    line = train(table(), **{role: "prise"})
+    assert f"sales.csv has no column 'prise' ({role}): did you mean 'price'?" in line
+
+
+def test_no_target(train, table):
+    line = train(table(), target=None)
+    assert "which column of" in line
+    assert "time, shop, sales, price, sky" in line
+
+
+def test_a_target_that_is_not_numeric(train, table):
+    line = train(table({17: "2024-01-01 07:00,south,many,1.0,mist"}))
+    assert "sales.csv, line 17: 'many' in column 'sales' (target) is not a number" in line
+
+
+def test_a_target_of_words(train, table):
+    assert "sales.csv, line 2: 'mist' in column 'sky' (target) is not a number" in train(
+        table(), target="sky"
+    )
+
+
+@pytest.mark.parametrize("cell", ["2024-13-01 07:00", "yesterday", ""])
+def test_a_time_that_cannot_be_read(train, table, cell):
+    line = train(table({17: f"{cell},south,5,1.0,mist"}))
+    assert "sales.csv, line 17: " in line
+    assert "in column 'time' (time)" in line or "column 'time' (time) is empty" in line
+
+
+def test_a_time_that_comes_twice(train, table):
+    line = train(table({17: "2024-01-01 03:00,south,5,1.0,mist"}))
+    assert (
+        "line 17: 2024-01-01 03:00 in column 'time' (time) of series 'south' came before, on line 9" in line
+    )
+
+
+def test_a_forgotten_series_column(train, table):
+    assert "or name the column that tells series apart as series" in train(table(), series=None)
+
+
+@pytest.mark.parametrize("column", ["target", "future_covariates"])
+@pytest.mark.parametrize("value", ["inf", "-inf", "1e400"])
+def test_an_infinite_value(train, table, column, value):
+    cells = f"{value},1.0" if column == "target" else f"5,{value}"
+    line = train(table({17: f"2024-01-01 07:00,south,{cells},mist"}), future_covariates="price")
+    assert f"sales.csv, line 17: '{value}' in column" in line
+    assert f"({column}) is infinite or too large" in line
+
+
+def test_a_target_that_is_empty_throughout(train, table):
+    rows = [row.replace("south", "south,-", 1).replace(",-,", ",", 1) for row in hourly_rows(60)]
+    emptied = [
+        ",".join([*row.split(",")[:2], "-", *row.split(",")[3:]]) if "south" in row else row for row in rows
+    ]
+    assert "all cells of sales of series 'south' are empty; delete those rows" in train(table(rows=emptied))
+
+
+def test_series_too_short(train, table):
+    line = train(table(rows=hourly_rows(4)))
+    assert "sales.csv" in line or "series" in line
+    assert "6" in line
+
+
+@pytest.mark.parametrize("flag", ["horizon", "context"])
+@pytest.mark.parametrize("value", [0, -3])
+def test_a_horizon_or_context_below_1(train, table, flag, value):
+    line = train(table(), **{flag: value})
+    assert f"{flag} is {value}" in line
+
+
+def test_a_frequency_that_is_none(train, table):
+    assert "frequency 'hourly' is not known: write a count and one of" in train(table(), frequency="hourly")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--horizn", "3"], "--horizn"),
+        (["--horizon", "soon"], "--horizon"),
+        (["--quantiles", "0.1,half"], "--quantiles"),
+        (["--precision", "fp8"], "--precision"),
+        (["another.csv"], "'another.csv' is one argument too many"),
+        (["--horizon"], "--horizon"),
+    ],
+)
+def test_a_wrong_flag(refused, table, tmp_path, arguments, message):
+    usual = ["--target", "sales", "--out", tmp_path / "run", "--series", "shop"]
+    needed = [] if "--horizon" in arguments else ["--horizon", "6"]
+    assert message in refused("forecast", "train", table(), *usual, *needed, *arguments)
+
+
+def test_a_flag_that_is_needed(refused, table):
+    line = refused("forecast", "train", table(), "--target", "sales")
+    assert "fastlstm forecast train needs --horizon: How many steps ahead to forecast." in line
+
+
+def test_an_unknown_command(refused):
+    assert "unknown command 'forcast': see fastlstm --help" in refused("forcast", "train")
+    assert "unknown command 'fly': see fastlstm forecast --help" in refused("forecast", "fly")
+
+
+def test_an_out_folder_that_is_something_else(train, table, tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    assert "thesis holds other files and is not a run folder" in train(table(), out=tmp_path / "thesis")
+
+
+def test_a_future_covariate_that_does_not_reach(refused, trained, table):
+    line = refused("forecast", "predict", trained)
+    assert (
+        "of series 'north' reach until 2024-01-05 23:00:00 and must reach until 2024-01-06 05:00:00" in line
+    )
+    four = table(rows=hourly_rows(4, datetime(2024, 1, 6), target=False))
+    line = refused("forecast", "predict", trained, "--future", four)
+    assert "reach until 2024-01-06 03:00:00 and must reach until 2024-01-06 05:00:00" in line
+
+
+def test_a_future_without_a_covariate(refused, trained, table):
+    rows = [",".join(row.split(",")[:3]) for row in hourly_rows(6, datetime(2024, 1, 6), target=False)]
+    line = refused("forecast", "predict", trained, "--future", table(header="time,shop,sales", rows=rows))
+    assert "has no column 'price' (future_covariates)" in line
+
+
+def test_new_data_without_a_column(refused, trained, table):
+    rows = [row.rsplit(",", 1)[0] for row in hourly_rows(48)]
+    data = table(header="time,shop,sales,price", rows=rows)
+    for mode in ("evaluate", "predict"):
+        assert "has no column 'sky' (future_covariates)" in refused("forecast", mode, trained, data)
+
+
+@pytest.mark.parametrize("command", [("info",), ("forecast", "predict"), ("forecast", "evaluate")])
+def test_a_run_folder_that_is_none(refused, tmp_path, command):
+    assert f"{tmp_path} is not a run folder: it has no config.json" in refused(*command, tmp_path)
+    assert "absent does not exist" in refused(*command, tmp_path / "absent")
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-100], lambda data: data[:900] + b"\0\0" + data[902:]])
+def test_weights_cut_short_or_altered(refused, trained, tmp_path, damage):
+    run = shutil.copytree(trained, tmp_path / "damaged")
+    weights = run / "model.safetensors"
+    weights.write_bytes(damage(weights.read_bytes()))
+    line = refused("forecast", "predict", run)
+    assert "model.safetensors was cut short or altered: its sha256 is not the one in config.json" in line
+
+
+def test_an_unknown_key_in_the_configuration(refused, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "altered")
+    text = (run / "config.json").read_text()
+    (run / "config.json").write_text(text.replace('"hidden_size"', '"hiden_size"', 1))
+    line = refused("forecast", "predict", run)
+    assert "config.json: " in line
+    assert "hiden_size'" in line or "hidden_size'" in line
+
+
+def test_a_run_of_another_task(refused, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "altered")
+    text = (run / "config.json").read_text()
+    (run / "config.json").write_text(text.replace('"task": "forecast"', '"task": "classify"', 1))
+    assert "is a run of classify, not of forecast: use fastlstm classify" in refused(
+        "forecast", "predict", run
+    )
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_while_training_is_saved(train, table, monkeypatch):
+    monkeypatch.setattr(os, "fsync", full_disk)
+    assert "run cannot be written: No space left on device; nothing of it was kept" in train(table())
+
+
+def test_a_full_disk_while_a_forecast_is_written(refused, trained, table, tmp_path, monkeypatch):
+    week = table(rows=hourly_rows(6, datetime(2024, 1, 6), target=False))
+    monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
+    line = refused("forecast", "predict", trained, "--future", week, "--out", tmp_path / "forecast.csv")
+    assert "forecast.csv cannot be written: No space left on device" in line

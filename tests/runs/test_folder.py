@@ -1,0 +1,196 @@
+"""Run folders: whole or not at all, and told from what they are not."""
+
+import errno
+import json
+import math
+import os
+import stat
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from pydantic import BaseModel, ConfigDict
+
+from fastlstm.errors import RunError
+from fastlstm.runs import check_destination, load_run, save_run
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    width: int
+    name: str = "plain"
+
+
+TENSORS = {"weight": torch.arange(6.0).reshape(2, 3).T, "steps": torch.tensor([1, 2])}
+HISTORY = [{"step": 10, "loss": 0.5}, {"step": 20, "loss": 0.25}]
+
+
+def save(folder, **changes):
+    given = {
+        "task": "shift",
+        "settings": Settings(width=3),
+        "tensors": TENSORS,
+        "history": HISTORY,
+        "metrics": {"model": {"mae": 1.5, "mase": math.nan}},
+        "plots": {"curve": Figure()},
+    }
+    save_run(folder, **(given | changes))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    save(tmp_path / "runs" / "first")
+    return tmp_path / "runs" / "first"
+
+
+def test_what_is_saved_is_loaded(folder):
+    run = load_run(folder)
+    assert run.task == "shift"
+    assert run.settings(Settings) == Settings(width=3)
+    assert all(torch.equal(run.tensors[name], tensor) for name, tensor in TENSORS.items())
+    assert run.history == HISTORY
+    assert run.metrics == {"model": {"mae": 1.5, "mase": None}}
+    names = ["config.json", "history.csv", "metrics.json", "model.safetensors", "plots"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert (folder / "plots" / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in folder.parent.iterdir()] == ["first"]
+
+
+def test_a_run_is_read_by_whom_a_new_folder_would_be(folder):
+    (folder.parent / "plain").mkdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IMODE((folder.parent / "plain").stat().st_mode)
+
+
+def test_a_run_is_replaced_whole(folder):
+    save(folder, tensors={"other": torch.zeros(1)}, plots={})
+    assert list(load_run(folder).tensors) == ["other"]
+    assert not (folder / "plots").exists()
+    assert [path.name for path in folder.parent.iterdir()] == ["first"]
+
+
+def test_an_empty_folder_is_filled(tmp_path):
+    save(tmp_path)
+    assert load_run(tmp_path).task == "shift"
+
+
+def test_other_folders_are_left_alone(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("years of work")
+    (tmp_path / "file").write_text("a file")
+    for name, message in {
+        "thesis": "holds other files",
+        "file": "is a file",
+        "file/run": "not a folder that",
+    }.items():
+        with pytest.raises(RunError, match=message):
+            save(tmp_path / name)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "years of work"
+
+
+def full_disk(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("where", ["fsync", "mkdir", "rename"])
+def test_on_a_full_disk_nothing_is_left_and_nothing_lost(folder, monkeypatch, where):
+    if where == "fsync":
+        monkeypatch.setattr(os, "fsync", full_disk)
+    else:
+        monkeypatch.setattr(f"pathlib.Path.{where}", full_disk)
+    before = sorted(path.name for path in folder.parents[1].rglob("*"))
+    for target in (folder, folder.parent / "second", folder.parents[1] / "new" / "parents" / "third"):
+        with pytest.raises(
+            RunError, match="cannot be written: No space left on device; nothing of it was kept"
+        ):
+            save(target)
+    monkeypatch.undo()
+    assert sorted(path.name for path in folder.parents[1].rglob("*")) == before
+    assert load_run(folder).history == HISTORY
+
+
+def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        save(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_run_is_told(tmp_path):
+    with pytest.raises(RunError, match="absent does not exist; give a folder that"):
+        load_run(tmp_path / "absent")
+    with pytest.raises(RunError, match=r"is not a run folder: it has no config\.json"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        (
+            "model.safetensors",
+            lambda data: data[:-1],
+            r"model\.safetensors was cut short or altered: its sha256",
+        ),
+        (
+            "model.safetensors",
+            lambda data: data[:40] + b"!" + data[41:],
+            r"model\.safetensors was cut short or altered",
+        ),
+        ("model.safetensors", lambda data: b"", r"model\.safetensors was cut short or altered"),
+        ("model.safetensors", None, r"model\.safetensors is missing: copy the run again"),
+        ("config.json", lambda data: data[:-9], r"config\.json: Invalid JSON"),
+        ("config.json", lambda data: b"\xff\xfe", r"config\.json"),
+        (
+            "config.json",
+            lambda data: data.replace(b'"task"', b'"tusk"'),
+            r"config\.json: key 'task' is missing",
+        ),
+        (
+            "config.json",
+            lambda data: data.replace(b"{", b'{"mood": 1,', 1),
+            r"config\.json: unknown key 'mood'",
+        ),
+        (
+            "config.json",
+            lambda data: data.replace(b'"format": 1', b'"format": 9'),
+            r"has format 9, this .* reads 1",
+        ),
+        (
+            "config.json",
+            lambda data: data.replace(b'"format": 1', b'"format": "x"'),
+            r"config\.json: 'format': Input",
+        ),
+        ("metrics.json", lambda data: data[:-2], r"metrics\.json was cut short or altered"),
+        ("metrics.json", None, r"metrics\.json is missing"),
+        ("history.csv", lambda data: data + b"30,much\n", r"history\.csv was cut short or altered"),
+    ],
+)
+def test_a_damaged_file_is_named_in_one_line(folder, name, damage, message):
+    path = folder / name
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(RunError, match=message) as raised:
+        load_run(folder)
+    assert str(folder / name) in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_settings_are_checked_by_key(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["settings"]["widht"] = 3
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RunError, match=r"config\.json: unknown key 'settings\.widht'"):
+        load_run(folder).settings(Settings)
+
+
+def test_a_destination_is_checked_before_the_work(tmp_path, folder):
+    check_destination(tmp_path / "new" / "run")
+    check_destination(folder)
+    with pytest.raises(RunError, match="not a folder that can be written to"):
+        check_destination(folder / "config.json" / "run")
+    assert not (tmp_path / "new").exists()

@@ -1,0 +1,32 @@
+"""Pictures show what they are given."""
+
+import numpy as np
+
+from fastlstm.runs.plots import error_by_horizon, forecast_against_truth, learning_curve
+
+
+def test_the_best_validation_is_marked():
+    losses = [0.9, 0.4, 0.6]
+    history = [{"step": 10 * (i + 1), "loss": 1.0, "validation_loss": loss} for i, loss in enumerate(losses)]
+    axes = learning_curve(history).axes[0]
+    assert [line.get_label() for line in axes.lines] == ["training", "validation", "best: 0.4 at step 20"]
+    assert list(axes.lines[1].get_ydata()) == losses
+
+
+def test_bands_lie_between_paired_quantiles(tmp_path):
+    times = np.arange("2024-01-01", "2024-01-05", dtype="M8[D]")
+    quantiles = {level: np.full(2, 10 * level) for level in (0.05, 0.1, 0.5, 0.9, 0.95)}
+    figure = forecast_against_truth(
+        times[:2], [5, np.nan], times[2:], quantiles, target="rentals", title="Shop 1"
+    )
+    axes = figure.axes[0]
+    assert [band.get_label() for band in axes.collections] == ["90 % interval", "80 % interval"]
+    np.testing.assert_array_equal(axes.lines[1].get_ydata(), [5, 5])
+    assert (axes.get_ylabel(), axes.get_title()) == ("rentals", "Shop 1")
+    figure.savefig(tmp_path / "forecast.png")
+
+
+def test_every_step_ahead_has_its_error():
+    axes = error_by_horizon({"LSTM": [1, 2, 3], "naive": [2, 3, 4]}).axes[0]
+    assert list(axes.lines[0].get_xdata()) == [1, 2, 3]
+    assert [line.get_label() for line in axes.lines] == ["LSTM", "naive"]
