@@ -33,9 +33,9 @@ class WindowScale(NamedTuple):
     def of(cls, target: Tensor, observed: Tensor, *, centre: bool = True) -> Self:
         """Find the scale of each window from its observed context alone.
 
-        With ``centre`` it is mean and standard deviation. Without, location is 0 and scale the mean absolute value
-        (Salinas et al. 2020, "DeepAR", section 3.3): growth then changes nothing but the scale, and zero stays zero.
-        A constant context is scaled by its size, and one without any observed value by 1.
+        With ``centre`` it is mean and standard deviation. Without, location is 0 and scale the mean absolute
+        value (Salinas et al. 2020, "DeepAR", section 3.3): growth then changes nothing but the scale, and
+        zero stays zero. A constant context is scaled by its size, and one without any observed value by 1.
 
         Parameters
         ----------

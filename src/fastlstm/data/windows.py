@@ -1,8 +1,9 @@
 """Windows by index: the whole table as tensors once, and each batch one gather of its rows.
 
-B windows of W = C + L steps each: C of context, then L of horizon. A window is told by its series and its origin, the
-flat row of the horizon's first step, so that its context is the C rows before. Rows outside the series, or past the
-end that training may see, come out as zeros and not observed: a series shorter than the context is masked on the left.
+B windows of W = C + L steps each: C of context, then L of horizon. A window is told by its series and its
+origin, the flat row of the horizon's first step, so that its context is the C rows before. Rows outside the
+series, or past the end that training may see, come out as zeros and not observed: a series shorter than the
+context is masked on the left.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class WindowBatch(NamedTuple):
     observed : Tensor
         (B, W), 1 where the target is observed, otherwise 0.
     past : Tensor
-        (B, W, P), standardised past covariates and where they are missing; those of the horizon are not to be read.
+        (B, W, P), standardised past covariates and where they are missing; those of the horizon are not to be
+        read.
     future : Tensor
         (B, W, F), standardised future covariates, where they are missing, and the calendar.
     past_categories, future_categories : Tensor
@@ -101,7 +103,8 @@ class Windows:
     horizon : int
         L.
     ends : numpy.ndarray, optional
-        (S,) int64, positions: windows see no row from there on, as if the series ended there. Default: the lengths.
+        (S,) int64, positions: windows see no row from there on, as if the series ended there. Default: the
+        lengths.
     device : torch.device or str
         Where the tensors lie and batches come from.
     """
@@ -132,9 +135,8 @@ class Windows:
         # One row of zeros at the end stands for every row that a window may not see.
         self._numbers = torch.from_numpy(np.pad(numbers, ((0, 1), (0, 0)))).to(device)
         self._categories = torch.from_numpy(np.pad(categories, ((0, 1), (0, 0)))).to(device)
-        past = 2 + parts[2].shape[1]
-        self._widths = (1, 1, past - 2, numbers.shape[1] - past)
-        self._category_widths = (series.past_categories.shape[1], series.future_categories.shape[1])
+        self._past_end = 2 + parts[2].shape[1]
+        self._past_categories = series.past_categories.shape[1]
         self._static = torch.from_numpy(scaling.static.transform(series.static)).to(device)
         self._static_categories = torch.from_numpy(series.static_categories).to(device)
         ends = series.lengths if ends is None else ends
@@ -162,22 +164,20 @@ class Windows:
         seen = (rows >= self._starts[series][:, None]).logical_and_(rows < self._ends[series][:, None])
         flat = torch.where(seen, rows, len(self._numbers) - 1).view(-1)
         numbers = self._numbers.index_select(0, flat).view(B, W, -1)
-        target, observed, past, future = numbers.split(self._widths, dim=2)
         if self._categories.shape[1]:
             categories = self._categories.index_select(0, flat).view(B, W, -1)
         else:
             categories = self._categories.new_empty(B, W, 0)
-        past_categories, future_categories = categories.split(self._category_widths, dim=2)
         return WindowBatch(
             series,
-            target.squeeze(2),
-            observed.squeeze(2),
-            past,
-            future,
-            past_categories,
-            future_categories,
-            self._static[series],
-            self._static_categories[series],
+            target=numbers[..., 0],
+            observed=numbers[..., 1],
+            past=numbers[..., 2 : self._past_end],
+            future=numbers[..., self._past_end :],
+            past_categories=categories[..., : self._past_categories],
+            future_categories=categories[..., self._past_categories :],
+            static=self._static[series],
+            static_categories=self._static_categories[series],
         )
 
 
@@ -261,7 +261,7 @@ def rolling_windows(series: SeriesSet, first: Integers, last: Integers, stride: 
 
 
 def with_horizon(series: SeriesSet, horizon: int) -> SeriesSet:
-    """Let every series end one horizon after its last observed target, so that the windows there can be cut out.
+    """Let every series end one horizon after its last observed target.
 
     Parameters
     ----------
@@ -273,7 +273,8 @@ def with_horizon(series: SeriesSet, horizon: int) -> SeriesSet:
     Returns
     -------
     SeriesSet
-        The same series; steps that were not there are missing but for their calendar, those beyond are left out.
+        The same series; steps that were not there are missing but for their calendar, those beyond are left
+        out.
     """
     lengths = series.last_observed + horizon
     kept = np.minimum(lengths, series.lengths)

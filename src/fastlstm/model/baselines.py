@@ -16,11 +16,16 @@ Integers = npt.NDArray[np.int64]
 
 
 def naive(
-    target: Array, starts: Integers, origins: Integers, horizon: int, quantiles: Sequence[float], spread: Array
+    target: Array,
+    starts: Integers,
+    origins: Integers,
+    horizon: int,
+    quantiles: Sequence[float],
+    spread: Array,
 ) -> Array:
     """Repeat the last observed value.
 
-    The h-th step ahead is ``y_T``, its quantiles those of a normal with deviation ``σ √h`` around it.
+    The h-th step ahead is ``y_T``, its quantiles those of a normal with deviation ``s √h`` around it.
 
     Parameters
     ----------
@@ -33,7 +38,7 @@ def naive(
     quantiles : sequence of float
         Q levels.
     spread : numpy.ndarray
-        (W,) σ, from :func:`residual_spread` with a season of 1.
+        (W,) s, from :func:`residual_spread` with a season of 1.
 
     Returns
     -------
@@ -62,16 +67,16 @@ def seasonal_naive(
 ) -> Array:
     """Repeat the last season.
 
-    The h-th step ahead is ``y_{T + h - m (k + 1)}`` with ``k = ⌊(h - 1) / m⌋``, its quantiles those of a normal with
-    deviation ``σ √(k + 1)``. Where that row is missing the season before takes its place, and the last observed
-    value where none of the series has it.
+    The h-th step ahead is ``y_{T + h - m (k + 1)}`` with ``k = ⌊(h - 1) / m⌋``, its quantiles those of a
+    normal with deviation ``s √(k + 1)``. Where that row is missing the season before takes its place, and the
+    last observed value where none of the series has it.
 
     Parameters
     ----------
     target, starts, origins, horizon, quantiles
         As for :func:`naive`.
     spread : numpy.ndarray
-        (W,) σ, from :func:`residual_spread` with this season.
+        (W,) s, from :func:`residual_spread` with this season.
     season : int
         m, in steps.
 
@@ -103,7 +108,7 @@ def seasonal_naive(
 
 
 def residual_spread(history: Array, season: int) -> float:
-    """The σ of (seasonal-)naive: the root mean square of ``y_t - y_{t-m}``, FPP3 equation 5.1.
+    """Compute the s of (seasonal-)naive: the root mean square of ``y_t - y_{t-m}``, FPP3 equation 5.1.
 
     Parameters
     ----------

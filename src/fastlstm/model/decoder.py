@@ -10,15 +10,15 @@ from torch import Tensor, nn
 class HorizonDecoder(nn.Module):
     """Hidden values for each step ahead, from the state at the origin and what is known of that step.
 
-    With the state h of an origin, the static covariates s, the position l in the horizon and the known covariates
-    x of that step::
+    With the state h of an origin, the static covariates s, the position l in the horizon and the known
+    covariates x of that step::
 
         a_l = relu(W_h h + W_s s + p_l + W_x x_l)
         d_l = relu(W a_l + b)
 
-    It is the decoder of MQ-RNN (Wen et al. 2017, "A multi-horizon quantile recurrent forecaster", section 3.2) with
-    its global part, which tells the steps of the horizon apart, cut down to one learnt vector a step, p_l: no step
-    waits for another, and an origin more costs no recurrence.
+    It is the decoder of MQ-RNN (Wen et al. 2017, "A multi-horizon quantile recurrent forecaster", section
+    3.2) with its global part, which tells the steps of the horizon apart, cut down to one learnt vector a
+    step, p_l: no step waits for another, and an origin more costs no recurrence.
 
     Dropout takes a hidden value away from the whole horizon of a forecast, not step by step (Gal & Ghahramani
     2016, "A theoretically grounded application of dropout in recurrent neural networks").
@@ -65,15 +65,15 @@ class HorizonDecoder(nn.Module):
         self.position = nn.Parameter(0.1 * torch.randn(horizon, width))
         self.hidden = nn.Linear(width, width)
 
-    def forward(self, state: Tensor, known: Tensor, static: Tensor) -> Tensor:
+    def forward(self, state: Tensor, known: Tensor | None, static: Tensor) -> Tensor:
         """Decode.
 
         Parameters
         ----------
         state : Tensor
             (B, K, H), the LSTM's output at each origin.
-        known : Tensor
-            (B, K, L, known_width), what is known of each step ahead.
+        known : Tensor, optional
+            (B, K, L, known_width), what is known of each step ahead, where anything is.
         static : Tensor
             (B, static_width)
 
@@ -86,7 +86,7 @@ class HorizonDecoder(nn.Module):
         if self.static is not None:
             origin = origin + self.static(static)[:, None]
         hidden = origin[:, :, None] + self.position
-        if self.known is not None:
+        if self.known is not None and known is not None:
             hidden = hidden + self.known(known)
         return F.relu(self.hidden(self._drop(F.relu(hidden))))
 

@@ -1,4 +1,4 @@
-"""The forecasting network: an LSTM over the window, and a forecast of the whole horizon from any step of it."""
+"""The forecasting network: an LSTM over the window, and a forecast of the horizon from any step of it."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ class ScaledForecast(NamedTuple):
 class ForecastNetwork(nn.Module):
     """Quantiles of every step of the horizon, from any step of the context.
 
-    The LSTM runs once over the window. At an origin, the step j of the context, its output says what was up to
-    there, and the decoder forecasts the steps j + 1 … j + L with what is known ahead of them. In training there
-    are K origins a window (forking sequences: Wen et al. 2017, "A multi-horizon quantile recurrent forecaster",
-    section 3.3); in forecasting there is one, the last step.
+    The LSTM runs once over the window. At an origin, the step j of the context, its output says what was up
+    to there, and the decoder forecasts the steps j + 1 … j + L with what is known ahead of them. In training
+    there are K origins a window (forking sequences: Wen et al. 2017, "A multi-horizon quantile recurrent
+    forecaster", section 3.3); in forecasting there is one, the last step.
 
     B windows of W = C + L steps, K origins, L steps ahead, Q quantiles.
 
@@ -122,8 +122,12 @@ class ForecastNetwork(nn.Module):
         scaled = scale.apply(batch.target, batch.observed)
         encoder, known, static = self.inputs(batch, scaled, C)
         state = self.trunk(encoder, static).index_select(1, origins)
-        ahead = known.index_select(1, steps_ahead(origins, L).view(-1))
-        decoded = self.decoder(state, ahead.view(len(state), len(origins), L, -1), static)
+        ahead = None
+        if self.inputs.known_width:
+            ahead = known.index_select(1, steps_ahead(origins, L).view(-1)).view(
+                len(state), len(origins), L, -1
+            )
+        decoded = self.decoder(state, ahead, static)
         return ScaledForecast(self.head(decoded), scaled, scale)
 
     def forecast(self, batch: WindowBatch) -> Tensor:
@@ -140,12 +144,12 @@ class ForecastNetwork(nn.Module):
             (B, L, Q), in the target's unit.
         """
         last = torch.tensor([self.settings.context - 1], device=batch.target.device)
-        quantiles, _, scale = self(batch, last)
-        return scale.invert(quantiles[:, 0])
+        forecast: ScaledForecast = self(batch, last)
+        return forecast.scale.invert(forecast.quantiles[:, 0])
 
 
 def steps_ahead(origins: Tensor, horizon: int) -> Tensor:
-    """The steps of the window that lie ahead of each origin.
+    """Return the steps of the window that lie ahead of each origin.
 
     Parameters
     ----------
@@ -169,7 +173,7 @@ def steps_ahead(origins: Tensor, horizon: int) -> Tensor:
 
 
 def forking_loss(forecast: ScaledForecast, batch: WindowBatch, origins: Tensor, levels: Tensor) -> Tensor:
-    """The pinball loss of forecasts from several origins.
+    """Compute the pinball loss of forecasts from several origins.
 
     What is missing counts nowhere; nor do forecasts made before the first observed step of a window.
 

@@ -40,7 +40,7 @@ class InputLayout(BaseModel):
 
     @classmethod
     def of(cls, series: SeriesSet) -> Self:
-        """The layout of a table's covariates.
+        """Return the layout of a table's covariates.
 
         Parameters
         ----------

@@ -34,7 +34,13 @@ class Trunk(nn.Module):
     """
 
     def __init__(
-        self, input_size: int, hidden_size: int, *, num_layers: int = 1, dropout: float = 0.0, static_size: int = 0
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        static_size: int = 0,
     ) -> None:
         super().__init__()
         between = dropout if num_layers > 1 else 0.0

@@ -1,7 +1,7 @@
 """The estimators, one a task, and the registry that the command line and :func:`load` read.
 
-A task is found by its name; its module is imported when it is first asked for, so that importing fastlstm costs
-little more than importing torch.
+A task is found by its name; its module is imported when it is first asked for, so that importing fastlstm
+costs little more than importing torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["TASKS", "estimator", "load"]
 
 
 def estimator(task: str) -> type[Forecaster]:
-    """The estimator class of a task.
+    """Return the estimator class of a task.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def estimator(task: str) -> type[Forecaster]:
 
 
 def load(path: str | Path) -> Forecaster:
-    """The estimator saved in a run folder, ready to predict.
+    """Return the estimator saved in a run folder, ready to predict.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
 """One training loop for every task.
 
-It knows steps, batches, losses and weights, and asks nothing about what is learnt: a task hands it a network and three
-functions (:class:`Learner`). Device, mixed precision and data parallelism come from Hugging Face Accelerate, so that
-``accelerate launch`` and ``torchrun`` scale it out unchanged.
+It knows steps, batches, losses and weights, and asks nothing about what is learnt: a task hands it a network
+and three functions (:class:`Learner`). Device, mixed precision and data parallelism come from Hugging Face
+Accelerate, so that ``accelerate launch`` and ``torchrun`` scale it out unchanged.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from fastlstm.errors import InputError, TrainingError
 from fastlstm.training.progress import TrainingProgress
+from fastlstm.training.update import WeightUpdate
 
 Batch = TypeVar("Batch")
 Stopped = Literal["finished", "early", "interrupted"]
@@ -41,7 +42,8 @@ class Learner(Generic[Batch]):
     validate : callable, optional
         ``validate(network)`` gives the loss to choose weights by. Without it the last weights are kept.
     describe : callable
-        ``describe(network, batch)`` says which data a batch holds, for the message that its loss is not finite.
+        ``describe(network, batch)`` says which data a batch holds, for the message that its loss is not
+        finite.
     """
 
     network: nn.Module
@@ -114,7 +116,7 @@ class TrainingResult:
 
 
 def one_cycle(step: int, steps: int, peak: float) -> float:
-    """The learning rate of a step: up to the peak over the first tenth, then down to nothing along a cosine.
+    """Compute the learning rate of a step: up over the first tenth, then down to nothing along a cosine.
 
     Smith & Topin 2019, "Super-convergence", with one phase down: with n steps, a tenth of them w,
     ``peak (0.1 + 0.9 s / w)`` for s < w, then ``peak (1 + cos(π (s - w) / (n - w))) / 2``.
@@ -140,7 +142,7 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
 
 
 def make_accelerator(device: str | None = None, precision: str = "no") -> Any:
-    """The Accelerator for a device and precision.
+    """Make the Accelerator for a device and precision.
 
     Parameters
     ----------
@@ -185,7 +187,10 @@ def train(learner: Learner[Batch], settings: LoopSettings, accelerator: Any) -> 
         If a loss is no longer finite; the network then holds the best weights so far.
     """
     devices = [accelerator.device] if accelerator.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), TrainingProgress(settings.steps, shown=settings.progress) as progress:
+    with (
+        torch.random.fork_rng(devices),
+        TrainingProgress(settings.steps, shown=settings.progress) as progress,
+    ):
         torch.manual_seed(settings.seed)
         run = _Run(learner, settings, accelerator, progress)
         try:
@@ -223,31 +228,26 @@ class _Run(Generic[Batch]):
     def steps(self) -> None:
         """Take the steps, until they are done or no validation was better for long."""
         settings, accelerator, result = self.settings, self.accelerator, self.result
-        device = accelerator.device
-        self.learner.network.to(device).train()
-        optimizer = torch.optim.AdamW(
-            self.learner.network.parameters(),
-            lr=settings.learning_rate,
+        # Accelerate's own optimizer and clipping ask at every step which optional packages are installed: a
+        # third of a millisecond, longer than the update itself. Only the network goes through it.
+        network = accelerator.prepare(self.learner.network.train())
+        update = WeightUpdate(
+            network.parameters(),
             weight_decay=settings.weight_decay,
-            fused=True,
+            clip=settings.clip,
+            scaler=accelerator.scaler,
         )
-        network, optimizer = accelerator.prepare(self.learner.network, optimizer)
-        parameters = list(network.parameters())
         # Each process of a data-parallel run draws batches of its own.
         generator = torch.Generator().manual_seed(settings.seed + accelerator.process_index)
-        losses = torch.zeros(LOSSES_HELD, device=device)
+        losses = torch.zeros(LOSSES_HELD, device=accelerator.device)
         held: list[Batch] = []
         total, counted = 0.0, 0
         unimproved = 0
         for step in range(settings.steps):
-            optimizer.param_groups[0]["lr"] = one_cycle(step, settings.steps, settings.learning_rate)
+            learning_rate = one_cycle(step, settings.steps, settings.learning_rate)
             batch = self.learner.draw(generator)
-            with accelerator.autocast():
-                loss = self.learner.loss(network, batch)
-            optimizer.zero_grad()
-            accelerator.backward(loss)
-            accelerator.clip_grad_norm_(parameters, settings.clip)
-            optimizer.step()
+            loss = self.learner.loss(network, batch)
+            update(loss, learning_rate)
             result.step = step + 1
             losses[len(held)] = loss.detach()
             held.append(batch)
@@ -261,7 +261,7 @@ class _Run(Generic[Batch]):
                     result.step, loss=total / counted, best=result.best_loss, steps_a_second=rate
                 )
             if validating:
-                improved = self._validate(network, total / counted, optimizer.param_groups[0]["lr"])
+                improved = self._validate(network, total / counted, learning_rate)
                 total, counted = 0.0, 0
                 unimproved = 0 if improved else unimproved + 1
                 if unimproved >= settings.patience:
@@ -295,7 +295,7 @@ class _Run(Generic[Batch]):
         return improved
 
     def _sum_finite(self, losses: Tensor, batches: list[Batch]) -> float:
-        """The sum of some losses; raises at the first that is not finite."""
+        """Sum some losses; raise at the first that is not finite."""
         values = losses.tolist()
         total = math.fsum(values) if all(map(math.isfinite, values)) else math.nan
         if math.isfinite(total):
@@ -306,7 +306,6 @@ class _Run(Generic[Batch]):
             self.learner.network.load_state_dict(self.best)
         whose = self.learner.describe(self.learner.network, batches[index])
         raise TrainingError(
-            f"the loss of batch {step} is {values[index]} ({whose}): look at those rows for values far out of range, "
-            "or give a smaller learning_rate"
+            f"the loss of batch {step} is {values[index]} ({whose}): look at those rows for values out of "
+            "range, or give a smaller learning_rate"
         )
-

@@ -1,7 +1,8 @@
 """Errors of forecasts, on arrays with missing truths.
 
-W windows, L steps of the horizon, Q quantiles. A truth that is NaN is missing and counts nowhere. Every function takes
-``truth (W, L)`` and ``forecast (W, L)`` and gives one number, NaN where nothing could be compared.
+W windows, L steps of the horizon, Q quantiles. A truth that is NaN is missing and counts nowhere. Every
+function takes ``truth (W, L)`` and ``forecast (W, L)`` and gives one number, NaN where nothing could be
+compared.
 """
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def mean_absolute_scaled_error(truth: Array, forecast: Array, scale: Array) -> f
     truth, forecast : numpy.ndarray
         (W, L)
     scale : numpy.ndarray
-        (W,), from :func:`seasonal_scale`. Windows whose scale is 0 or NaN (a constant series, or one no longer than
-        a season) cannot be scaled and are left out.
+        (W,), from :func:`seasonal_scale`. Windows whose scale is 0 or NaN (a constant series, or one no
+        longer than a season) cannot be scaled and are left out.
 
     Examples
     --------
@@ -74,9 +75,12 @@ def mean_absolute_scaled_error(truth: Array, forecast: Array, scale: Array) -> f
 
 
 def symmetric_mean_absolute_percentage_error(truth: Array, forecast: Array) -> float:
-    """The sMAPE of the M4 competition: ``mean 200 |y - ŷ| / (|y| + |ŷ|)``, in percent; 0 where both are 0.
+    """Compute the sMAPE of the M4 competition: ``mean 200 |y - ŷ| / (|y| + |ŷ|)``, in percent.
 
-    Makridakis, Spiliotis & Assimakopoulos 2020, "The M4 Competition", International Journal of Forecasting 36.
+    It is 0 where both are 0.
+
+    Makridakis, Spiliotis & Assimakopoulos 2020, "The M4 Competition", International Journal of Forecasting
+    36.
 
     Examples
     --------
@@ -85,11 +89,15 @@ def symmetric_mean_absolute_percentage_error(truth: Array, forecast: Array) -> f
     """
     error = np.abs(truth - forecast)
     size = np.abs(truth) + np.abs(forecast)
-    return _mean(np.where(size == 0, np.where(np.isnan(error), np.nan, 0.0), 200 * error / np.where(size == 0, 1, size)))
+    return _mean(
+        np.where(
+            size == 0, np.where(np.isnan(error), np.nan, 0.0), 200 * error / np.where(size == 0, 1, size)
+        )
+    )
 
 
 def quantile_loss(truth: Array, forecasts: Array, quantiles: Sequence[float]) -> float:
-    """The pinball loss, mean over quantiles: ``max(q (y - ŷ), (q - 1)(y - ŷ))``, in the target's unit.
+    """Compute the pinball loss ``max(q (y - ŷ), (q - 1)(y - ŷ))``, mean over quantiles, in the target's unit.
 
     Koenker & Bassett 1978, "Regression quantiles", Econometrica 46. At the median alone it is half the MAE.
 
@@ -104,8 +112,8 @@ def quantile_loss(truth: Array, forecasts: Array, quantiles: Sequence[float]) ->
 
     Examples
     --------
-    >>> quantile_loss(np.array([[2.0]]), np.array([[[1.0, 3.0]]]), [0.1, 0.9])
-    0.1
+    >>> quantile_loss(np.array([[2.0]]), np.array([[[1.0, 3.0]]]), [0.25, 0.75])
+    0.25
     """
     error = truth[..., None] - forecasts
     level = np.asarray(quantiles)
@@ -113,7 +121,9 @@ def quantile_loss(truth: Array, forecasts: Array, quantiles: Sequence[float]) ->
 
 
 def interval_coverage(truth: Array, lower: Array, upper: Array) -> float:
-    """The share of truths in ``[lower, upper]``: for an interval between quantiles a < b it should be b - a.
+    """Compute the share of truths in ``[lower, upper]``.
+
+    For an interval between quantiles a < b it should be b - a.
 
     Examples
     --------
@@ -159,7 +169,7 @@ def forecast_metrics(
 
 
 def seasonal_scale(history: Array, season: int) -> float:
-    """The denominator of MASE: ``mean |y_t - y_{t-m}|`` over a series' training rows.
+    """Compute the denominator of MASE: ``mean |y_t - y_{t-m}|`` over a series' training rows.
 
     Parameters
     ----------
@@ -182,7 +192,7 @@ def seasonal_scale(history: Array, season: int) -> float:
 
 
 def _mean(values: Array) -> float:
-    """The mean of what is not NaN; NaN of nothing, without a warning."""
+    """Average what is not NaN; NaN of nothing, without a warning."""
     known = ~np.isnan(values)
     count = int(known.sum())
     return float(np.sum(values, where=known, dtype=np.float64) / count) if count else float("nan")

@@ -36,7 +36,7 @@ class TrainingProgress:
             console=console,
             disable=not (shown and console.is_terminal),
         )
-        self._bar = self._progress.add_task("training", total=steps, loss="–", best="–", rate="–")
+        self._bar = self._progress.add_task("training", total=steps, loss="-", best="-", rate="-")
 
     def __enter__(self) -> Self:
         self._progress.start()

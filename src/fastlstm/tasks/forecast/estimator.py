@@ -26,13 +26,14 @@ from fastlstm.tasks.forecast.evaluation import Evaluation
 from fastlstm.tasks.forecast.fitting import evaluate_all, evaluate_last, fit_series
 from fastlstm.tasks.forecast.frames import forecast_frame
 from fastlstm.tasks.forecast.prediction import continue_series, forecast_ahead
+from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Forecaster(BaseEstimator):
+class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """An LSTM that forecasts many steps ahead at once, with quantiles.
 
     The constructor's arguments are the configuration and nothing else: ``get_params``, ``set_params`` and
@@ -56,8 +57,9 @@ class Forecaster(BaseEstimator):
     batch_size : int
         Windows a training step.
     origins : int
-        At how many steps of each window's context a forecast is made and learnt from in one training step: the
-        last step always, the others drawn at random, so that every step of the context gives a training signal.
+        At how many steps of each window's context a forecast is made and learnt from in one training step:
+        the last step always, the others drawn at random, so that every step of the context gives a training
+        signal.
     max_steps : int
         The most training steps.
     learning_rate : float
@@ -67,7 +69,7 @@ class Forecaster(BaseEstimator):
         ``max_steps / 20`` steps.
     validation_windows : int, optional
         How many horizons at the end of the training data choose the best weights and when to stop, instead of
-        being learnt from. Default: a tenth of the data, at least one horizon.
+        being learnt from. Default: a twentieth of the data, at least one horizon.
     test_windows : int
         How many horizons at the end of the data are kept from training and validation altogether; the report
         of ``fit`` then holds a test on them, and ``backtest`` needs no second fit for them.
@@ -149,20 +151,21 @@ class Forecaster(BaseEstimator):
     ) -> Self:
         """Learn to forecast from a table.
 
-        Rows after a series' last observed target are taken as the known future of its covariates: ``predict()``
-        uses them.
+        Rows after a series' last observed target are taken as the known future of its covariates:
+        ``predict()`` uses them.
 
         Parameters
         ----------
         data : path or DataFrame
-            A CSV, TSV or Parquet file, or a pandas, polars or pyarrow frame, one row a series and time. Rows may
-            come in any order.
+            A CSV, TSV or Parquet file, or a pandas, polars or pyarrow frame, one row a series and time. Rows
+            may come in any order.
         target : str, optional
             The column to forecast. Default: ``y``, where the frame has ``unique_id``, ``ds`` and ``y``.
         time : str, optional
             The column of timestamps or of integers that count the steps. Default: ``ds``, likewise.
         series : str, optional
-            The column that says which series a row belongs to. Default: ``unique_id``, likewise, else one series.
+            The column that says which series a row belongs to. Default: ``unique_id``, likewise, else one
+            series.
         past_covariates : sequence of str
             Columns known up to now only.
         future_covariates : sequence of str
@@ -182,7 +185,8 @@ class Forecaster(BaseEstimator):
         Raises
         ------
         InputError
-            If an argument or the table cannot be used; the message names the argument, or file, row and column.
+            If an argument or the table cannot be used; the message names the argument, or file, row and
+            column.
         TrainingError
             If the loss is no longer finite.
         """
@@ -217,28 +221,33 @@ class Forecaster(BaseEstimator):
         Returns
         -------
         DataFrame
-            Of the kind that ``data`` (or ``fit``'s data) was, a polars frame for a path: series and time columns
-            under their own names, the target under its own name (the median), and ``NAME_q0.1`` and so on.
+            Of the kind that ``data`` (or ``fit``'s data) was, a polars frame for a path: series and time
+            columns under their own names, the target under its own name (the median), and ``NAME_q0.1`` and
+            so on.
         """
         series = self._read(data)
         if future is not None:
             series = add_future(series, future)
         ends, index, forecasts = forecast_ahead(self.network_, series, self.scaling_)
-        return give_back(forecast_frame(ends, index, forecasts, self.network_.settings.quantiles), series.kind)
+        return give_back(
+            forecast_frame(ends, index, forecasts, self.network_.settings.quantiles), series.kind
+        )
 
     def backtest(self, windows: int = 4, *, data: Any | None = None) -> Evaluation:
         """Forecast the last ``windows`` horizons of the data as if each lay in the future.
 
         The model that forecasts them has not seen them: neither weights, nor scalers, nor early stopping, nor
         calibration. Where ``fit`` held back at least as many ``test_windows``, that is the model at hand;
-        otherwise a clone is fitted on the rows before the first origin, and ``backtest`` takes as long as ``fit``.
+        otherwise a clone is fitted on the rows before the first origin, and ``backtest`` takes as long as
+        ``fit``.
 
         Parameters
         ----------
         windows : int
             How many horizons, one after the other, each forecast from the rows before it.
         data : path or DataFrame, optional
-            Default: the data that ``fit`` was given. A loaded run holds only the end of them and asks for them here.
+            Default: the data that ``fit`` was given. A loaded run holds only the end of them and asks for
+            them here.
 
         Returns
         -------
@@ -293,7 +302,7 @@ class Forecaster(BaseEstimator):
         if series is not None and series not in names:
             raise InputError(f"there is no series {series!r}: give one of {', '.join(names[:12])}")
         code = 0 if series is None else names.index(series)
-        ends, index, forecasts = forecast_ahead(self.network_, shown, self.scaling_)
+        _, _, forecasts = forecast_ahead(self.network_, shown, self.scaling_)
         observed = int(shown.last_observed[code])
         first = int(shown.offsets[code])
         figure = forecast_against_truth(
@@ -397,7 +406,7 @@ class Forecaster(BaseEstimator):
         self.context_ = fitted.network.settings.context
         self.season_ = season
         self.history_ = fitted.training.history
-        self.report_ = fitted.report
+        self.report_: ForecastReport | None = fitted.report
         self.metrics_ = fitted.report.metrics
         self.test_windows_ = parameters.test_windows
         self.loaded_ = False
@@ -408,6 +417,6 @@ class Forecaster(BaseEstimator):
         return self
 
     def _read(self, data: Any | None) -> SeriesSet:
-        """The series of other data, read as those of ``fit`` were; those of ``fit`` where there is none."""
+        """Read the series of other data as those of ``fit`` were; without data give those of ``fit``."""
         known = self._require_fitted().series_
         return known if data is None else read_series(data, known.schema.columns, schema=known.schema)

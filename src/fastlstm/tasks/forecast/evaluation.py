@@ -69,7 +69,7 @@ class Evaluation:
 
     @cached_property
     def error_by_step(self) -> dict[str, Array]:
-        """``model``, ``naive``, ``seasonal_naive`` → (L,) the MAE of each step ahead, NaN where none was observed."""
+        """Forecaster → (L,) the MAE of each step ahead, NaN where none was observed."""
         median = self.quantiles.index(0.5)
         known = ~np.isnan(self.truth)
         count = np.where(known.any(axis=0), known.sum(axis=0), np.nan)
@@ -96,10 +96,12 @@ class Evaluation:
         share = abs(1 - model / best)
         if model < best:
             return f"The LSTM's MAE is {share:.1%} below that of {LABELS[rival]}."
-        return f"The LSTM loses to {LABELS[rival]}: its MAE is {share:.1%} above. Use {LABELS[rival]} instead."
+        return (
+            f"The LSTM loses to {LABELS[rival]}: its MAE is {share:.1%} above. Use {LABELS[rival]} instead."
+        )
 
     def frame(self) -> object:
-        """Every forecast: series, origin, time, the target, its forecast as ``NAME_forecast`` and the quantiles.
+        """Give every forecast: series, origin, time, target, ``NAME_forecast`` and the quantiles.
 
         Returns
         -------
@@ -134,25 +136,28 @@ class Evaluation:
             series.axis.stamps(code, origin, L).to_numpy(),
             dict(zip(self.quantiles, self.forecasts["model"][window].T, strict=True)),
             target=series.schema.columns.target[0],
-            title="Forecast and what came" + ("" if series.names[code] is None else f", {series.names[code]}"),
+            title="Forecast and what came"
+            + ("" if series.names[code] is None else f", {series.names[code]}"),
         )
 
     def table(self) -> pl.DataFrame:
-        """The metrics, one row a forecaster."""
+        """Return the metrics, one row a forecaster."""
         rows = [{"forecaster": LABELS[name], **values} for name, values in self.metrics.items()]
         return pl.DataFrame(rows)
 
     def __str__(self) -> str:
-        """The metrics as a table of text, and the verdict."""
+        """Write the metrics as a table of text, and the verdict."""
         nominal = self.quantiles[-1] - self.quantiles[0]
-        header = f"{'':16}{'MAE':>10}{'RMSE':>10}{'MASE':>8}{'sMAPE %':>9}{'quantile loss':>15}{'coverage':>10}"
+        header = (
+            f"{'':16}{'MAE':>10}{'RMSE':>10}{'MASE':>8}{'sMAPE %':>9}{'quantile loss':>15}{'coverage':>10}"
+        )
         lines = [
             f"{LABELS[name]:16}{row['mae']:>10.4g}{row['rmse']:>10.4g}{row['mase']:>8.3f}{row['smape']:>9.2f}"
             f"{row['quantile_loss']:>15.4g}{row['coverage']:>10.1%}"
             for name, row in self.metrics.items()
         ]
         windows = f"{len(self.truth):,} forecasts of {self.truth.shape[1]:,} steps"
-        notes = f"{windows}; seasonal-naive and MASE with a season of {self.season:,}; intervals for {nominal:.0%}"
+        notes = f"{windows}; season {self.season:,} for seasonal-naive and MASE; intervals for {nominal:.0%}"
         return "\n".join([header, *lines, notes, self.verdict])
 
 
@@ -190,10 +195,13 @@ def evaluate_windows(
     target = series.target[:, 0].astype(np.float64)
     starts = series.offsets[index.series]
     evaluated, window_of = np.unique(index.series, return_inverse=True)
-    histories = [target[series.offsets[code] : index.origins[index.series == code].min()] for code in evaluated]
+    histories = [
+        target[series.offsets[code] : index.origins[index.series == code].min()] for code in evaluated
+    ]
     scale = np.array([seasonal_scale(history, season) for history in histories])[window_of]
     spreads = {
-        lag: np.array([residual_spread(history, lag) for history in histories])[window_of] for lag in {1, season}
+        lag: np.array([residual_spread(history, lag) for history in histories])[window_of]
+        for lag in {1, season}
     }
     steps = index.origins[:, None] + np.arange(L)
     inside = steps < series.offsets[index.series + 1][:, None]
@@ -201,6 +209,8 @@ def evaluate_windows(
     forecasts: dict[str, Array] = {
         "model": forecast_windows(network, windows, index).astype(np.float64),
         "naive": naive(target, starts, index.origins, L, quantiles, spreads[1]),
-        "seasonal_naive": seasonal_naive(target, starts, index.origins, L, quantiles, spreads[season], season),
+        "seasonal_naive": seasonal_naive(
+            target, starts, index.origins, L, quantiles, spreads[season], season
+        ),
     }
     return Evaluation(series, index, quantiles, season, truth, forecasts, scale)

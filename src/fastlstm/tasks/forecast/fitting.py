@@ -46,6 +46,75 @@ class Fitted:
     report: ForecastReport
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """All that training needs.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        With its initial weights.
+    scaling : CovariateScaling
+        Fitted on the training part.
+    split : Split
+        Which rows are which.
+    learning : ForecastLearning
+        What the training loop is to learn.
+    """
+
+    network: ForecastNetwork
+    scaling: CovariateScaling
+    split: Split
+    learning: ForecastLearning
+
+
+def prepare(parameters: Parameters, series: SeriesSet, season: int, device: torch.device) -> Prepared:
+    """Split the series, fit the scalers, and build the network.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    series : SeriesSet
+        The series.
+    season : int
+        In steps.
+    device : torch.device
+        Where to train.
+
+    Raises
+    ------
+    InputError
+        If the series are too short.
+    """
+    horizon = parameters.horizon
+    split = split_series(series, horizon, parameters.validation_windows, parameters.test_windows)
+    scaling = CovariateScaling.fit(series, split.training)
+    settings = NetworkSettings(
+        layout=InputLayout.of(series),
+        context=parameters.context or default_context(series, split, horizon, season),
+        horizon=horizon,
+        quantiles=parameters.quantiles,
+        hidden_size=parameters.hidden_size,
+        num_layers=parameters.num_layers,
+        dropout=parameters.dropout,
+        centre=not on_ratio_scale(series, split.training),
+    )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(parameters.seed)
+        network = ForecastNetwork(settings).to(device)
+    learning = ForecastLearning(
+        network,
+        series,
+        scaling,
+        split,
+        batch_size=parameters.batch_size,
+        origins=parameters.origins,
+        device=device,
+    )
+    return Prepared(network, scaling, split, learning)
+
+
 def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted:
     """Train a network on series.
 
@@ -65,32 +134,9 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
     TrainingError
         If the loss is no longer finite.
     """
-    horizon = parameters.horizon
-    split = split_series(series, horizon, parameters.validation_windows, parameters.test_windows)
-    scaling = CovariateScaling.fit(series, split.training)
     accelerator = make_accelerator(parameters.device, parameters.precision)
-    settings = NetworkSettings(
-        layout=InputLayout.of(series),
-        context=parameters.context or default_context(series, split, horizon, season),
-        horizon=horizon,
-        quantiles=parameters.quantiles,
-        hidden_size=parameters.hidden_size,
-        num_layers=parameters.num_layers,
-        dropout=parameters.dropout,
-        centre=not on_ratio_scale(series, split.training),
-    )
-    with torch.random.fork_rng([]):
-        torch.manual_seed(parameters.seed)
-        network = ForecastNetwork(settings).to(accelerator.device)
-    learning = ForecastLearning(
-        network,
-        series,
-        scaling,
-        split,
-        batch_size=parameters.batch_size,
-        origins=parameters.origins,
-        device=accelerator.device,
-    )
+    prepared = prepare(parameters, series, season, accelerator.device)
+    network, scaling = prepared.network, prepared.scaling
     loop = LoopSettings(
         steps=parameters.max_steps,
         learning_rate=parameters.learning_rate,
@@ -99,8 +145,9 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
         seed=parameters.seed,
         progress=parameters.progress,
     )
-    training = train(learning.learner, loop, accelerator)
-    validation = evaluate_windows(network, series, scaling, split.validation_windows(series, horizon), season)
+    training = train(prepared.learning.learner, loop, accelerator)
+    index = prepared.split.validation_windows(series, parameters.horizon)
+    validation = evaluate_windows(network, series, scaling, index, season)
     test = None
     if parameters.test_windows:
         test = evaluate_last(network, series, scaling, parameters.test_windows, season)
@@ -108,7 +155,7 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
         data=series.report,
         training=training,
         parameters=sum(weight.numel() for weight in network.parameters()),
-        context=settings.context,
+        context=network.settings.context,
         season=season,
         validation=validation,
         test=test,
@@ -142,7 +189,9 @@ def evaluate_last(
     horizon = network.settings.horizon
     last = series.last_observed - horizon
     first = np.maximum(last - (windows - 1) * horizon, 1)
-    return evaluate_windows(network, series, scaling, _some(rolling_windows(series, first, last, horizon), series), season)
+    return evaluate_windows(
+        network, series, scaling, _some(rolling_windows(series, first, last, horizon), series), season
+    )
 
 
 def evaluate_all(
@@ -159,8 +208,9 @@ def evaluate_all(
     scaling : CovariateScaling
         Of the covariates.
     known : numpy.ndarray
-        (S,) int64, how many steps at the start of each series serve as context only, where they came before; 0 where
-        the series is new. A new one too short for a full context gives one forecast, of its last horizon.
+        (S,) int64, how many steps at the start of each series serve as context only, where they came before;
+        0 where the series is new. A new one too short for a full context gives one forecast, of its last
+        horizon.
     season : int
         In steps.
 
@@ -177,10 +227,10 @@ def evaluate_all(
 
 
 def default_context(series: SeriesSet, split: Split, horizon: int, season: int) -> int:
-    """The context where none is asked for.
+    """Settle the context where none is asked for.
 
-    Twice the season or the horizon, or one of the longest season that the frequency has, whichever is longest; no
-    more than the longest series has for training.
+    Twice the season or the horizon, or one of the longest season that the frequency has, whichever is
+    longest; no more than the longest series has for training.
 
     Parameters
     ----------
@@ -199,10 +249,10 @@ def default_context(series: SeriesSet, split: Split, horizon: int, season: int) 
 
 
 def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:
-    """Whether the target has a natural zero: windows are then divided by their mean, and nothing is taken away.
+    """Tell whether the target has a natural zero: windows are then divided by their mean alone.
 
-    That is so where it is never negative and varies by much of its own size, as counts, sales, loads and flows do;
-    and not for, say, a price or a temperature, which vary little beside their distance from zero.
+    That is so where it is never negative and varies by much of its own size, as counts, sales, loads and
+    flows do; and not for, say, a price or a temperature, which vary little beside their distance from zero.
 
     Parameters
     ----------
@@ -225,7 +275,7 @@ def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:
 def _some(index: WindowIndex, series: SeriesSet) -> WindowIndex:
     if len(index.origins) == 0:
         raise InputError(
-            f"the longest series has {series.last_observed.max():,} steps, too few to forecast any of them: give more "
-            "than one horizon of steps"
+            f"the longest series has {series.last_observed.max():,} steps, too few to forecast any of them: "
+            "give more than one horizon of steps"
         )
     return index

@@ -55,13 +55,16 @@ def forecast_frame(
         before = series.axis.frequency.ticks(first, positions - 1, series.axis.day)
         frame["origin"] = series.axis.as_stamps(np.repeat(before, L))
     ahead = (positions[:, None] + np.arange(L)).ravel()
-    frame[time] = series.axis.as_stamps(series.axis.frequency.ticks(np.repeat(first, L), ahead, series.axis.day))
+    frame[time] = series.axis.as_stamps(
+        series.axis.frequency.ticks(np.repeat(first, L), ahead, series.axis.day)
+    )
     flat = forecasts.reshape(W * L, -1)
     if truth is not None:
         frame[target] = pl.Series(truth.ravel()).fill_nan(None)
     for place, level in enumerate(quantiles):
         median = target if truth is None else f"{target}_forecast"
         frame[median if level == 0.5 else f"{target}_q{level:g}"] = pl.Series(flat[:, place])
-    leading = [name for name in (columns.series, "origin", time, target, f"{target}_forecast") if name in frame]
+    leading = [
+        name for name in (columns.series, "origin", time, target, f"{target}_forecast") if name in frame
+    ]
     return pl.DataFrame(frame).select(*leading, pl.exclude(leading))
-

@@ -97,23 +97,26 @@ class ForecastLearning:
         return ForkingBatch(windows, origins.to(device))
 
     def loss(self, network: nn.Module, batch: ForkingBatch) -> Tensor:
-        """The pinball loss from all origins."""
+        """Compute the pinball loss from all origins."""
         forecast: ScaledForecast = network(batch.windows, batch.origins)
         return forking_loss(forecast, batch.windows, batch.origins, self.levels)
 
     def validate(self, network: nn.Module) -> float:
-        """The pinball loss of forecasts from the end of the context, mean over the windows."""
+        """Compute the pinball loss of forecasts from the end of the context, mean over the windows."""
         last = torch.tensor([self.training.context - 1], device=self.levels.device)
-        losses = [self.loss(network, ForkingBatch(windows, last)) * len(windows.series) for windows in self.validation]
+        losses = [
+            self.loss(network, ForkingBatch(windows, last)) * len(windows.series)
+            for windows in self.validation
+        ]
         return float(sum(losses)) / sum(len(windows.series) for windows in self.validation)
 
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
-        """The series whose loss is not finite; all of the batch where the sum alone is not."""
+        """Name the series whose loss is not finite; all of the batch where the sum alone is not."""
         with torch.no_grad():
             forecast: ScaledForecast = network(batch.windows, batch.origins)
         wrong = ~forecast.quantiles.isfinite().flatten(1).all(1) | ~forecast.scaled.isfinite().all(1)
         codes = batch.windows.series[wrong] if wrong.any() else batch.windows.series
-        names = [str(self.series.names[code]) for code in codes.unique().tolist()]
+        names = [str(self.series.names[code]) for code in sorted(set(codes.tolist()))]
         if names == ["None"]:
             return "the only series"
         return f"series {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -129,12 +132,14 @@ def parts_of(index: WindowIndex, device: torch.device) -> list[tuple[Tensor, Ten
     device : torch.device
         Where the tensors are to lie.
     """
-    series = torch.from_numpy(index.series).to(device).split(WINDOWS_AT_ONCE)
-    origins = torch.from_numpy(index.origins).to(device).split(WINDOWS_AT_ONCE)
-    return list(zip(series, origins, strict=True))
+    series, origins = (torch.from_numpy(part).to(device) for part in index)
+    cuts = [slice(first, first + WINDOWS_AT_ONCE) for first in range(0, len(origins), WINDOWS_AT_ONCE)]
+    return [(series[cut], origins[cut]) for cut in cuts]
 
 
-def forecast_windows(network: ForecastNetwork, windows: Windows, index: WindowIndex) -> npt.NDArray[np.float32]:
+def forecast_windows(
+    network: ForecastNetwork, windows: Windows, index: WindowIndex
+) -> npt.NDArray[np.float32]:
     """Forecast many windows.
 
     Parameters

@@ -56,8 +56,8 @@ def forecast_ahead(
 def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[SeriesSet, Integers]:
     """Put the known end of series before their new rows.
 
-    A series is continued where its name is known and its new rows begin after its last observed target, by no more
-    than a context; the steps between are missing. Without a time column nothing tells that rows are new.
+    A series is continued where its name is known and its new rows begin after its last observed target, by no
+    more than a context; the steps between are missing. Without a time column nothing tells that rows are new.
 
     Parameters
     ----------

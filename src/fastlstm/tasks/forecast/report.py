@@ -74,21 +74,20 @@ class ForecastReport:
         }
 
     def plots(self) -> dict[str, Figure]:
-        """Pictures of the errors and of a forecast, on the test where there is one, otherwise on the validation."""
+        """Draw the errors and a forecast, of the test where there is one, otherwise of the validation."""
         shown = self.test or self.validation
         return {"error_by_horizon": shown.plot_errors(), "forecast": shown.plot_forecast(self.context)}
 
     def __str__(self) -> str:
         """All of it, as text."""
         training = self.training
+        part = "the last stretch before the test" if self.test else "the last stretch of the data"
         lines = [
             str(self.data),
             f"{training.step:,} training steps in {training.seconds:.1f} s ({ENDINGS[training.stopped]}); "
-            f"weights of step {training.best_step:,}; {self.parameters:,} parameters, context {self.context:,}",
+            f"weights of step {training.best_step:,}; {self.parameters:,} parameters; context {self.context}",
             "",
-            "validation (the last stretch before the test; it chose the weights)"
-            if self.test
-            else "validation (the last stretch of the data; it chose the weights)",
+            f"validation ({part}; it chose the weights)",
             str(self.validation),
         ]
         if self.test is not None:

@@ -17,7 +17,7 @@ from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import WindowIndex, rolling_windows
 from fastlstm.errors import InputError
 
-VALIDATION_SHARE = 0.1  # of the rows of a series of usual length
+VALIDATION_SHARE = 0.05  # of the rows of a series of usual length
 FEW_WINDOWS = 64  # fewer validation windows than this lie closer than a horizon apart
 MANY_WINDOWS = 1024  # more than this are thinned out
 
@@ -43,7 +43,7 @@ class Split:
     observed: Integers
 
     def validation_windows(self, series: SeriesSet, horizon: int) -> WindowIndex:
-        """The windows to choose weights by: their horizons lie in the validation part.
+        """Return the windows to choose weights by: their horizons lie in the validation part.
 
         Parameters
         ----------
@@ -55,7 +55,9 @@ class Split:
         stretch = int(np.sum(self.fit - self.training))
         stride = max(1, min(horizon, stretch // FEW_WINDOWS))
         index = rolling_windows(series, self.training, self.fit - horizon, stride)
-        kept = np.linspace(0, len(index.origins) - 1, min(len(index.origins), MANY_WINDOWS)).round().astype(int)
+        kept = (
+            np.linspace(0, len(index.origins) - 1, min(len(index.origins), MANY_WINDOWS)).round().astype(int)
+        )
         return WindowIndex(index.series[kept], index.origins[kept])
 
 
@@ -64,7 +66,8 @@ def split_series(
 ) -> Split:
     """Settle the parts.
 
-    A series too short to leave a horizon and one step for training keeps nothing for validation: it only trains.
+    A series too short to leave a horizon and one step for training keeps nothing for validation: it only
+    trains.
 
     Parameters
     ----------
@@ -73,7 +76,7 @@ def split_series(
     horizon : int
         L.
     validation_windows : int, optional
-        Horizons for validation. Default: a tenth of a series of median length, at least one.
+        Horizons for validation. Default: a twentieth of a series of median length, at least one.
     test_windows : int
         Horizons for the test.
 
@@ -90,10 +93,14 @@ def split_series(
     windows = np.clip(room, 0, validation_windows)
     if not windows.any():
         longest = int(observed.argmax())
-        whose = "the series" if series.names[longest] is None else f"the longest series, {series.names[longest]!r},"
+        whose = (
+            "the series"
+            if series.names[longest] is None
+            else f"the longest series, {series.names[longest]!r},"
+        )
         parts = "training and validation" + (f" and {test_windows} test windows" if test_windows else "")
         raise InputError(
-            f"{whose} has {observed[longest]:,} steps, too few for {parts} with a horizon of {horizon}: give at least "
-            f"{(2 + test_windows) * horizon + 1:,} steps, or a shorter horizon"
+            f"{whose} has {observed[longest]:,} steps, too few for {parts} with a horizon of {horizon}: "
+            f"give at least {(2 + test_windows) * horizon + 1:,} steps, or a shorter horizon"
         )
     return Split(training=fit - windows * horizon, fit=fit, observed=observed)
