@@ -15,7 +15,7 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  void reset();  // everything taken so far is given back
+  void reset();              // everything taken so far is given back
   void* take(size_t bytes);  // aligned for any vector, not cleared
   template <class T>
   FASTLSTM_INLINE T* take(size_t count) {

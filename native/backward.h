@@ -1,9 +1,10 @@
-// The backward pass over a whole sequence, for any cell whose gates are sums of an input and a recurrent product.
+// The backward pass over a whole sequence, for any cell whose gates are sums of an input and a recurrent
+// product.
 //
-// Steps are walked back in chunks. Within a chunk the gradients of the sums (dsums) are found step by step and kept,
-// unit panel by unit panel; at its end they are multiplied with the rows of x and h (the gradients of the weights) and
-// with w_ih (the gradient of x), while they are still in the cache. Two buffers take turns, so that one barrier a chunk
-// is enough.
+// Steps are walked back in chunks. Within a chunk the gradients of the sums (dsums) are found step by step
+// and kept, unit panel by unit panel; at its end they are multiplied with the rows of x and h (the gradients
+// of the weights) and with w_ih (the gradient of x), while they are still in the cache. Two buffers take
+// turns, so that one barrier a chunk is enough.
 #pragma once
 
 #include "cell_lstm.h"
@@ -74,7 +75,8 @@ class BackwardPass {
   void run() {
     auto body = [this](int index) {
       FlushDenormals flush;
-      for (int direction = 0; direction < sizes_.directions; ++direction) run_direction(threads_[index], direction);
+      for (int direction = 0; direction < sizes_.directions; ++direction)
+        run_direction(threads_[index], direction);
     };
     run_parallel(plan_.threads(), body);
   }
@@ -82,9 +84,9 @@ class BackwardPass {
  private:
   struct Thread {
     int index, slice;
-    Range own, units;      // positions of the batch, unit panels
-    const Real** rows;     // rows of dsums that a product reads
-    Part<Real>* parts;     // one a unit panel
+    Range own, units;   // positions of the batch, unit panels
+    const Real** rows;  // rows of dsums that a product reads
+    Part<Real>* parts;  // one a unit panel
   };
   struct Chunk {
     int64_t begin, end;    // steps
@@ -120,7 +122,8 @@ class BackwardPass {
 
   Chunk chunk_before(const Chunk& after) const {
     Chunk chunk{after.begin - 1, after.begin, 0, 0, 1 - after.turn};
-    while (chunk.begin > 0 && plan_.base(chunk.end) - plan_.base(chunk.begin - 1) <= chunk_capacity_) --chunk.begin;
+    while (chunk.begin > 0 && plan_.base(chunk.end) - plan_.base(chunk.begin - 1) <= chunk_capacity_)
+      --chunk.begin;
     chunk.first = plan_.base(chunk.begin);
     chunk.count = plan_.base(chunk.end) - chunk.first;
     return chunk;
@@ -161,7 +164,8 @@ class BackwardPass {
       const int64_t sequence = plan_.sequence(position);
       for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel) {
         const int live = live_lanes(H, panel, L);
-        const int64_t from = (direction * B + sequence) * H + panel * L, to = (position * panels_ + panel) * L;
+        const int64_t from = (direction * B + sequence) * H + panel * L,
+                      to = (position * panels_ + panel) * L;
         store(cells0_ + to, forward_.c0 ? load_first(forward_.c0 + from, live) : Vec<Real>{});
         store(dcells_ + to, call_.dcn ? load_first(call_.dcn + from, live) : Vec<Real>{});
       }
@@ -183,30 +187,42 @@ class BackwardPass {
   // Row pointers and parts for a product with the dsums of the thread's own sequences at a step.
   void point_dsums(Thread& thread, const Chunk& chunk, int64_t step) const {
     if (step >= plan_.steps) return;
-    point_dsums(thread, chunk, plan_.base(step, thread.slice) - chunk.first, plan_.active(step, thread.slice));
+    point_dsums(thread, chunk, plan_.base(step, thread.slice) - chunk.first,
+                plan_.active(step, thread.slice));
   }
   void point_dsums(Thread& thread, const Chunk& chunk, int64_t first, int64_t rows) const {
     for (int64_t row = 0; row < rows; ++row) thread.rows[row] = dsums(chunk, 0, first + row);
     for (int64_t panel = 0; panel < panels_; ++panel)
       thread.parts[panel] = {thread.rows, panel * chunk.count * G * L, G * L};
   }
-  // rows[first …] of dsums · a right operand of `width` vectors.
-  void multiply_dsums(Thread& thread, int64_t first, int rows, const Real* right, int width, Real* tile) const {
+  // rows[first …] of dsums · a right operand of `width` vectors. The inner dimension is taken in stretches,
+  // each of which sums up from zero: long sums would lose digits.
+  void multiply_dsums(Thread& thread, int64_t first, int rows, const Real* right, int width,
+                      Real* tile) const {
+    constexpr int64_t kStretch = 256 / (G * L);
     for (int64_t panel = 0; panel < panels_; ++panel) thread.parts[panel].rows = thread.rows + first;
-    tile_function<Real>(rows, width)(thread.parts, panels_, right, {kZeros<Real>, 0}, {tile, width * L});
+    const auto function = tile_function<Real>(rows, width);
+    Rows<const Real> in{kZeros<Real>, 0};
+    for (int64_t panel = 0; panel < panels_; panel += kStretch) {
+      const int64_t count = panel + kStretch < panels_ ? kStretch : panels_ - panel;
+      function(thread.parts + panel, count, right + panel * G * L * width * L, in, {tile, width * L});
+      in = {tile, width * L};
+    }
   }
 
-  // The gradient that reaches h of a step from outside and from the step after: dy, and dsums of the step after · w_hh
-  // for the sequences that went on, dhn for those that ended here. Step -1 is the initial state.
+  // The gradient that reaches h of a step from outside and from the step after: dy, and dsums of the step
+  // after · w_hh for the sequences that went on, dhn for those that ended here. Step -1 is the initial state.
   // body(first row, rows, tile) gets `width` vectors a row, from output vector `first_vector` on.
   template <class Body>
-  void hidden_gradient(Thread& thread, int direction, int64_t step, int64_t first_vector, int width, Body&& body) {
+  void hidden_gradient(Thread& thread, int direction, int64_t step, int64_t first_vector, int width,
+                       Body&& body) {
     const int64_t live = step < 0 ? thread.own.end - thread.own.begin : plan_.active(step, thread.slice);
     const int64_t going_on = step + 1 < plan_.steps ? plan_.active(step + 1, thread.slice) : 0;
     alignas(64) Real tile[kMaxTile];
     for_row_blocks(going_on, tile_rows(width), [&](int64_t first, int rows) {
       multiply_dsums(thread, first, rows, recurrent_ + first_vector * L * panels_ * G * L, width, tile);
-      if (step >= 0 && call_.dy) add_output_gradient(thread, direction, step, first, rows, first_vector, width, tile);
+      if (step >= 0 && call_.dy)
+        add_output_gradient(thread, direction, step, first, rows, first_vector, width, tile);
       body(first, rows, tile);
     });
     for_row_blocks(live - going_on, tile_rows(width), [&](int64_t block, int rows) {
@@ -216,17 +232,19 @@ class BackwardPass {
         for (int v = 0; v < width; ++v) {
           const int64_t column = (first_vector + v) * L;
           store(tile + (row * width + v) * L,
-                call_.dhn ? load_first(call_.dhn + (direction * sizes_.batch + sequence) * sizes_.outputs + column,
-                                       live_lanes(sizes_.outputs, first_vector + v, L))
-                          : Vec<Real>{});
+                call_.dhn
+                    ? load_first(call_.dhn + (direction * sizes_.batch + sequence) * sizes_.outputs + column,
+                                 live_lanes(sizes_.outputs, first_vector + v, L))
+                    : Vec<Real>{});
         }
       }
-      if (step >= 0 && call_.dy) add_output_gradient(thread, direction, step, first, rows, first_vector, width, tile);
+      if (step >= 0 && call_.dy)
+        add_output_gradient(thread, direction, step, first, rows, first_vector, width, tile);
       body(first, rows, tile);
     });
   }
-  void add_output_gradient(Thread& thread, int direction, int64_t step, int64_t first, int rows, int64_t first_vector,
-                           int width, Real* tile) const {
+  void add_output_gradient(Thread& thread, int direction, int64_t step, int64_t first, int rows,
+                           int64_t first_vector, int width, Real* tile) const {
     for (int row = 0; row < rows; ++row) {
       const Real* dy = call_.dy + output_row(thread.own.begin + first + row, step, direction);
       for (int v = 0; v < width; ++v, tile += L)
@@ -255,24 +273,28 @@ class BackwardPass {
   void run_step(Thread& thread, int direction, const Chunk& chunk, int64_t step,
                 const Reserve<Real, Cell>& reserve) {
     for_column_panels(thread.units, [&](int64_t first_panel, int width) {
-      hidden_gradient(thread, direction, step, first_panel, width, [&](int64_t first, int rows, const Real* tile) {
-        for (int v = 0; v < width; ++v)
-          run_cell(thread, chunk, step, first_panel + v, first, rows, {tile + v * L, width * L}, reserve);
-      });
+      hidden_gradient(
+          thread, direction, step, first_panel, width, [&](int64_t first, int rows, const Real* tile) {
+            for (int v = 0; v < width; ++v)
+              run_cell(thread, chunk, step, first_panel + v, first, rows, {tile + v * L, width * L}, reserve);
+          });
     });
   }
 
-  // With a projection: first the gradient of its output, kept for the gradient of w_hr, then that of h before it.
+  // With a projection: first the gradient of its output, kept for the gradient of w_hr, then that of h before
+  // it.
   void run_projected_step(Thread& thread, int direction, const Chunk& chunk, int64_t step,
                           const Reserve<Real, Cell>& reserve) {
     const int64_t stride = output_vectors_ * L;
     Real* dh = dh_[chunk.turn] + (plan_.base(step, thread.slice) - chunk.first) * stride;
     for_column_panels({0, output_vectors_}, [&](int64_t first_vector, int width) {
-      hidden_gradient(thread, direction, step, first_vector, width, [&](int64_t first, int rows, const Real* tile) {
-        for (int row = 0; row < rows; ++row)
-          for (int v = 0; v < width; ++v)
-            store(dh + (first + row) * stride + (first_vector + v) * L, load(tile + (row * width + v) * L));
-      });
+      hidden_gradient(thread, direction, step, first_vector, width,
+                      [&](int64_t first, int rows, const Real* tile) {
+                        for (int row = 0; row < rows; ++row)
+                          for (int v = 0; v < width; ++v)
+                            store(dh + (first + row) * stride + (first_vector + v) * L,
+                                  load(tile + (row * width + v) * L));
+                      });
     });
     const int64_t live = plan_.active(step, thread.slice);
     for (int64_t row = 0; row < live; ++row) thread.rows[row] = dh + row * stride;
@@ -307,8 +329,8 @@ class BackwardPass {
     }
   }
 
-  // dweights[panel][k] += Σ over the chunk's rows of left[row][k] · dsums[panel][row], for the thread's share of the
-  // k: columns of x, of h, and a column of ones whose product is the gradient of the bias.
+  // dweights[panel][k] += Σ over the chunk's rows of left[row][k] · dsums[panel][row], for the thread's share
+  // of the k: columns of x, of h, and a column of ones whose product is the gradient of the bias.
   void accumulate_weights(Thread& thread, const Chunk& chunk) {
     const int64_t I = sizes_.inputs, P = sizes_.outputs, values = I + P + 1;
     const Range x = share(I, thread.index, plan_.threads()), h = share(P, thread.index, plan_.threads());
@@ -381,14 +403,15 @@ class BackwardPass {
     point_dsums(thread, first_chunk, 0);
     if (call_.dh0)
       for_column_panels(share_of_outputs(thread), [&](int64_t first_vector, int width) {
-        hidden_gradient(thread, direction, -1, first_vector, width, [&](int64_t first, int rows, const Real* tile) {
-          for (int row = 0; row < rows; ++row) {
-            const int64_t sequence = plan_.sequence(thread.own.begin + first + row);
-            for (int v = 0; v < width; ++v)
-              store_first(call_.dh0 + (direction * B + sequence) * P + (first_vector + v) * L,
-                          load(tile + (row * width + v) * L), live_lanes(P, first_vector + v, L));
-          }
-        });
+        hidden_gradient(
+            thread, direction, -1, first_vector, width, [&](int64_t first, int rows, const Real* tile) {
+              for (int row = 0; row < rows; ++row) {
+                const int64_t sequence = plan_.sequence(thread.own.begin + first + row);
+                for (int v = 0; v < width; ++v)
+                  store_first(call_.dh0 + (direction * B + sequence) * P + (first_vector + v) * L,
+                              load(tile + (row * width + v) * L), live_lanes(P, first_vector + v, L));
+              }
+            });
       });
     if (call_.dc0)
       for (int64_t position = thread.own.begin; position < thread.own.end; ++position)
@@ -421,15 +444,15 @@ class BackwardPass {
   Plan plan_;
   Barrier barrier_;
   int64_t panels_, output_vectors_, input_vectors_, chunk_capacity_;
-  Real* recurrent_;                        // w_hh in column panels: [panel, gate, lane][columns]
-  Real* input_ = nullptr;                  // w_ih likewise
-  Real* projection_ = nullptr;             // w_hr likewise: [output][columns]
-  Real *cells0_, *dcells_;                 // [position][panel][lane]
-  Real* dsums_[2];                         // [panel][row][gate][lane]
-  Real *dh_[2] = {}, *h_[2] = {};          // with a projection: [row][output], [panel][row][lane]
-  Real* dweights_ = nullptr;               // [panel][x, h, one][gate][lane]
-  Real* dprojection_ = nullptr;            // [panel][output][lane]
-  Real* left_ = nullptr;                   // columns of x and h over a chunk's rows
+  Real* recurrent_;                // w_hh in column panels: [panel, gate, lane][columns]
+  Real* input_ = nullptr;          // w_ih likewise
+  Real* projection_ = nullptr;     // w_hr likewise: [output][columns]
+  Real *cells0_, *dcells_;         // [position][panel][lane]
+  Real* dsums_[2];                 // [panel][row][gate][lane]
+  Real *dh_[2] = {}, *h_[2] = {};  // with a projection: [row][output], [panel][row][lane]
+  Real* dweights_ = nullptr;       // [panel][x, h, one][gate][lane]
+  Real* dprojection_ = nullptr;    // [panel][output][lane]
+  Real* left_ = nullptr;           // columns of x and h over a chunk's rows
   Real *ones_ = nullptr, *no_state_ = nullptr;
   const Real **rows_x_[2] = {}, **rows_h_[2] = {};
   Real** rows_dx_[2] = {};

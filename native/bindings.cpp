@@ -1,5 +1,6 @@
-// The one file that knows Python. Arrays come as addresses, 0 for none: the callers in fastlstm.ops own the tensors and
-// have checked their types, shapes and layout. src/fastlstm/_native.pyi says what each function takes.
+// The one file that knows Python. Arrays come as addresses, 0 for none: the callers in fastlstm.ops own the
+// tensors and have checked their types, shapes and layout. src/fastlstm/_native.pyi says what each function
+// takes.
 #include <nanobind/nanobind.h>
 
 #include "lstm.h"
@@ -19,13 +20,22 @@ T* at(nb::handle address) {
 
 Sizes sizes_from(const nb::tuple& s) {
   const auto number = [&](int i) { return nb::cast<int64_t>(s[i]); };
-  return {number(0), number(1),      number(2), number(3), number(4), (int)number(5), static_cast<Layout>(number(6)),
-          number(7), number(8) != 0};
+  return {number(0),
+          number(1),
+          number(2),
+          number(3),
+          number(4),
+          (int)number(5),
+          static_cast<Layout>(number(6)),
+          number(7),
+          number(8) != 0};
 }
 
-// arrays: lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve; weights: w_ih, w_hh, b_ih, b_hh, w_hr a direction.
+// arrays: lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve; weights: w_ih, w_hh, b_ih, b_hh, w_hr a
+// direction.
 template <class Real>
-Forward<Real> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights, int threads) {
+Forward<Real> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights,
+                           int threads) {
   Forward<Real> call{};
   call.sizes = sizes_from(sizes);
   call.ragged = {at<const int64_t>(arrays[0]), at<const int64_t>(arrays[1])};
@@ -56,8 +66,8 @@ Backward<Real> backward_from(Forward<Real> forward, const nb::tuple& gradients, 
   call.dh0 = at<Real>(gradients[4]);
   call.dc0 = at<Real>(gradients[5]);
   for (int d = 0; d < forward.sizes.directions; ++d)
-    call.dweights[d] = {at<Real>(dweights[4 * d]), at<Real>(dweights[4 * d + 1]), at<Real>(dweights[4 * d + 2]),
-                        at<Real>(dweights[4 * d + 3])};
+    call.dweights[d] = {at<Real>(dweights[4 * d]), at<Real>(dweights[4 * d + 1]),
+                        at<Real>(dweights[4 * d + 2]), at<Real>(dweights[4 * d + 3])};
   return call;
 }
 
@@ -75,15 +85,16 @@ NB_MODULE(_native, m) {
     const Kernels& kernels = active_kernels();
     return (is_double ? kernels.reserve_values64 : kernels.reserve_values32)(hidden);
   });
-  m.def("lstm_forward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights,
-                           int threads) {
+  m.def("lstm_forward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
+                           const nb::tuple& weights, int threads) {
     if (is_double)
       without_gil(active_kernels().forward64, forward_from<double>(sizes, arrays, weights, threads));
     else
       without_gil(active_kernels().forward32, forward_from<float>(sizes, arrays, weights, threads));
   });
-  m.def("lstm_backward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights,
-                            int threads, const nb::tuple& gradients, const nb::tuple& dweights) {
+  m.def("lstm_backward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
+                            const nb::tuple& weights, int threads, const nb::tuple& gradients,
+                            const nb::tuple& dweights) {
     if (is_double)
       without_gil(active_kernels().backward64,
                   backward_from(forward_from<double>(sizes, arrays, weights, threads), gradients, dweights));

@@ -1,6 +1,7 @@
 // The LSTM cell as a policy: how many gates a unit has, and what becomes of a tile of their sums.
 //
-// A tile is the work of one unit panel (one vector of hidden units) for a block of rows: kGates vectors a row.
+// A tile is the work of one unit panel (one vector of hidden units) for a block of rows: kGates vectors a
+// row.
 #pragma once
 
 #include "gemm.h"
@@ -12,14 +13,15 @@ struct LstmCell {
   static constexpr int kGates = 4;  // i, f, g, o
   static constexpr int L = kLanes<Real>;
 
-  // From sums of the gates to the new state. `gates` keeps the activations for the backward pass, where it is given.
+  // From sums of the gates to the new state. `gates` keeps the activations for the backward pass, where it is
+  // given.
   struct ForwardTile {
-    const Real* sums;                // [rows][kGates][L]
-    Rows<const Real> cell_before;    // [rows][L]
-    Rows<Real> cell, gates;          // [rows][L], [rows][kGates][L]; gates.data may be null
-    Real* const* h;                  // where each row's new hidden state goes …
-    int64_t h_offset;                // … its first value …
-    int h_lanes;                     // … and how many of the lanes exist
+    const Real* sums;              // [rows][kGates][L]
+    Rows<const Real> cell_before;  // [rows][L]
+    Rows<Real> cell, gates;        // [rows][L], [rows][kGates][L]; gates.data may be null
+    Real* const* h;                // where each row's new hidden state goes …
+    int64_t h_offset;              // … its first value …
+    int h_lanes;                   // … and how many of the lanes exist
   };
   static void forward(const ForwardTile& tile, int rows) {
     for (int r = 0; r < rows; ++r) {
@@ -41,11 +43,11 @@ struct LstmCell {
 
   // From the gradient of h (and of c, which arrives and leaves in dcell) to that of the sums.
   struct BackwardTile {
-    Rows<const Real> dh;             // [rows][L]
+    Rows<const Real> dh;  // [rows][L]
     Rows<const Real> gates, cell, cell_before;
-    Rows<Real> dcell;                // in: from the step after; out: for the step before
-    Rows<Real> dsums;                // [rows][kGates][L]
-    Rows<Real> h;                    // o ⊙ tanh(c) is left here where the data is given
+    Rows<Real> dcell;  // in: from the step after; out: for the step before
+    Rows<Real> dsums;  // [rows][kGates][L]
+    Rows<Real> h;      // o ⊙ tanh(c) is left here where the data is given
   };
   static void backward(const BackwardTile& tile, int rows) {
     for (int r = 0; r < rows; ++r) {

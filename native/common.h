@@ -3,8 +3,8 @@
 
 #include <cstdint>
 
-// What kernels of different instruction sets both include must leave no symbol of its own behind: the linker would
-// keep one copy, perhaps the one compiled for a newer CPU.
+// What kernels of different instruction sets both include must leave no symbol of its own behind: the linker
+// would keep one copy, perhaps the one compiled for a newer CPU.
 #define FASTLSTM_INLINE inline __attribute__((always_inline))
 
 // The namespace of one instruction set's kernels, given on the compiler's command line.

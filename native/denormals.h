@@ -1,5 +1,5 @@
-// Denormal numbers make arithmetic many times slower and mean nothing here: they are flushed to zero inside a kernel,
-// and the thread's own setting is put back after it.
+// Denormal numbers make arithmetic many times slower and mean nothing here: they are flushed to zero inside a
+// kernel, and the thread's own setting is put back after it.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,9 @@ namespace fastlstm::FASTLSTM_ISA {
 class FlushDenormals {
  public:
 #if defined(__x86_64__)
-  FlushDenormals() : saved_(__builtin_ia32_stmxcsr()) { __builtin_ia32_ldmxcsr(saved_ | 0x8040); }  // FTZ and DAZ
+  FlushDenormals() : saved_(__builtin_ia32_stmxcsr()) {
+    __builtin_ia32_ldmxcsr(saved_ | 0x8040);
+  }  // FTZ and DAZ
   ~FlushDenormals() { __builtin_ia32_ldmxcsr(saved_); }
 
  private:

@@ -39,7 +39,9 @@ const Kernels* find(const char* name) {
 const Kernels* choose() {
   if (const char* wanted = std::getenv("FASTLSTM_ISA")) {
     if (const Kernels* kernels = find(wanted)) return kernels;
-    std::fprintf(stderr, "fastlstm: FASTLSTM_ISA=%s is not an instruction set of this build and CPU; ignored\n", wanted);
+    std::fprintf(stderr,
+                 "fastlstm: FASTLSTM_ISA=%s is not an instruction set of this build and CPU; ignored\n",
+                 wanted);
   }
   for (int i = kCount - 1; i > 0; --i)
     if (kCompiled[i]->supported()) return kCompiled[i];

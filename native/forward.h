@@ -1,4 +1,5 @@
-// The forward pass over a whole sequence, for any cell whose gates are sums of an input and a recurrent product.
+// The forward pass over a whole sequence, for any cell whose gates are sums of an input and a recurrent
+// product.
 #pragma once
 
 #include "cell_lstm.h"
@@ -50,7 +51,8 @@ class ForwardPass {
   void run() {
     auto body = [this](int index) {
       FlushDenormals flush;
-      for (int direction = 0; direction < sizes_.directions; ++direction) run_direction(threads_[index], direction);
+      for (int direction = 0; direction < sizes_.directions; ++direction)
+        run_direction(threads_[index], direction);
     };
     run_parallel(plan_.threads(), body);
   }
@@ -64,11 +66,12 @@ class ForwardPass {
     Real** y;               // the rows of the output that it writes
     Real** h;               // where the cell leaves its hidden state: y, or a row to be projected
     Real* input_sums;       // a chunk's input products: [panel][row][gate][lane]
-    int64_t chunk_end, chunk_rows, chunk_row;  // the chunk's last step + 1, its rows, the current step's first one
+    int64_t chunk_end, chunk_rows,
+        chunk_row;  // the chunk's last step + 1, its rows, the current step's first one
   };
 
-  // The input product is part of each step where a slice has rows enough to make good use of a panel once it is
-  // read; else it is taken for a chunk of steps at a time.
+  // The input product is part of each step where a slice has rows enough to make good use of a panel once it
+  // is read; else it is taken for a chunk of steps at a time.
   void choose_chunk() {
     const int64_t rows = (sizes_.batch + plan_.batch_slices - 1) / plan_.batch_slices;
     const int64_t input_values = sizes_.inputs * sizes_.hidden * G;
@@ -100,8 +103,8 @@ class ForwardPass {
     const Range panels = share(panels_, index, plan_.threads());
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
       Real* to = weights_ + panel * (I + P) * G * L;
-      pack_unit_panel<Real, G>(weights.w_ih, H, I, panel, to);
-      pack_unit_panel<Real, G>(weights.w_hh, H, P, panel, to + I * G * L);
+      pack_unit_panel<Real, G>(weights.w_hh, H, P, panel, to);
+      pack_unit_panel<Real, G>(weights.w_ih, H, I, panel, to + P * G * L);
       pack_bias<Real, G>(weights.b_ih, weights.b_hh, H, panel, bias_ + panel * G * L);
     }
     if (!sizes_.projected || index != 0) return;
@@ -153,7 +156,8 @@ class ForwardPass {
     const int64_t live = plan_.active(step, thread.slice);
     for (int64_t row = 0; row < live; ++row) {
       const int64_t position = thread.own.begin + row;
-      x[row] = call_.x + plan_.row(plan_.sequence(position), plan_.time(position, step, direction)) * sizes_.inputs;
+      x[row] = call_.x +
+               plan_.row(plan_.sequence(position), plan_.time(position, step, direction)) * sizes_.inputs;
     }
   }
 
@@ -174,26 +178,31 @@ class ForwardPass {
     for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
       for_row_blocks(thread.chunk_rows, R, [&](int64_t first, int rows) {
         const Part<Real> part{thread.x + first, 0, I};
-        tile_function<Real, G>(rows)(&part, 1, weights_ + panel * (I + sizes_.outputs) * G * L,
+        tile_function<Real, G>(rows)(&part, 1, panel_weights(panel) + sizes_.outputs * G * L,
                                      {bias_ + panel * G * L, 0}, {input_sums(thread, panel, first), G * L});
       });
+  }
+  const Real* panel_weights(int64_t panel) const {
+    return weights_ + panel * (sizes_.inputs + sizes_.outputs) * G * L;
   }
   Real* input_sums(const Thread& thread, int64_t panel, int64_t row) const {
     return thread.input_sums + ((panel - thread.units.begin) * thread.chunk_rows + row) * G * L;
   }
 
   void run_panel(Thread& thread, int64_t step, int64_t panel, const Reserve<Real, Cell>& reserve) {
-    const int64_t live = plan_.active(step, thread.slice), I = sizes_.inputs, P = sizes_.outputs;
+    const int64_t live = plan_.active(step, thread.slice), P = sizes_.outputs;
     const bool fused = chunk_rows_ == 0, has_state = step > 0 || call_.h0;
-    const Real* weights = weights_ + panel * (I + P) * G * L + (fused ? 0 : I * G * L);
+    const Real* weights = panel_weights(panel) + (has_state ? 0 : P * G * L);
     alignas(64) Real sums[R * G * L];
     for_row_blocks(live, R, [&](int64_t first, int rows) {
       Part<Real> parts[2];
       int count = 0;
-      if (fused) parts[count++] = {thread.x + first, 0, I};
-      if (has_state) parts[count++] = {thread.h_before + first, 0, P};
-      const Rows<const Real> in = fused ? Rows<const Real>{bias_ + panel * G * L, 0}
-                                        : Rows<const Real>{input_sums(thread, panel, thread.chunk_row + first), G * L};
+      if (has_state)
+        parts[count++] = {thread.h_before + first, 0, P};  // first, for it sums up to the smaller values
+      if (fused) parts[count++] = {thread.x + first, 0, sizes_.inputs};
+      const Rows<const Real> in =
+          fused ? Rows<const Real>{bias_ + panel * G * L, 0}
+                : Rows<const Real>{input_sums(thread, panel, thread.chunk_row + first), G * L};
       tile_function<Real, G>(rows)(parts, count, weights, in, {sums, G * L});
 
       typename Cell::ForwardTile tile{};
@@ -225,7 +234,8 @@ class ForwardPass {
       const int width = panel_vectors(vectors - v);
       for_row_blocks(live, tile_rows(width), [&](int64_t first, int rows) {
         const Part<Real> part{thread.h + first, 0, H};
-        tile_function<Real>(rows, width)(&part, 1, projection_ + v * L * H, {kZeros<Real>, 0}, {out, width * L});
+        tile_function<Real>(rows, width)(&part, 1, projection_ + v * L * H, {kZeros<Real>, 0},
+                                         {out, width * L});
         for (int r = 0; r < rows; ++r)
           for (int w = 0; w < width; ++w)
             store_first(thread.y[first + r] + (v + w) * L, load(out + (r * width + w) * L),
@@ -244,7 +254,8 @@ class ForwardPass {
         const Real* cell = cells_ + (position * panels_ + panel) * L;
         if (call_.reserve && length > 0)
           cell = reserve.cells_at(plan_, length - 1, thread.slice, panel, position - thread.own.begin).data;
-        store_first(call_.cn + (direction * B + sequence) * H + panel * L, load(cell), live_lanes(H, panel, L));
+        store_first(call_.cn + (direction * B + sequence) * H + panel * L, load(cell),
+                    live_lanes(H, panel, L));
       }
       if (thread.units.begin != 0) continue;
       Real* hn = call_.hn + (direction * B + sequence) * P;
@@ -262,8 +273,8 @@ class ForwardPass {
   Plan plan_;
   Barrier barrier_;
   int64_t panels_, chunk_rows_;
-  Real *weights_, *bias_;                  // [panel][x then h][gate][lane], [panel][gate][lane]
-  Real* cells_;                            // [position][panel][lane]
+  Real *weights_, *bias_;  // [panel][h, x][gate][lane], [panel][gate][lane]
+  Real* cells_;            // [position][panel][lane]
   Real *projection_ = nullptr, *unprojected_ = nullptr;
   Thread* threads_;
 };

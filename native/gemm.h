@@ -1,15 +1,17 @@
-// The matrix products: a register-tiled micro-kernel, row blocking around it, and the packing of its operands.
+// The matrix products: a register-tiled micro-kernel, row blocking around it, and the packing of its
+// operands.
 //
-// A panel is a strip of the right-hand matrix, NV vectors wide, stored row by row, so that the micro-kernel streams it.
-// The left-hand matrix is given as pointers to rows: rows may lie anywhere, in any order, and nothing is copied.
+// A panel is a strip of the right-hand matrix, NV vectors wide, stored row by row, so that the micro-kernel
+// streams it. The left-hand matrix is given as pointers to rows: rows may lie anywhere, in any order, and
+// nothing is copied.
 #pragma once
 
 #include "simd.h"
 
 namespace fastlstm::FASTLSTM_ISA {
 
-constexpr int kMaxVectors = 4;   // the widest panel
-constexpr int kMaxRows = 12;     // the tallest tile
+constexpr int kMaxVectors = 4;          // the widest panel
+constexpr int kMaxRows = 12;            // the tallest tile
 constexpr int tile_rows(int vectors) {  // rows of a tile so that its accumulators stay in registers
   const int rows = (kRegisters == 32 ? 24 : 12) / vectors;
   return rows > kMaxRows ? kMaxRows : rows;
@@ -21,7 +23,8 @@ constexpr int kMaxTile = 24 * kVectorBytes / sizeof(float);  // values of the la
 template <class Real>
 alignas(64) inline constexpr Real kZeros[kMaxVectors * kLanes<Real>] = {};
 
-// One stretch of the inner dimension: for row r the left operand's values are rows[r][offset + k], 0 ≤ k < length.
+// One stretch of the inner dimension: for row r the left operand's values are rows[r][offset + k], 0 ≤ k <
+// length.
 template <class Real>
 struct Part {
   const Real* const* rows;
@@ -35,17 +38,19 @@ struct Rows {
   int64_t stride;
 };
 
-// out[r] = in[r] + Σ over the parts' k of left[r][k] · panel[k], for r < MR, each NV vectors wide.
-// Interleaved: the left operand is packed as [k][MR] and rows[r] is its first value of row r.
+// out[r] = in[r] + Σ over the parts' k of left[r][k] · panel[k], for r < MR, each NV vectors wide. The sum
+// begins at zero and `in` is added last: terms much smaller than `in` keep their digits. Interleaved: the
+// left operand is packed as [k][MR] and rows[r] is its first value of row r.
 template <class Real, int MR, int NV, bool kInterleaved>
 struct Tile {
-  static void run(const Part<Real>* parts, int64_t count, const Real* panel, Rows<const Real> in, Rows<Real> out) {
+  static void run(const Part<Real>* parts, int64_t count, const Real* panel, Rows<const Real> in,
+                  Rows<Real> out) {
     constexpr int L = kLanes<Real>;
     Vec<Real> sum[MR][NV];
 #pragma GCC unroll 12
     for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) sum[r][v] = load(in.data + r * in.stride + v * L);
+      for (int v = 0; v < NV; ++v) sum[r][v] = Vec<Real>{};
     for (int64_t part = 0; part < count; ++part) {
       const Real* left[MR];
 #pragma GCC unroll 12
@@ -66,7 +71,9 @@ struct Tile {
 #pragma GCC unroll 12
     for (int r = 0; r < MR; ++r)
 #pragma GCC unroll 4
-      for (int v = 0; v < NV; ++v) store(out.data + r * out.stride + v * L, sum[r][v]);
+      for (int v = 0; v < NV; ++v)
+        store(out.data + r * out.stride + v * L,
+              Vec<Real>(sum[r][v] + load(in.data + r * in.stride + v * L)));
   }
 };
 
@@ -86,10 +93,14 @@ FASTLSTM_INLINE TileFunction<Real> tile_function(int rows) {
 template <class Real>
 FASTLSTM_INLINE TileFunction<Real> tile_function(int rows, int vectors) {
   switch (vectors) {
-    case 1: return tile_function<Real, 1>(rows);
-    case 2: return tile_function<Real, 2>(rows);
-    case 3: return tile_function<Real, 3>(rows);
-    default: return tile_function<Real, 4>(rows);
+    case 1:
+      return tile_function<Real, 1>(rows);
+    case 2:
+      return tile_function<Real, 2>(rows);
+    case 3:
+      return tile_function<Real, 3>(rows);
+    default:
+      return tile_function<Real, 4>(rows);
   }
 }
 
@@ -125,7 +136,8 @@ FASTLSTM_INLINE void for_column_panels(Range range, Body&& body) {
 template <class Real, int kDistance, int... Lane>
 FASTLSTM_INLINE void exchange(Vec<Real>& a, Vec<Real>& b, std::integer_sequence<int, Lane...>) {
   constexpr int L = kLanes<Real>;
-  const Vec<Real> low = __builtin_shufflevector(a, b, ((Lane & kDistance) ? L + (Lane ^ kDistance) : Lane)...);
+  const Vec<Real> low =
+      __builtin_shufflevector(a, b, ((Lane & kDistance) ? L + (Lane ^ kDistance) : Lane)...);
   b = __builtin_shufflevector(a, b, ((Lane & kDistance) ? L + Lane : (Lane ^ kDistance))...);
   a = low;
 }
@@ -146,11 +158,12 @@ FASTLSTM_INLINE void transpose(Vec<Real>* square) {
   if constexpr (L > 8) transpose_stage<Real, 8>(square);
 }
 
-// to[column · to_stride + row] = from[row · from_stride + column], for one vector's width of rows: `rows` exist, the
-// others read as zero and are written only where `pad_rows` says that the target has room for them.
+// to[column · to_stride + row] = from[row · from_stride + column], for one vector's width of rows: `rows`
+// exist, the others read as zero and are written only where `pad_rows` says that the target has room for
+// them.
 template <class Real>
-FASTLSTM_INLINE void transpose_strip(const Real* from, int64_t from_stride, int rows, int64_t columns, Real* to,
-                                     int64_t to_stride, bool pad_rows) {
+FASTLSTM_INLINE void transpose_strip(const Real* from, int64_t from_stride, int rows, int64_t columns,
+                                     Real* to, int64_t to_stride, bool pad_rows) {
   constexpr int L = kLanes<Real>;
   const int width = pad_rows ? L : rows;
   for (int64_t column = 0; column < columns; column += L) {

@@ -32,7 +32,8 @@ int64_t reserve_values(int64_t hidden) {
 bool supported() {
 #if defined(__AVX512F__)
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("fma");
 #elif defined(__AVX2__)
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 #else
@@ -40,42 +41,54 @@ bool supported() {
 #endif
 }
 
-// Independent chains of multiply-adds that never leave the registers: the most that this machine can do.
+// Independent chains of multiply-adds that never leave the registers: the most that a core can do.
+constexpr int kChains = 12;
+void multiply_add(int64_t rounds) {
+  Vec<float> chain[kChains];
+#pragma GCC unroll 12
+  for (int c = 0; c < kChains; ++c) chain[c] = splat(1.0f);
+  const Vec<float> factor = splat(0.999f), addend = splat(0.001f);
+  for (int64_t i = 0; i < rounds; ++i) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) {
+      chain[c] = chain[c] * factor + addend;
+      asm volatile("" : "+x"(chain[c]));  // so that no round is left out
+    }
+  }
+}
+
 double fma_peak(int threads, double seconds) {
-  constexpr int kChains = 12, kRepeats = 20000;
+  constexpr int kMostThreads = 256, kRounds = 20000;
   using Clock = std::chrono::steady_clock;
-  double rates[256] = {};
-  if (threads > 256) threads = 256;
+  double rates[kMostThreads] = {};
+  threads = threads < kMostThreads ? threads : kMostThreads;
   auto body = [&](int index) {
-    Vec<float> chain[kChains];
-    for (auto& c : chain) c = splat(1.0f);
-    const Vec<float> factor = splat(0.999f), addend = splat(0.001f);
-    int64_t rounds = 0;
     const auto begin = Clock::now();
     double elapsed = 0;
-    while (elapsed < seconds) {
-      for (int i = 0; i < kRepeats; ++i) {
-#pragma GCC unroll 12
-        for (int c = 0; c < kChains; ++c) chain[c] = chain[c] * factor + addend;
-#pragma GCC unroll 12
-        for (int c = 0; c < kChains; ++c) asm volatile("" : "+x"(chain[c]));
-      }
-      rounds += kRepeats;
+    for (int64_t rounds = 0; elapsed < seconds;) {
+      multiply_add(kRounds);
+      rounds += kRounds;
       elapsed = std::chrono::duration<double>(Clock::now() - begin).count();
+      rates[index] = 2.0 * kChains * kLanes<float> * (double)rounds / elapsed;
     }
-    rates[index] = 2.0 * kChains * kLanes<float> * (double)rounds / elapsed;
   };
   run_parallel(threads, body);
   double total = 0;
-  for (double rate : rates) total += rate;
+  for (int i = 0; i < threads; ++i) total += rates[i];
   return total;
 }
 
 }  // namespace
 
 extern const Kernels kernels;
-const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA), supported,         reserve_values<float>, reserve_values<double>,
-                         forward<float>,              forward<double>,   backward<float>,     backward<double>,
+const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA),
+                         supported,
+                         reserve_values<float>,
+                         reserve_values<double>,
+                         forward<float>,
+                         forward<double>,
+                         backward<float>,
+                         backward<double>,
                          fma_peak};
 
 }  // namespace fastlstm::FASTLSTM_ISA

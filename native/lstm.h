@@ -3,15 +3,15 @@
 //   T time steps   B sequences   I inputs   H hidden units   P outputs a step (= H without a projection)
 //   D directions (1, or 2 for a bidirectional layer)
 //
-// The equations, for one step of one sequence (σ the logistic function, ⊙ elementwise; Hochreiter & Schmidhuber
-// 1997 with the forget gate of Gers et al. 2000; the projection is that of Sak et al. 2014):
+// The equations, for one step of one sequence (σ the logistic function, ⊙ elementwise; Hochreiter &
+// Schmidhuber 1997 with the forget gate of Gers et al. 2000; the projection is that of Sak et al. 2014):
 //
 //   i = σ(W_ii x + b_ii + W_hi h + b_hi)      f = σ(W_if x + b_if + W_hf h + b_hf)
 //   g = tanh(W_ig x + b_ig + W_hg h + b_hg)   o = σ(W_io x + b_io + W_ho h + b_ho)
 //   c = f ⊙ c + i ⊙ g                         h = o ⊙ tanh(c),  or W_hr (o ⊙ tanh(c)) with a projection
 //
-// Weights come in PyTorch's layout: w_ih (4H, I), w_hh (4H, P), b_ih (4H), b_hh (4H), w_hr (P, H), row-major, the
-// gates stacked in the order i, f, g, o. All arrays are dense; none may alias another unless said.
+// Weights come in PyTorch's layout: w_ih (4H, I), w_hh (4H, P), b_ih (4H), b_hh (4H), w_hr (P, H), row-major,
+// the gates stacked in the order i, f, g, o. All arrays are dense; none may alias another unless said.
 #pragma once
 
 #include <cstddef>
@@ -38,20 +38,21 @@ struct Ragged {
 
 template <class Real>
 struct Weights {  // of one direction
-  const Real *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;  // biases null where there are none; w_hr null without projection
+  const Real *w_ih, *w_hh, *b_ih, *b_hh,
+      *w_hr;  // biases null where there are none; w_hr null without projection
 };
 
 template <class Real>
 struct Forward {
   Sizes sizes;
   Ragged ragged;
-  const Real* x;           // rows of I values
-  const Real *h0, *c0;     // (D, B, P), (D, B, H); null means zeros
+  const Real* x;        // rows of I values
+  const Real *h0, *c0;  // (D, B, P), (D, B, H); null means zeros
   Weights<Real> weights[2];
-  Real* y;                 // rows of D·P values; zero past a sequence's end
-  Real *hn, *cn;           // (D, B, P), (D, B, H): the states at each sequence's own end
-  Real* reserve;           // D·rows·reserve_values(H) values for the backward pass; null: nothing is kept
-  int threads;             // part of the computation's identity: the same threads give the same bits
+  Real* y;        // rows of D·P values; zero past a sequence's end
+  Real *hn, *cn;  // (D, B, P), (D, B, H): the states at each sequence's own end
+  Real* reserve;  // D·rows·reserve_values(H) values for the backward pass; null: nothing is kept
+  int threads;    // part of the computation's identity: the same threads give the same bits
 };
 
 template <class Real>
@@ -62,15 +63,17 @@ struct Backward {
   Real* dx;               // as x; null: not wanted
   Real *dh0, *dc0;        // as h0, c0; null: not wanted
   struct {
-    Real *w_ih, *w_hh, *bias, *w_hr;  // as the weights; bias is the gradient of b_ih and b_hh alike. Null: none wanted
-  } dweights[2];                      // (w_ih, w_hh and bias go together)
+    Real *w_ih, *w_hh, *bias,
+        *w_hr;    // as the weights; bias is the gradient of b_ih and b_hh alike. Null: none wanted
+  } dweights[2];  // (w_ih, w_hh and bias go together)
 };
 
 // One instruction set's kernels.
 struct Kernels {
   const char* name;
   bool (*supported)();
-  int64_t (*reserve_values32)(int64_t hidden);  // values that the reserve holds for each row of x and direction
+  int64_t (*reserve_values32)(
+      int64_t hidden);  // values that the reserve holds for each row of x and direction
   int64_t (*reserve_values64)(int64_t hidden);
   void (*forward32)(const Forward<float>&);
   void (*forward64)(const Forward<double>&);

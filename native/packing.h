@@ -1,7 +1,7 @@
 // Weights on their way into the kernels and gradients on their way out: between PyTorch's layout and panels.
 //
-// A unit panel holds one vector of hidden units with all their gates side by side: [k][gate][lane]. Units past H are
-// padding: their weights are zero, and so are their gradients.
+// A unit panel holds one vector of hidden units with all their gates side by side: [k][gate][lane]. Units
+// past H are padding: their weights are zero, and so are their gradients.
 #pragma once
 
 #include "gemm.h"
@@ -20,7 +20,8 @@ template <class Real, int kGates>
 void pack_unit_panel(const Real* w, int64_t H, int64_t K, int64_t panel, Real* to) {
   constexpr int L = kLanes<Real>;
   for (int gate = 0; gate < kGates; ++gate)
-    transpose_strip(w + (gate * H + panel * L) * K, K, live_lanes(H, panel, L), K, to + gate * L, kGates * L, true);
+    transpose_strip(w + (gate * H + panel * L) * K, K, live_lanes(H, panel, L), K, to + gate * L, kGates * L,
+                    true);
 }
 
 // The sum of both biases for one unit panel: to[gate][lane].
@@ -30,12 +31,13 @@ void pack_bias(const Real* b_ih, const Real* b_hh, int64_t H, int64_t panel, Rea
   const int live = live_lanes(H, panel, L);
   for (int gate = 0; gate < kGates; ++gate) {
     const int64_t at = gate * H + panel * L;
-    store(to + gate * L, b_ih ? Vec<Real>(load_first(b_ih + at, live) + load_first(b_hh + at, live)) : Vec<Real>{});
+    store(to + gate * L,
+          b_ih ? Vec<Real>(load_first(b_ih + at, live) + load_first(b_hh + at, live)) : Vec<Real>{});
   }
 }
 
-// `vectors` vectors of columns of w (gates·H, K), its rows in the order of the unit panels: the right operand of
-// dsums · w. to[panel][gate][lane][vectors·L].
+// `vectors` vectors of columns of w (gates·H, K), its rows in the order of the unit panels: the right operand
+// of dsums · w. to[panel][gate][lane][vectors·L].
 template <class Real, int kGates>
 void pack_columns(const Real* w, int64_t H, int64_t K, int64_t first_vector, int vectors, Real* to) {
   constexpr int L = kLanes<Real>;
@@ -80,16 +82,16 @@ void unpack_unit_panel(const Real* from, int64_t H, int64_t K, int64_t panel, Re
                       dw + (gate * H + panel * L) * K + k, K, false);
 }
 
-// The left operand of a product over rows (the gradient of weights): `width` columns of the rows, put side by side as
-// [row][width] for an interleaved tile.
+// The left operand of a product over rows (the gradient of weights): `width` columns of the rows, put side by
+// side as [row][width] for an interleaved tile.
 template <class Real, int kWidth>
 void gather(const Real* const* rows, int64_t count, int64_t first_column, Real* to) {
   for (int64_t row = 0; row < count; ++row, to += kWidth)
     __builtin_memcpy(to, rows[row] + first_column, kWidth * sizeof(Real));
 }
 template <class Real, int... W>
-FASTLSTM_INLINE void gather_columns(const Real* const* rows, int64_t count, int64_t first_column, int width, Real* to,
-                                    std::integer_sequence<int, W...>) {
+FASTLSTM_INLINE void gather_columns(const Real* const* rows, int64_t count, int64_t first_column, int width,
+                                    Real* to, std::integer_sequence<int, W...>) {
   using Function = void (*)(const Real* const*, int64_t, int64_t, Real*);
   constexpr Function table[] = {&gather<Real, W + 1>...};
   table[width - 1](rows, count, first_column, to);

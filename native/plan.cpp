@@ -6,14 +6,15 @@
 namespace fastlstm {
 namespace {
 
-constexpr double kWorthThreads = 5e5;   // multiply-adds below which waking a thread costs more than it gives
+constexpr double kWorthThreads = 5e5;    // multiply-adds below which waking a thread costs more than it gives
 constexpr double kCachedValues = 400e3;  // recurrent weights that a core's own cache still holds
-constexpr int64_t kRowsToReuse = 24;    // rows a slice that make up for streaming the weights from further away
+constexpr int64_t kRowsToReuse = 24;  // rows a slice that make up for streaming the weights from further away
 constexpr int64_t kUnitsWorthSlicing = 64;
 
 }  // namespace
 
-Plan::Plan(const Sizes& sizes, const Ragged& ragged, int threads, Arena& arena) : sizes_(sizes), ragged_(ragged) {
+Plan::Plan(const Sizes& sizes, const Ragged& ragged, int threads, Arena& arena)
+    : sizes_(sizes), ragged_(ragged) {
   choose_grid(threads);
   const int64_t B = sizes.batch;
   order_ = arena.take<int64_t>(B);
@@ -36,7 +37,8 @@ void Plan::choose_grid(int threads) {
   batch_slices = hidden_slices = 1;
   const double steps_of_all = (double)sizes_.steps * (double)sizes_.batch;
   const double hidden = (double)sizes_.hidden;
-  if (threads < 2 || steps_of_all * 4 * hidden * (double)(sizes_.inputs + sizes_.outputs) < kWorthThreads) return;
+  if (threads < 2 || steps_of_all * 4 * hidden * (double)(sizes_.inputs + sizes_.outputs) < kWorthThreads)
+    return;
   const bool weights_outgrow_cache = 4 * hidden * (double)sizes_.outputs > kCachedValues;
   if (weights_outgrow_cache && sizes_.batch < kRowsToReuse * threads && !sizes_.projected)
     hidden_slices = (int)std::max<int64_t>(1, std::min<int64_t>(threads, sizes_.hidden / kUnitsWorthSlicing));

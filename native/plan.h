@@ -1,16 +1,17 @@
 // Who computes what: the order of the sequences, and the grid of threads over it.
 //
-// Sequences are put in order of falling length, dealt out to the batch slices, and live at a *position* from then on:
-// slice i owns the positions [slice_begin(i), slice_begin(i + 1)), and at step s its first active(s, i) positions
-// still run. Each slice may be shared by several threads, which then own slices of the hidden units.
+// Sequences are put in order of falling length, dealt out to the batch slices, and live at a *position* from
+// then on: slice i owns the positions [slice_begin(i), slice_begin(i + 1)), and at step s its first active(s,
+// i) positions still run. Each slice may be shared by several threads, which then own slices of the hidden
+// units.
 //
-// Everything follows from the sizes, the lengths and the number of threads, so that the forward and the backward pass
-// of a call make the same plan.
+// Everything follows from the sizes, the lengths and the number of threads, so that the forward and the
+// backward pass of a call make the same plan.
 #pragma once
 
 #include "arena.h"
-#include "lstm.h"
 #include "common.h"
+#include "lstm.h"
 
 namespace fastlstm {
 
@@ -23,21 +24,28 @@ class Plan {
 
   FASTLSTM_INLINE int threads() const { return batch_slices * hidden_slices; }
   FASTLSTM_INLINE Range slice(int i) const { return share(sizes_.batch, i, batch_slices); }
-  FASTLSTM_INLINE int64_t active(int64_t step, int slice) const { return active_[step * batch_slices + slice]; }
+  FASTLSTM_INLINE int64_t active(int64_t step, int slice) const {
+    return active_[step * batch_slices + slice];
+  }
   // Rows are numbered by step, then slice, then position: the number of the slice's first row at a step.
   FASTLSTM_INLINE int64_t base(int64_t step, int slice) const { return base_[step * batch_slices + slice]; }
   FASTLSTM_INLINE int64_t base(int64_t step) const { return base_[step * batch_slices]; }
 
-  FASTLSTM_INLINE int64_t sequence(int64_t position) const { return order_[position]; }  // its place in the batch
+  FASTLSTM_INLINE int64_t sequence(int64_t position) const {
+    return order_[position];
+  }  // its place in the batch
   FASTLSTM_INLINE int64_t length(int64_t position) const {
     return ragged_.lengths ? ragged_.lengths[order_[position]] : sizes_.steps;
   }
   // The row of x and y that holds a sequence's time t.
   FASTLSTM_INLINE int64_t row(int64_t sequence, int64_t t) const {
     switch (sizes_.layout) {
-      case Layout::kTimeMajor: return t * sizes_.batch + sequence;
-      case Layout::kBatchFirst: return sequence * sizes_.steps + t;
-      default: return ragged_.packed_offsets[t] + sequence;
+      case Layout::kTimeMajor:
+        return t * sizes_.batch + sequence;
+      case Layout::kBatchFirst:
+        return sequence * sizes_.steps + t;
+      default:
+        return ragged_.packed_offsets[t] + sequence;
     }
   }
   // The time at which the sequence's step s reads and writes, running forwards or backwards.

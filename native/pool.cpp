@@ -90,7 +90,8 @@ class Pool {
   std::atomic<int> unfinished_{0};
 };
 
-// Never destroyed: its threads live as long as the process. A forked child has none of them and starts afresh.
+// Never destroyed: its threads live as long as the process. A forked child has none of them and starts
+// afresh.
 Pool* pool = nullptr;
 std::once_flag once;
 

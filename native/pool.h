@@ -6,17 +6,17 @@
 
 namespace fastlstm {
 
-// Runs body(context, 0) … body(context, threads - 1) at the same time, the first on the calling thread, and returns
-// when all have. One job runs at a time; another caller waits for its turn.
+// Runs body(context, 0) … body(context, threads - 1) at the same time, the first on the calling thread, and
+// returns when all have. One job runs at a time; another caller waits for its turn.
 void run_parallel(int threads, void (*body)(void* context, int index), void* context);
 
 template <class Body>
 void run_parallel(int threads, Body& body) {
-  run_parallel(
-      threads, [](void* context, int index) { (*static_cast<Body*>(context))(index); }, &body);
+  run_parallel(threads, [](void* context, int index) { (*static_cast<Body*>(context))(index); }, &body);
 }
 
-// All of `count` threads wait until the last has come. For short waits: it spins, and yields only when that is long.
+// All of `count` threads wait until the last has come. For short waits: it spins, and yields only when that
+// is long.
 class Barrier {
  public:
   explicit Barrier(int count) : count_(count) {}

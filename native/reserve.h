@@ -1,4 +1,5 @@
-// What the forward pass keeps for the backward pass: for every row of the plan the gates, and the cell after it.
+// What the forward pass keeps for the backward pass: for every row of the plan the gates, and the cell after
+// it.
 #pragma once
 
 #include "gemm.h"
