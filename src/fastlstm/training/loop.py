@@ -147,7 +147,7 @@ def make_accelerator(device: str | None = None, precision: str = "no") -> Any:
     Parameters
     ----------
     device : str, optional
-        ``"cpu"``, ``"cuda"`` or another that torch knows. Default: what Accelerate finds.
+        ``"cpu"``, ``"cuda"``, ``"mps"`` and so on. Default: what Accelerate finds.
     precision : {"no", "bf16", "fp16"}
         Mixed precision.
 
@@ -157,9 +157,12 @@ def make_accelerator(device: str | None = None, precision: str = "no") -> Any:
         If there is no such device here.
     """
     from accelerate import Accelerator  # deferred: reading or predicting does not need it
+    from accelerate.state import AcceleratorState
 
+    # Accelerate keeps one configuration a process and refuses another; two trainings may well differ.
+    AcceleratorState._reset_state(reset_partial_state=True)
     accelerator = Accelerator(cpu=device == "cpu", mixed_precision=precision)
-    if device is not None and accelerator.device.type != torch.device(device).type:
+    if device not in (None, accelerator.device.type):
         raise InputError(f"device {device!r} is not here: give {accelerator.device.type!r}, or none")
     return accelerator
 
@@ -187,9 +190,10 @@ def train(learner: Learner[Batch], settings: LoopSettings, accelerator: Any) -> 
         If a loss is no longer finite; the network then holds the best weights so far.
     """
     devices = [accelerator.device] if accelerator.device.type == "cuda" else []
+    shown = settings.progress and accelerator.is_main_process
     with (
         torch.random.fork_rng(devices),
-        TrainingProgress(settings.steps, shown=settings.progress) as progress,
+        TrainingProgress(settings.steps, shown=shown) as progress,
     ):
         torch.manual_seed(settings.seed)
         run = _Run(learner, settings, accelerator, progress)

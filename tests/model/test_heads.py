@@ -1,0 +1,65 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastlstm.model.heads import QuantileHead, pinball_loss
+
+levels = st.lists(st.floats(0.01, 0.99), max_size=8).map(lambda found: sorted({0.5, *found}))
+
+
+@settings(deadline=None)
+@given(levels, st.integers(0, 1000))
+def test_quantiles_never_cross(quantiles: list[float], seed: int) -> None:
+    torch.manual_seed(seed)
+    head = QuantileHead(3, quantiles)
+    forecast = head(10 * torch.randn(50, 3))
+    assert forecast.shape == (50, len(quantiles))
+    assert (forecast.diff(dim=-1) >= 0).all()
+
+
+def test_the_head_states_its_equation() -> None:
+    head = QuantileHead(2, [0.1, 0.3, 0.5, 0.9])
+    hidden = torch.randn(6, 2)
+    median, *gaps = head.linear(hidden).unbind(-1)
+    low, lower, upper = (torch.nn.functional.softplus(gap) for gap in gaps)
+    expected = torch.stack([median - low - lower, median - lower, median, median + upper], dim=-1)
+    torch.testing.assert_close(head(hidden), expected)
+
+
+def plain_pinball(forecast, target, weight, levels):
+    error = target[..., None] - forecast
+    loss = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
+    return (loss * weight).sum() / weight.sum()
+
+
+def test_pinball_loss_and_its_gradient_are_those_of_the_definition() -> None:
+    torch.manual_seed(0)
+    forecast = torch.randn(4, 5, 3, dtype=torch.double, requires_grad=True)
+    target = torch.randn(4, 5, dtype=torch.double)
+    weight = (torch.rand(4, 5) > 0.3).double()
+    levels = torch.tensor([0.1, 0.5, 0.9], dtype=torch.double)
+    ours = pinball_loss(forecast, target, weight, levels)
+    theirs = plain_pinball(forecast, target, weight, levels)
+    torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(
+        torch.autograd.grad(3 * ours, forecast), torch.autograd.grad(3 * theirs, forecast)
+    )
+
+
+def test_the_best_constant_is_the_quantile() -> None:
+    target = torch.arange(1.0, 100.0)
+    candidates = torch.arange(1.0, 100.0)
+    losses = [
+        pinball_loss(torch.full((99, 1), float(value)), target, torch.ones(99), torch.tensor([0.9]))
+        for value in candidates
+    ]
+    assert candidates[torch.stack(losses).argmin()] == pytest.approx(90)
+
+
+def test_no_observed_target_is_no_loss() -> None:
+    forecast = torch.ones(2, 3, 1, requires_grad=True)
+    loss = pinball_loss(forecast, torch.zeros(2, 3), torch.zeros(2, 3), torch.tensor([0.5]))
+    loss.backward()
+    assert loss == 0
+    assert (forecast.grad == 0).all()

@@ -1,0 +1,185 @@
+import math
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fastlstm.errors import InputError, TrainingError
+from fastlstm.training.loop import Learner, LoopSettings, TrainingResult, make_accelerator, one_cycle, train
+
+
+class Line(nn.Module):
+    """One weight, to be found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slope = nn.Parameter(torch.zeros(1))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return self.slope * inputs
+
+
+def learn(
+    network: nn.Module | None = None,
+    *,
+    draw: Callable[[torch.Generator], Tensor] | None = None,
+    validate: Callable[[nn.Module], float] | None = None,
+    steps: int = 100,
+    seed: int = 0,
+    **settings: float,
+) -> TrainingResult:
+    """Fit y = 3 x."""
+
+    def loss(network: nn.Module, batch: Tensor) -> Tensor:
+        return (network(batch) - 3 * batch).square().mean()
+
+    learner = Learner(
+        network=network or Line(),
+        draw=draw or (lambda generator: torch.randn(8, generator=generator)),
+        loss=loss,
+        validate=validate,
+        describe=lambda _, batch: f"the batch of {len(batch)}",
+    )
+    loop = {"learning_rate": 0.2, "validate_every": 10, "patience": 100, "weight_decay": 0.0} | settings
+    return train(
+        learner, LoopSettings(steps=steps, seed=seed, progress=False, **loop), make_accelerator("cpu")
+    )
+
+
+def scripted(values: list[float]) -> tuple[Callable[[nn.Module], float], list[float]]:
+    """A validation that gives these losses, and the weight at each."""
+    losses: Iterator[float] = iter(values)
+    slopes: list[float] = []
+
+    def validate(network: nn.Module) -> float:
+        slopes.append(network.slope.item())
+        return next(losses)
+
+    return validate, slopes
+
+
+def test_it_learns() -> None:
+    network = Line()
+    result = learn(network, validate=lambda network: abs(network.slope.item() - 3))
+    assert network.slope.item() == pytest.approx(3, abs=0.05)
+    assert (result.stopped, result.step) == ("finished", 100)
+    assert [entry["step"] for entry in result.history] == list(range(10, 101, 10))
+    assert set(result.history[0]) == {"step", "loss", "validation_loss", "learning_rate", "seconds"}
+    assert not network.training
+
+
+def test_the_best_weights_are_kept() -> None:
+    network = Line()
+    validate, slopes = scripted([5.0, 1.0, 2.0, 3.0])
+    result = learn(network, validate=validate, steps=40)
+    assert (result.best_step, result.best_loss) == (20, 1.0)
+    assert network.slope.item() == slopes[1]
+
+
+def test_it_stops_when_nothing_gets_better() -> None:
+    validate, _ = scripted([5.0, 1.0, 2.0, 1.0, 3.0, 0.0])
+    result = learn(validate=validate, patience=3)
+    assert (result.stopped, result.step, result.best_step) == ("early", 50, 20)
+
+
+def test_without_validation_the_last_weights_are_kept() -> None:
+    network = Line()
+    result = learn(network)
+    assert network.slope.item() == pytest.approx(3, abs=0.05)
+    assert result.best_step == 100
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_batch_and_data() -> None:
+    calls = 0
+
+    def draw(generator: torch.Generator) -> Tensor:
+        nonlocal calls
+        calls += 1
+        return torch.full((8,), math.inf) if calls == 37 else torch.randn(8, generator=generator)
+
+    network = Line()
+    with pytest.raises(
+        TrainingError, match=r"the loss of batch 37 is (nan|inf) \(the batch of 8\).*learning_rate"
+    ):
+        learn(network, draw=draw, validate=lambda network: abs(network.slope.item() - 3))
+    assert network.slope.isfinite()
+
+
+def test_a_validation_loss_that_is_not_finite_stops() -> None:
+    with pytest.raises(TrainingError, match="validation loss after batch 10 is nan"):
+        learn(validate=lambda _: math.nan)
+
+
+def test_control_c_keeps_the_best_weights() -> None:
+    calls = 0
+
+    def draw(generator: torch.Generator) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 35:
+            raise KeyboardInterrupt
+        return torch.randn(8, generator=generator)
+
+    network = Line()
+    validate, slopes = scripted([1.0, 2.0, 3.0])
+    result = learn(network, draw=draw, validate=validate)
+    assert (result.stopped, result.step, result.best_step) == ("interrupted", 34, 10)
+    assert network.slope.item() == slopes[0]
+
+
+def test_control_c_before_the_first_validation_keeps_the_weights_at_hand() -> None:
+    calls = 0
+
+    def draw(generator: torch.Generator) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return torch.ones(8)
+
+    network = Line()
+    result = learn(network, draw=draw, validate=lambda _: 0.0)
+    assert (result.stopped, result.best_step) == ("interrupted", 5)
+    assert network.slope.item() > 0
+
+
+def noisy() -> nn.Module:
+    torch.manual_seed(3)
+    return nn.Sequential(
+        nn.Unflatten(0, (8, 1)), nn.Linear(1, 16), nn.Dropout(0.5), nn.Linear(16, 1), nn.Flatten(0)
+    )
+
+
+def test_a_seed_repeats_training_bit_for_bit_and_leaves_the_global_one_alone() -> None:
+    first, second, other = noisy(), noisy(), noisy()
+    torch.manual_seed(11)
+    learn(first, seed=1)
+    state = torch.get_rng_state()
+    torch.manual_seed(11)
+    assert torch.equal(state, torch.get_rng_state())
+    learn(second, seed=1)
+    learn(other, seed=2)
+    weights = [
+        torch.cat([weight.flatten() for weight in network.parameters()]) for network in (first, second, other)
+    ]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_the_learning_rate_rises_then_falls_to_nothing() -> None:
+    rates = [one_cycle(step, 200, 0.5) for step in range(200)]
+    peak = rates.index(max(rates))
+    assert rates[peak] == 0.5
+    assert peak == 20
+    assert rates[:21] == sorted(rates[:21])
+    assert rates[20:] == sorted(rates[20:], reverse=True)
+    assert rates[-1] < 1e-4
+    assert all(math.isfinite(one_cycle(0, steps, 1.0)) for steps in (1, 2, 3))
+
+
+def test_a_device_that_is_not_here_is_refused_by_name() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(InputError, match="device 'cuda' is not here"):
+        make_accelerator("cuda")
