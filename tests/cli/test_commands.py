@@ -123,7 +123,7 @@ def read_terminal(terminal, until):
 
 def test_an_interrupt_keeps_what_was_learnt(table, tmp_path):
     out = tmp_path / "run"
-    flags = ["--horizon", "6", "--context", "12", "--max-steps", "20000", "--patience", "100"]
+    flags = ["--horizon", "6", "--context", "12", "--max-steps", "5000", "--patience", "100"]
     command = [*FASTLSTM, "forecast", "train", table(), *ROLES, *flags, "--out", "run"]
     ours, theirs = pty.openpty()
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "120"}

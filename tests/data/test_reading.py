@@ -195,6 +195,18 @@ def test_jitter_is_moved_to_the_grid_and_counted():
     assert series.target[:, 0].tolist() == list(range(8))
 
 
+def test_large_numbers_that_vary_little_are_told():
+    frame = pl.DataFrame(
+        {
+            "id": ["a"] * 9 + ["b"] * 9 + ["c"] * 9,
+            "y": [1e8 + i for i in range(9)] + [1e8] * 9 + [3.0, 4, 5] * 3,
+        }
+    )
+    series = read_series(frame, Columns(target=("y",), series="id"))
+    assert series.report.unresolved == {"y": 1}
+    assert "y of 1 series is large and varies too little for float32" in str(series.report)
+
+
 @given(st.permutations(range(12)), st.sets(st.integers(1, 10), max_size=5))
 def test_the_order_of_rows_does_not_matter(order, absent):
     rows = [row for row in order if row not in absent]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from fastlstm.data.calendar import calendar_cycles
@@ -15,7 +17,7 @@ from fastlstm.data.series import GapReport, SeriesSet, make_axis
 from fastlstm.data.table import Table, read_table
 from fastlstm.data.time_axis import counts_instants
 from fastlstm.data.timestamps import Times
-from fastlstm.data.values import encode, holds_numbers, read_categories, read_numbers
+from fastlstm.data.values import count_unresolved, encode, holds_numbers, read_categories, read_numbers
 from fastlstm.errors import DataError, InputError
 
 ROLES: tuple[Role, ...] = ("past", "future", "static")
@@ -79,16 +81,9 @@ def read_series(
     places = np.empty_like(rows.codes)
     places[order] = offsets[codes] + positions
     row_positions = places - offsets[rows.codes]
-    targets = [read_numbers(table, name, "target") for name in columns.target]
-    known = ~np.isnan(targets).all(axis=0)
-    last_observed = np.zeros(len(firsts), np.int64)
-    np.maximum.at(last_observed, rows.codes[known], row_positions[known] + 1)
-    if not last_observed.all():
-        whose = "" if columns.series is None else f" of series {rows.names[int(last_observed.argmin())]!r}"
-        raise DataError(
-            f"{table.name}: all cells of {', '.join(columns.target)}{whose} are empty; delete those rows"
-        )
-
+    targets = {name: read_numbers(table, name, "target") for name in columns.target}
+    last_observed = _last_observed(table, rows, targets, row_positions)
+    coarse = {name: count_unresolved(values, rows.codes) for name, values in targets.items()}
     observed = row_positions < last_observed[rows.codes]
     seen = Grid(table, schema, places, int(offsets[-1]), observed)
     ahead = Grid(table, schema, places, int(offsets[-1]), np.ones_like(observed), seen.empty, seen.unknown)
@@ -112,6 +107,7 @@ def read_series(
             gaps=int(offsets[-1]) - len(codes),
             empty=seen.empty,
             unknown=seen.unknown,
+            unresolved={name: count for name, count in coarse.items() if count},
             sorted_rows=_count_descents(rows),
             moved_rows=int(moved.sum()),
         ),
@@ -194,6 +190,22 @@ def _learn(table: Table, columns: Columns, rows: Rows, order: Integers, frequenc
         calendar=calendar_cycles(step, int(spans.max())) if dated else (),
         vocabularies=vocabularies,
     )
+
+
+def _last_observed(
+    table: Table, rows: Rows, targets: Mapping[str, npt.NDArray[np.float64]], positions: Integers
+) -> Integers:
+    """Return (S,) the position just past the last row of each series at which a target is known."""
+    known = ~np.isnan(list(targets.values())).all(axis=0)
+    ends = np.zeros(len(rows.names), np.int64)
+    np.maximum.at(ends, rows.codes[known], positions[known] + 1)
+    if not ends.all():
+        name = rows.names[int(ends.argmin())]
+        whose = "" if name is None else f" of series {name!r}"
+        raise DataError(
+            f"{table.name}: all cells of {', '.join(targets)}{whose} are empty; delete those rows"
+        )
+    return ends
 
 
 def _refuse_collisions(

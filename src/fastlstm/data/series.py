@@ -40,6 +40,8 @@ class GapReport:
         Column → how many of its cells were empty, of those columns where any was.
     unknown : dict
         Column → how many cells held a category that was not there when the model was fitted.
+    unresolved : dict
+        Target → how many series are so large and vary so little that float32 holds them coarsely.
     sorted_rows : int
         Rows that did not stand in the order of time.
     moved_rows : int
@@ -51,6 +53,7 @@ class GapReport:
     gaps: int = 0
     empty: Mapping[str, int] = field(default_factory=dict)
     unknown: Mapping[str, int] = field(default_factory=dict)
+    unresolved: Mapping[str, int] = field(default_factory=dict)
     sorted_rows: int = 0
     moved_rows: int = 0
 
@@ -70,6 +73,10 @@ class GapReport:
             notes.append(f"{self.sorted_rows:,} rows were out of order and sorted")
         if self.moved_rows:
             notes.append(f"{self.moved_rows:,} rows were moved to the nearest step of the time axis")
+        notes += [
+            f"{column} of {count:,} series is large and varies too little for float32: subtract a constant"
+            for column, count in self.unresolved.items()
+        ]
         return f"{self.rows:,} rows of {self.series:,} series; {'; '.join(notes)}"
 
 

@@ -290,14 +290,15 @@ def _load_tensors(folder: Path, config: RunConfig) -> dict[str, Tensor]:
 @contextmanager
 def _written_whole(folder: Path) -> Iterator[Path]:
     """Give a folder beside ``folder`` to write into, and put it in its place once that is done."""
-    made = [parent for parent in folder.absolute().parents if not parent.exists()]
+    place = folder.absolute()
+    made = [parent for parent in place.parents if not parent.exists()]
     temporary = None
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".writing", dir=folder.parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".writing", dir=place.parent))
         temporary.chmod(0o777 & ~_umask())
         yield temporary
-        _replace(folder, temporary)
+        _replace(place, temporary)
     except BaseException as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
