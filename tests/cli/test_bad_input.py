@@ -6,9 +6,22 @@ import shutil
 from datetime import datetime
 
 import pytest
-from conftest import SMALL, hourly_rows
+from sales import HEADER, SMALL, hourly_rows, train_run, write_table
 
 from fastlstm.cli import main
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train_run(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(changes=None, *, header=HEADER, rows=None, name="sales.csv"):
+        return write_table(tmp_path / name, rows, header, changes)
+
+    return write
 
 
 @pytest.fixture

@@ -12,18 +12,30 @@ from datetime import datetime
 
 import polars as pl
 import pytest
-from conftest import SMALL, hourly_rows
+from sales import ROLES, SMALL, hourly_rows, train_run, write_table
 
 from fastlstm.cli import main
 from fastlstm.runs import load_run
 
 FASTLSTM = [sys.executable, "-c", "import sys; from fastlstm.cli import main; sys.exit(main())"]
-ROLES = ["--target", "sales", "--series", "shop", "--future-covariates", "price,sky"]
 
 
 def fastlstm(*arguments, **options):
     command = [*FASTLSTM, *(str(argument) for argument in arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return train_run(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture
+def table(tmp_path):
+    def write(rows=None, name="sales.csv"):
+        return write_table(tmp_path / name, rows)
+
+    return write
 
 
 @pytest.fixture
