@@ -208,8 +208,9 @@ class LSTM(nn.RNNBase):
     def _run_layers(self, x: Tensor, hx: State | None, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
         weights = [getattr(self, name) for name in self._flat_weights_names]
         dtype = x.dtype
-        if torch.is_autocast_enabled(x.device.type):
-            dtype = torch.get_autocast_dtype(x.device.type)
+        device = x.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
             x = x.to(weights[0].dtype)
         if hx is not None:
             hx = self._state_in(hx, x.dtype, cast=dtype != x.dtype)

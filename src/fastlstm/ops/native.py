@@ -244,8 +244,11 @@ class _LstmBackward(torch.autograd.Function):
     def backward(ctx: Any, *second: Gradient) -> tuple[Gradient, ...]:
         *tensors, lengths, batch_sizes = ctx.saved_tensors
         with torch.enable_grad():
-            # Where a tensor needs no gradient itself, the first gradients are still taken with respect to it.
-            leaves = [t if t is None or t.requires_grad else t.detach().requires_grad_() for t in tensors]
+            # Partial derivatives: dy may itself depend on x, so each tensor enters under a name of its own. Where one
+            # needs no gradient, the first gradients are still taken with respect to it.
+            leaves = [
+                None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors
+            ]
             dy, dhn, dcn, x, h0, c0, *weights = leaves
             call = Call(x, h0, c0, weights, lengths, batch_sizes, *ctx.options)
             states = [state if state is not None else _zero_state(call, i) for i, state in enumerate((h0, c0))]

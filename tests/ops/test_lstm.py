@@ -1,0 +1,228 @@
+"""The native kernel against the equations in float64: outputs, states and every gradient."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fastlstm import _native
+from fastlstm.ops import explain, lstm, reference
+
+# A float32 sum of n terms is off by about 6e-8 times √n of its terms' size; 4e-6 leaves room for n = 1000.
+TOLERANCE = {torch.float32: 4e-6, torch.float64: 1e-13}
+
+sizes = st.one_of(st.integers(1, 5), st.integers(6, 40), st.sampled_from([16, 17, 31, 32, 33, 64, 65, 130]))
+small = st.integers(1, 12)
+
+
+@st.composite
+def problems(draw):
+    hidden = draw(sizes)
+    return {
+        "T": draw(small),
+        "B": draw(st.one_of(small, st.sampled_from([13, 24, 49]))),
+        "I": draw(sizes),
+        "H": hidden,
+        "P": draw(st.integers(1, hidden)) if draw(st.booleans()) else 0,
+        "directions": draw(st.integers(1, 2)),
+        "has_bias": draw(st.booleans()),
+        "has_state": draw(st.booleans()),
+        "layout": draw(st.sampled_from(["time-major", "batch-first", "packed"])),
+        "ragged": draw(st.booleans()),
+        "instruction_set": draw(st.sampled_from(_native.instruction_sets())),
+        "threads": draw(st.integers(1, 2)),
+        "seed": draw(st.integers(0, 1000)),
+    }
+
+
+def make(problem, dtype):
+    """The arguments of ops.lstm for a problem: tensors that want gradients, and the rest."""
+    generator = torch.Generator().manual_seed(problem["seed"])
+    T, B, I, H = (problem[letter] for letter in "TBIH")  # noqa: E741
+    P, D = problem["P"] or H, problem["directions"]
+
+    def random(*shape, scale=1.0):
+        return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype).requires_grad_()
+
+    weights = []
+    for _ in range(D):
+        weights += [random(4 * H, I, scale=I**-0.5), random(4 * H, P, scale=P**-0.5)]
+        weights += [random(4 * H, scale=0.3), random(4 * H, scale=0.3)] if problem["has_bias"] else []
+        weights += [random(P, H, scale=H**-0.5)] if problem["P"] else []
+    options = {"has_bias": problem["has_bias"], "projected": bool(problem["P"])}
+    lengths = torch.randint(0, T + 1, (B,), generator=generator) if problem["ragged"] else torch.full((B,), T)
+    if problem["layout"] == "packed":
+        lengths = lengths.clamp(min=1).sort(descending=True).values
+        batch_sizes = torch.stack([(lengths > t).sum() for t in range(int(lengths[0]))])
+        options["batch_sizes"] = batch_sizes
+        shape = (int(lengths.sum()), I)
+    else:
+        options["batch_first"] = problem["layout"] == "batch-first"
+        shape = (B, T, I) if options["batch_first"] else (T, B, I)
+        if problem["ragged"]:
+            options["lengths"] = lengths
+    state = [random(D, B, P), random(D, B, H)] if problem["has_state"] else [None, None]
+    return random(*shape), state, weights, options
+
+
+def run(function, x, state, weights, options):
+    """Outputs, and gradients of everything for fixed random output gradients."""
+    outputs = function(x, *state, weights, **options)
+    generator = torch.Generator().manual_seed(7)
+    given_ = [torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.dtype) for y in outputs]
+    leaves = [t for t in (x, *state, *weights) if t is not None]
+    return [*outputs, *torch.autograd.grad(outputs, leaves, given_)]
+
+
+def as_double(problem_parts):
+    x, state, weights, options = problem_parts
+    widen = [t if t is None else t.detach().double().requires_grad_() for t in (x, *state, *weights)]
+    return widen[0], widen[1:3], widen[3:], options
+
+
+def native_lstm(x, h0, c0, weights, **options):
+    if "batch_sizes" in options:
+        options["packed_batch"] = int(options["batch_sizes"][0])
+    return lstm(x, h0, c0, weights, **options)
+
+
+@pytest.fixture(autouse=True)
+def _restore():
+    instruction_set, threads = _native.instruction_set(), torch.get_num_threads()
+    yield
+    _native.use_instruction_set(instruction_set)
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(problem=problems())
+def test_kernel_agrees_with_the_equations(dtype, problem):
+    _native.use_instruction_set(problem["instruction_set"])
+    torch.set_num_threads(problem["threads"])
+    parts = make(problem, dtype)
+    expected = run(reference.lstm, *as_double(parts))
+    found = run(native_lstm, *parts)
+    for value, truth in zip(found, expected, strict=True):
+        assert value.dtype == dtype
+        size = truth.abs().max().clamp(min=1) if truth.numel() else 1.0
+        assert not value.numel() or (value.double() - truth).abs().max() <= TOLERANCE[dtype] * size
+
+
+# Sizes at which the kernel takes its other ways: hidden slices, chunks of steps, several panels and blocks.
+LARGE = [
+    {"T": 6, "B": 4, "I": 30, "H": 350, "P": 0},
+    {"T": 300, "B": 1, "I": 5, "H": 40, "P": 0},
+    {"T": 20, "B": 70, "I": 300, "H": 48, "P": 20},
+    {"T": 3, "B": 150, "I": 9, "H": 130, "P": 0},
+]
+
+
+@pytest.mark.parametrize("size", LARGE, ids=str)
+@pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
+@pytest.mark.parametrize("directions", [1, 2])
+def test_large_sizes(size, ragged, directions, instruction_set, threads):
+    problem = {
+        **size, "directions": directions, "has_bias": True, "has_state": True, "layout": "batch-first", "ragged": ragged,
+        "seed": 3,
+    }  # fmt: skip
+    parts = make(problem, torch.float64)
+    torch.testing.assert_close(run(native_lstm, *parts), run(reference.lstm, *parts), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(("B", "T", "I", "H"), [(8, 50, 16, 64), (16, 100, 32, 128), (4, 200, 8, 256), (33, 60, 64, 32)])
+def test_float32_is_as_exact_as_torch(B, T, I, H, instruction_set):  # noqa: E741
+    """The root mean square error against float64 is at most twice that of torch.nn.LSTM, tensor by tensor."""
+    theirs = torch.nn.LSTM(I, H)
+    x, weights = torch.randn(T, B, I).requires_grad_(), list(theirs.parameters())
+    zeros = [torch.zeros(1, B, H), torch.zeros(1, B, H)]
+
+    def torch_lstm(x, h0, c0, weights):
+        y, h, c = torch.lstm(x, (h0, c0), weights, True, 1, 0.0, True, False, False)
+        return y, h, c
+
+    parts = (x, [z.requires_grad_() for z in zeros], weights, {})
+    truth = run(reference.lstm, *as_double((*parts[:3], {"has_bias": True, "projected": False})))
+    errors = [
+        [(value.double() - true).square().mean().sqrt() for value, true in zip(run(f, *parts), truth, strict=True)]
+        for f in (lstm, torch_lstm)
+    ]
+    for ours, torchs in zip(*errors, strict=True):
+        assert ours <= 2 * torchs
+
+
+@pytest.mark.parametrize("function", [native_lstm, reference.lstm], ids=["native", "reference"])
+def test_what_lies_past_an_end_does_not_matter(function):
+    problem = {
+        "T": 6, "B": 3, "I": 4, "H": 5, "P": 0, "directions": 2, "has_bias": True, "has_state": True,
+        "layout": "time-major", "ragged": False, "seed": 1,
+    }  # fmt: skip
+    x, state, weights, options = make(problem, torch.float64)
+    options["lengths"] = torch.tensor([2, 0, 6])
+    expected = run(function, x, state, weights, options)
+    spoilt = x.detach().clone()
+    spoilt[2:, 0], spoilt[:, 1] = torch.nan, torch.inf
+    found = run(function, spoilt.requires_grad_(), state, weights, options)
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+    y, hn = found[:2]
+    assert not y[2:, 0].any() and not y[:, 1].any()
+    torch.testing.assert_close(hn[:, 1], state[0][:, 1])
+
+
+def test_a_nan_stays_in_its_row(instruction_set, threads):
+    x = torch.randn(10, 30, 4)
+    weights = list(torch.nn.LSTM(4, 70).parameters())
+    clean, *_ = lstm(x, None, None, weights)
+    x[3, 7, 2] = torch.nan
+    y, *_ = lstm(x, None, None, weights)
+    assert y[3:, 7].isnan().all()
+    y[3:, 7] = clean[3:, 7]
+    assert torch.equal(y, clean)
+
+
+@pytest.mark.parametrize("value", [1e4, -1e4, torch.inf, -torch.inf])
+def test_saturated_gates(value, instruction_set):
+    """Sums far outside the exponential's range give the limits, as torch's functions do."""
+    weights = [torch.zeros(12, 1), torch.zeros(12, 3), torch.full((12,), value), torch.zeros(12)]
+    x = torch.zeros(4, 2, 1)
+    expected = reference.lstm(x, None, None, weights, True, False)
+    torch.testing.assert_close(lstm(x, None, None, weights), expected)
+
+
+def test_denormals_flush_inside_and_are_kept_outside():
+    tiny = torch.tensor([1e-39])
+    lstm(torch.randn(3, 2, 4), None, None, list(torch.nn.LSTM(4, 5).parameters()))
+    assert (tiny * 0.5).item() > 0
+
+
+def test_same_bits_again(threads):
+    parts = make(
+        {"T": 20, "B": 25, "I": 40, "H": 70, "P": 0, "directions": 2, "has_bias": True, "has_state": True,
+         "layout": "batch-first", "ragged": True, "seed": 5}, torch.float32,
+    )  # fmt: skip
+    first = run(native_lstm, *parts)
+    for _ in range(5):
+        assert all(torch.equal(a, b) for a, b in zip(run(native_lstm, *parts), first, strict=True))
+
+
+@pytest.mark.parametrize("lengths", [[4, 0, 0], [-1, 2, 2]])
+def test_lengths_out_of_range(lengths):
+    with pytest.raises(ValueError, match="lengths must lie in 0 … 3"):
+        lstm(torch.zeros(3, 3, 2), None, None, list(torch.nn.LSTM(2, 2).parameters()), lengths=torch.tensor(lengths))
+
+
+def test_explain():
+    assert explain(torch.zeros(1, 1, 1)).startswith("native: torch.float32 on the CPU")
+    assert "computed in float32" in explain(torch.zeros(1, 1, 1, dtype=torch.bfloat16))
+
+
+def test_opcheck():
+    """What torch.library expects of an op: schema, fake kernel, autograd registration, tracing."""
+    weights = [w.detach().double().requires_grad_() for w in torch.nn.LSTM(3, 5).parameters()]
+    x, h0, c0 = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in [(4, 2, 3), (1, 2, 5), (1, 2, 5)])
+    for lengths in (None, torch.tensor([1, 4])):
+        torch.library.opcheck(
+            torch.ops.fastlstm.lstm.default,
+            (x, h0, c0, weights, lengths, None, 0, 0, True, False, 1, True),
+            test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_dynamic"),
+        )
