@@ -170,7 +170,7 @@ def test_a_wrong_flag(refused, table, tmp_path, arguments, message):
 
 def test_a_flag_that_is_needed(refused, table):
     line = refused("forecast", "train", table(), "--target", "sales")
-    assert "fastlstm forecast train needs --horizon: How many steps ahead to forecast." in line
+    assert "fastlstm: forecast train needs --horizon: How many steps ahead to forecast." in line
 
 
 def test_an_unknown_command(refused):

@@ -138,7 +138,8 @@ def test_the_only_column_of_times_is_found():
     table = read_table(pl.DataFrame({"y": [1], "when": ["2024-01-01"], "price": [2]}))
     assert find_columns(table).time == "when"
     two = read_table(pl.DataFrame({"y": [1], "when": ["2024-01-01"], "seen": ["2024-01-01"]}))
-    assert find_columns(two).time is None
+    with pytest.raises(DataError, match="'when' and 'seen' both hold times; give time"):
+        find_columns(two)
 
 
 def test_without_a_time_column_rows_are_counted():

@@ -72,6 +72,16 @@ def test_times_with_a_zone_survive_pandas():
 def test_a_named_index_of_pandas_is_a_column():
     frame = pd.DataFrame({"y": [1, 2]}, index=pd.Index([5, 6], name="step"))
     assert read_table(frame).columns == ["step", "y"]
+    timed = pd.DataFrame({"y": [1, 2]}, index=pd.date_range("2024-01-01", periods=2))
+    assert read_table(timed).columns == ["index", "y"]
+
+
+def test_untidy_frames_of_pandas_are_read():
+    assert read_table(pd.DataFrame([[1, 2]])).columns == ["0", "1"]
+    mixed = pd.DataFrame({"y": [1, "two", None, float("nan"), object]})
+    assert read_table(mixed).frame["y"].to_list() == ["1", "two", None, None, str(object)]
+    with pytest.raises(DataError, match="the frame: two columns are called 'y'; rename one"):
+        read_table(pd.DataFrame([[1, 2]], columns=["y", "y"]))
 
 
 @pytest.mark.parametrize(

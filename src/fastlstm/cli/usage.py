@@ -27,15 +27,16 @@ def explain(error: CycloptsError) -> str:
     ...     print(explain(error))
     unknown command 'fly': see fastlstm --help
     """
-    command = " ".join(["fastlstm", *(error.command_chain or ())])
+    command = " ".join(error.command_chain or ())
+    help_is = f"see fastlstm {command} --help".replace("  ", " ")
     if isinstance(error, UnknownCommandError):
-        return f"unknown command {(error.unused_tokens or ['?'])[0]!r}: see {command} --help"
+        return f"unknown command {(error.unused_tokens or ['?'])[0]!r}: {help_is}"
     if isinstance(error, UnusedCliTokensError):
-        return f"{(error.unused_tokens or ['?'])[0]!r} is one argument too many: see {command} --help"
+        return f"{(error.unused_tokens or ['?'])[0]!r} is one argument too many: {help_is}"
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.argument.name
         if error.argument.tokens:
             return f"{name} stands without a value: {error.argument.parameter.help}"
         return f"{command} needs {name}: {error.argument.parameter.help}"
     error.verbose = False
-    return f"{' '.join(str(error).split()).rstrip('.')}; see {command} --help"
+    return f"{' '.join(str(error).split()).rstrip('.')}; {help_is}"

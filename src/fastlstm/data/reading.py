@@ -11,7 +11,7 @@ import polars as pl
 
 from fastlstm.data.calendar import calendar_cycles
 from fastlstm.data.frequency import Frequency, days_of_month, infer_frequency
-from fastlstm.data.rows import Floats, Grid, Integers, Rows, read_rows
+from fastlstm.data.rows import Floats, Grid, Integers, Rows, of_series, read_rows
 from fastlstm.data.schema import Columns, Role, Schema
 from fastlstm.data.series import GapReport, SeriesSet, make_axis
 from fastlstm.data.table import Table, read_table
@@ -41,7 +41,7 @@ def read_series(
         How the table of ``fit`` was read, to read another one the same way. Default: learn it from this
         table.
     frequency : str, optional
-        The step. Default: the schema's, or the most common one.
+        The step to learn. Default: the most common one.
 
     Returns
     -------
@@ -67,8 +67,7 @@ def read_series(
     rows = read_rows(table, columns)
     order = np.lexsort((rows.instants, rows.codes))
     codes = rows.codes[order]
-    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
-    lasts = np.append(firsts[1:], len(codes)) - 1
+    firsts, lasts = _ends(codes)
     schema = schema or _learn(table, columns, rows, order, frequency)
     ticks = grid_ticks(table, rows.times, schema)[order]
     axis = make_axis(schema, ticks[firsts])
@@ -168,10 +167,8 @@ def _learn(table: Table, columns: Columns, rows: Rows, order: Integers, frequenc
         step = Frequency("step", 1)
     else:
         step = infer_frequency(ticks, codes, timestamps=dated, name=table.name)
-    spans = (
-        ticks[np.append(np.flatnonzero(np.diff(codes)), len(codes) - 1)]
-        - ticks[np.flatnonzero(np.diff(codes, prepend=-1))]
-    )
+    firsts, lasts = _ends(codes)
+    span = int((ticks[lasts] - ticks[firsts]).max())
     covariates = {name: f"{role}_covariates" for role in ROLES for name in columns.covariates(role)}
     for name, role in covariates.items():
         table.require(name, role)
@@ -187,9 +184,15 @@ def _learn(table: Table, columns: Columns, rows: Rows, order: Integers, frequenc
         time_zone=times.zone,
         frequency=str(step),
         day=int(days_of_month(ticks).max()) if step.kind == "month" else 1,
-        calendar=calendar_cycles(step, int(spans.max())) if dated else (),
+        calendar=calendar_cycles(step, span) if dated else (),
         vocabularies=vocabularies,
     )
+
+
+def _ends(codes: Integers) -> tuple[Integers, Integers]:
+    """Return (S,) the first and the last row of each series, in rows that are sorted by series."""
+    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
+    return firsts, np.append(firsts[1:], len(codes)) - 1
 
 
 def _last_observed(
@@ -200,8 +203,7 @@ def _last_observed(
     ends = np.zeros(len(rows.names), np.int64)
     np.maximum.at(ends, rows.codes[known], positions[known] + 1)
     if not ends.all():
-        name = rows.names[int(ends.argmin())]
-        whose = "" if name is None else f" of series {name!r}"
+        whose = of_series(rows.names[int(ends.argmin())])
         raise DataError(
             f"{table.name}: all cells of {', '.join(targets)}{whose} are empty; delete those rows"
         )
@@ -220,8 +222,7 @@ def _refuse_collisions(
     earlier, later = sorted((int(order[second - 1]), int(order[second])))
     column = schema.columns.time
     stamp = table.frame[column][later] if column else ""
-    whose = "" if schema.columns.series is None else f" of series {rows.names[codes[second]]!r}"
-    found = f"{table.where(later)}: {stamp} in column {column!r} (time){whose}"
+    found = f"{table.where(later)}: {stamp} in column {column!r} (time){of_series(rows.names[codes[second]])}"
     first = table.where(earlier).removeprefix(f"{table.name}, ")
     if rows.instants[earlier] != rows.instants[later]:
         raise DataError(
@@ -274,10 +275,10 @@ def _one_a_series(table: Table, rows: Rows, name: str, cells: pl.Series) -> pl.S
     changed = frame.filter(pl.col("cell") != pl.col("first"))
     if changed.height:
         row, _, cell, first = changed.row(0)
-        series = rows.names[int(rows.codes[row])]
+        whose = of_series(rows.names[int(rows.codes[row])])
         raise DataError(
-            f"{table.where(row)}: {cell!r} in column {name!r} (static_covariates) where series {series!r} "
-            f"had {first!r} before; give a column that changes as past_covariates or future_covariates"
+            f"{table.where(row)}: {cell!r} in column {name!r} (static_covariates){whose}, "
+            f"which was {first!r} before; give a column that changes as past_covariates or future_covariates"
         )
     series = pl.DataFrame({"code": np.arange(len(rows.names))})
     return series.join(frame.group_by("code").agg(pl.col("cell").first()), on="code", how="left").sort(

@@ -158,6 +158,22 @@ class Grid:
         return kept
 
 
+def of_series(name: Any) -> str:
+    """Say which series, for a message; nothing where there is no series column.
+
+    Parameters
+    ----------
+    name : object
+        The series' id, or None.
+
+    Examples
+    --------
+    >>> f"no target{of_series('north')}", f"no target{of_series(None)}"
+    ("no target of series 'north'", 'no target')
+    """
+    return "" if name is None else f" of series {name!r}"
+
+
 def _count(counts: dict[str, int], name: str, found: npt.NDArray[np.bool_]) -> None:
     if found.any():
         counts[name] = int(found.sum())

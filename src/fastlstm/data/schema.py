@@ -156,7 +156,7 @@ def find_columns(
     Raises
     ------
     DataError
-        If a column is not there, has two roles, or the target cannot be told.
+        If a column is not there, has two roles, or the target or the time cannot be told.
 
     Examples
     --------
@@ -187,7 +187,9 @@ def find_columns(
     free = [name for name in table.columns if name not in roles]
     if time is None:
         dated = ["ds"] if "ds" in free else [name for name in free if looks_like_time(table, name)]
-        time = dated[0] if len(dated) == 1 else None
+        if len(dated) > 1:
+            raise DataError(f"{table.name}: {dated[0]!r} and {dated[1]!r} both hold times; give time")
+        time = dated[0] if dated else None
     if series is None and "unique_id" in free:
         series = "unique_id"
     return Columns(time=time, series=series, **named)

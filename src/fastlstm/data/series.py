@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.frequency import Frequency
+from fastlstm.data.rows import Floats, Integers, of_series
 from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind
 from fastlstm.data.time_axis import TimeAxis
 from fastlstm.errors import DataError
 
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
+__all__ = ["SERIES_ARRAYS", "STEP_ARRAYS", "Floats", "GapReport", "Integers", "SeriesSet", "make_axis"]
 
 # The arrays with one row a step, and those with one row a series.
 STEP_ARRAYS = ("target", "past", "future", "past_categories", "future_categories")
@@ -220,7 +220,7 @@ class SeriesSet:
                 series = int(short[0])
                 reaches = self.when(series, int(ends[series]) - 1) if ends[series] else "before its start"
                 until = self.when(series, int(must[series]) - 1)
-                whose = "" if self.names[series] is None else f" of series {self.names[series]!r}"
+                whose = of_series(self.names[series])
                 raise DataError(
                     f"the future covariates{name}{whose} reach until {reaches} and must reach until {until}, "
                     f"{horizon} steps after the last known target: "

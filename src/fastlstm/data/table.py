@@ -11,7 +11,7 @@ import difflib
 import gzip
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -195,7 +195,7 @@ def _to_pandas(column: pl.Series) -> Any:
 
 
 def _take_frame(source: Any) -> Table:
-    frame = nw.from_native(source, pass_through=True)
+    frame = nw.from_native(_plain_pandas(source), pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     if not isinstance(frame, nw.DataFrame):
@@ -206,15 +206,39 @@ def _take_frame(source: Any) -> Table:
     kind: Kind = "polars"
     if frame.implementation.is_pandas():
         kind = "pandas"
-        if any(name is not None for name in frame.to_native().index.names):
-            frame = nw.from_native(frame.to_native().reset_index(), eager_only=True)
     elif frame.implementation.is_pyarrow():
         kind = "pyarrow"
-    try:
-        columns = pl.DataFrame({name: frame[name].to_polars() for name in frame.columns})
-    except ImportError:  # narwhals takes pandas columns to polars by way of pyarrow
-        columns = pl.DataFrame({name: pl.Series(name, frame[name].to_list()) for name in frame.columns})
+    columns = pl.DataFrame({name: _to_polars(frame[name]) for name in frame.columns})
     return _checked(Table(columns, "the frame", kind))
+
+
+def _plain_pandas(source: Any) -> Any:
+    """Make an index that says something a column, and names text; what is no pandas frame stays as it is."""
+    if not nw.dependencies.is_pandas_dataframe(source):
+        return source
+    if source.index.inferred_type == "datetime64" or any(name is not None for name in source.index.names):
+        source = source.reset_index()
+    source = source.rename(columns=str)
+    _refuse_twins("the frame", source.columns)
+    return source
+
+
+def _to_polars(column: nw.Series[Any]) -> pl.Series:
+    try:
+        return column.to_polars()
+    except (ImportError, TypeError, ValueError):
+        # pandas goes to polars by way of pyarrow, which may be absent, and takes no objects of several types.
+        values = [None if value is None or value != value else value for value in column.to_list()]
+    try:
+        return pl.Series(values)
+    except TypeError:
+        return pl.Series([None if value is None else str(value) for value in values])
+
+
+def _refuse_twins(name: str, columns: Iterable[str]) -> None:
+    twins = [column for column, count in Counter(columns).items() if count > 1]
+    if twins:
+        raise DataError(f"{name}: two columns are called {twins[0]!r}; rename one")
 
 
 def _read_file(path: Path) -> Table:
@@ -236,9 +260,7 @@ def _read_file(path: Path) -> Table:
         raise DataError(f"{path} is empty: it needs a header line and rows") from None
     except (PolarsError, OSError, EOFError, csv.Error) as error:
         raise DataError(_why_unreadable(path, error)) from None
-    twice = [name for name, count in Counter(header).items() if count > 1]
-    if twice:
-        raise DataError(f"{path}, line 1: two columns are called {twice[0]!r}; rename one")
+    _refuse_twins(f"{path}, line 1", header)
     frame = frame[1:]
     frame.columns = header
     blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
