@@ -191,7 +191,8 @@ def test_a_future_covariate_that_does_not_reach(refused, trained, table):
     )
     four = table(rows=hourly_rows(4, datetime(2024, 1, 6), target=False))
     line = refused("forecast", "predict", trained, "--future", four)
-    assert "reach until 2024-01-06 03:00:00 and must reach until 2024-01-06 05:00:00" in line
+    assert f"{four}: the future covariates of series 'north' reach until 2024-01-06 03:00:00" in line
+    assert "must reach until 2024-01-06 05:00:00" in line
 
 
 def test_a_future_without_a_covariate(refused, trained, table):

@@ -47,11 +47,15 @@ def test_without_a_time_column_the_future_follows():
 
 def test_how_far_it_reaches_and_must_is_said(series):
     longer = add_future(series, future())
-    with pytest.raises(DataError, match="of series 1 reach until 13 and must reach until 14, 3 steps after"):
+    with pytest.raises(
+        DataError,
+        match="the frame: the future covariates of series 1 reach until 13 and must reach until 14, 3 steps after",
+    ):
         longer.require_future(3)
     empty = add_future(series, future(price=[None, 0.8, 0.33, 0.7, 9.0]))
     with pytest.raises(
-        DataError, match="covariates 'price' of series 1 reach until 12 and must reach until 13"
+        DataError,
+        match="the frame: the future covariates 'price' of series 1 reach until 12 and must reach until 13",
     ):
         empty.require_future(2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -74,7 +75,7 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     longer.future[given] = grid.numbers(schema.numeric("future"), "future_covariates")[given]
     codes_ahead = grid.categories(schema.categorical("future"), "future_covariates")
     longer.future_categories[given] = codes_ahead[given]
-    return longer
+    return replace(longer, source=table.name)
 
 
 def _match_series(table: Table, series: SeriesSet, rows: Rows) -> Integers:

@@ -93,6 +93,7 @@ def read_series(
         axis=axis,
         schema=schema,
         kind=table.kind,
+        source=table.name,
         static=_static_numbers(table, schema, rows),
         static_categories=_static_categories(table, schema, rows),
         target=seen.numbers(columns.target, "target"),

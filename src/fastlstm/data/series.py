@@ -112,6 +112,8 @@ class SeriesSet:
         What was missing.
     kind : {"file", "pandas", "polars", "pyarrow"}
         The kind of table that was given, for :func:`fastlstm.data.table.give_back`.
+    source : str
+        What messages call the table: the file's path, or ``"the frame"``.
     """
 
     names: list[Any]
@@ -128,6 +130,7 @@ class SeriesSet:
     schema: Schema
     report: GapReport
     kind: Kind = "file"
+    source: str = "the training data"
 
     def __len__(self) -> int:
         return len(self.names)
@@ -207,7 +210,7 @@ class SeriesSet:
         Raises
         ------
         DataError
-            If a future covariate ends early or has an empty cell; the message says until when it reaches and
+            If a future covariate ends early; the message says until when it reaches and
             until when it must.
         """
         reach = {"": self.lengths} if self.schema.columns.future_covariates else {}
@@ -222,8 +225,8 @@ class SeriesSet:
                 until = self.when(series, int(must[series]) - 1)
                 whose = of_series(self.names[series])
                 raise DataError(
-                    f"the future covariates{name}{whose} reach until {reaches} and must reach until {until}, "
-                    f"{horizon} steps after the last known target: "
+                    f"{self.source}: the future covariates{name}{whose} reach until {reaches} and must reach "
+                    f"until {until}, {horizon} steps after the last known target: "
                     "give those rows with the target left empty, or in a table of their own as future"
                 )
 
@@ -260,10 +263,10 @@ class SeriesSet:
         kind : {"file", "pandas", "polars", "pyarrow"}
             The kind of table to answer with.
         """
-        arrays = dict(arrays)
-        axis = make_axis(schema, arrays.pop("origins"))
+        kept: dict[str, Any] = dict(arrays)
+        axis = make_axis(schema, kept.pop("origins"))
         report = GapReport(rows=len(arrays["target"]), series=len(names))
-        return cls(names=list(names), axis=axis, schema=schema, report=report, kind=kind, **arrays)
+        return cls(names=list(names), axis=axis, schema=schema, report=report, kind=kind, **kept)
 
     def when(self, series: int, position: int) -> str:
         """Return the time of a position, for a message.
