@@ -13,7 +13,11 @@ from fastlstm.data.windows import WindowBatch
 from fastlstm.model.decoder import HorizonDecoder
 from fastlstm.model.heads import QuantileHead, pinball_loss
 from fastlstm.model.inputs import InputLayout, WindowInputs
+from fastlstm.model.known import RecentKnown
 from fastlstm.model.trunk import Trunk
+
+RECENT_FEATURES = 16
+RECENT_STEPS = 6
 
 
 class NetworkSettings(BaseModel):
@@ -92,10 +96,17 @@ class ForecastNetwork(nn.Module):
             dropout=settings.dropout,
             static_size=self.inputs.static_width,
         )
+        known_width = self.inputs.known_width
+        self.recent: RecentKnown | None = None
+        if (
+            settings.layout.future or settings.layout.future_categories
+        ):  # the calendar alone tells nothing more
+            self.recent = RecentKnown(known_width, features=RECENT_FEATURES, reach=RECENT_STEPS)
+            known_width = self.recent.width
         self.decoder = HorizonDecoder(
             settings.hidden_size,
             settings.hidden_size,
-            known_width=self.inputs.known_width,
+            known_width=known_width,
             static_width=self.inputs.static_width,
             horizon=settings.horizon,
             dropout=settings.dropout,
@@ -124,9 +135,9 @@ class ForecastNetwork(nn.Module):
         state = self.trunk(encoder, static).index_select(1, origins)
         ahead = None
         if self.inputs.known_width:
-            ahead = known.index_select(1, steps_ahead(origins, L).view(-1)).view(
-                len(state), len(origins), L, -1
-            )
+            if self.recent is not None:
+                known = self.recent(known)
+            ahead = known.index_select(1, steps_ahead(origins, L).view(-1)).unflatten(1, (-1, L))
         decoded = self.decoder(state, ahead, static)
         return ScaledForecast(self.head(decoded), scaled, scale)
 

@@ -107,7 +107,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         num_layers: int = 1,
         dropout: float = 0.0,
         batch_size: int = 32,
-        origins: int = 4,
+        origins: int = 2,
         max_steps: int = 2000,
         learning_rate: float = 0.003,
         patience: int = 8,
