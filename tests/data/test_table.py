@@ -1,6 +1,7 @@
 """Files and frames: what is read, how rows are named, what is refused."""
 
 import gzip
+from datetime import datetime
 
 import pandas as pd
 import polars as pl
@@ -78,6 +79,8 @@ def test_a_named_index_of_pandas_is_a_column():
 
 def test_untidy_frames_of_pandas_are_read():
     assert read_table(pd.DataFrame([[1, 2]])).columns == ["0", "1"]
+    periods = pd.DataFrame({"t": pd.period_range("2024-01", periods=2, freq="M")})
+    assert read_table(periods).frame["t"].to_list() == [datetime(2024, 1, 1), datetime(2024, 2, 1)]
     mixed = pd.DataFrame({"y": [1, "two", None, float("nan"), object]})
     assert read_table(mixed).frame["y"].to_list() == ["1", "two", None, None, str(object)]
     with pytest.raises(DataError, match="the frame: two columns are called 'y'; rename one"):

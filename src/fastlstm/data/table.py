@@ -220,7 +220,8 @@ def _plain_pandas(source: Any) -> Any:
         source = source.reset_index()
     source = source.rename(columns=str)
     _refuse_twins("the frame", source.columns)
-    return source
+    periods = [name for name in source.columns if str(source[name].dtype).startswith("period")]
+    return source.assign(**{name: source[name].dt.to_timestamp() for name in periods})
 
 
 def _to_polars(column: nw.Series[Any]) -> pl.Series:
