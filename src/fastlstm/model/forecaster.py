@@ -97,10 +97,8 @@ class ForecastNetwork(nn.Module):
             static_size=self.inputs.static_width,
         )
         known_width = self.inputs.known_width
-        self.recent: RecentKnown | None = None
-        if (
-            settings.layout.future or settings.layout.future_categories
-        ):  # the calendar alone tells nothing more
+        self.recent: RecentKnown | None = None  # the calendar alone would tell nothing more
+        if settings.layout.future or settings.layout.future_categories:
             self.recent = RecentKnown(known_width, features=RECENT_FEATURES, reach=RECENT_STEPS)
             known_width = self.recent.width
         self.decoder = HorizonDecoder(

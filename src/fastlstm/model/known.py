@@ -10,13 +10,14 @@ from torch import Tensor, nn
 class RecentKnown(nn.Module):
     """Features of the last steps of what is known ahead, beside it.
 
-    The decoder forecasts each step of the horizon by itself. That it has rained for three hours, that a price fell
-    the day before, or that the holiday began yesterday shows only in the steps before, which this gives it: with R
-    steps of reach::
+    The decoder forecasts each step of the horizon by itself. That it has rained for three hours, that a price
+    fell the day before, or that the holiday began yesterday shows only in the steps before, which this gives
+    it: with R steps of reach::
 
         r_t = relu(b + W_0 x_t + W_1 x_{t-1} + … + W_{R-1} x_{t-R+1})
 
-    A convolution that looks back only, so that the end of the horizon is as well known in forecasting as in training.
+    A convolution that looks back only, so that the end of the horizon is as well known in forecasting as in
+    training.
 
     Parameters
     ----------

@@ -60,13 +60,14 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         At how many steps of each window's context a forecast is made and learnt from in one training step:
         the last step always, the others drawn at random, so that every step of the context gives a training
         signal.
-    max_steps : int
-        The most training steps.
+    max_steps : int, optional
+        The most training steps. Default: as many as show three quarters of all windows once, at least 400 and
+        at most 2000.
     learning_rate : float
         The peak of the one-cycle learning rate.
     patience : int
-        Stop after so many validations in a row without a better one. A validation happens every
-        ``max_steps / 20`` steps.
+        Stop after so many validations in a row without a better one. There are twenty
+        validations in a training of full length.
     validation_windows : int, optional
         How many horizons at the end of the training data choose the best weights and when to stop, instead of
         being learnt from. Default: a twentieth of the data, at least one horizon.
@@ -105,10 +106,10 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
         hidden_size: int = 64,
         num_layers: int = 1,
-        dropout: float = 0.0,
+        dropout: float = 0.1,
         batch_size: int = 32,
         origins: int = 2,
-        max_steps: int = 2000,
+        max_steps: int | None = None,
         learning_rate: float = 0.003,
         patience: int = 8,
         validation_windows: int | None = None,

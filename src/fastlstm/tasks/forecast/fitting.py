@@ -22,6 +22,7 @@ from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerato
 LONGEST_CONTEXT = 720  # of those that are not asked for, unless the horizon is longer
 VALIDATIONS = 20  # in a training of full length
 RATIO_SCALE_VARIATION = 0.3
+SHARE_OF_WINDOWS, FEWEST_STEPS, MOST_STEPS = 0.75, 400, 2000
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,11 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
     accelerator = make_accelerator(parameters.device, parameters.precision)
     prepared = prepare(parameters, series, season, accelerator.device)
     network, scaling = prepared.network, prepared.scaling
+    steps = parameters.max_steps or default_steps(len(prepared.learning.index_origins), parameters.batch_size)
     loop = LoopSettings(
-        steps=parameters.max_steps,
+        steps=steps,
         learning_rate=parameters.learning_rate,
-        validate_every=max(1, parameters.max_steps // VALIDATIONS),
+        validate_every=max(1, steps // VALIDATIONS),
         patience=parameters.patience,
         seed=parameters.seed,
         progress=parameters.progress,
@@ -246,6 +248,27 @@ def default_context(series: SeriesSet, split: Split, horizon: int, season: int) 
     longest_season = max(series.axis.frequency.seasons, default=1)
     wanted = max(2 * season, 2 * horizon, longest_season)
     return min(wanted, max(LONGEST_CONTEXT, horizon), int(split.training.max()))
+
+
+def default_steps(windows: int, batch_size: int) -> int:
+    """Settle how many training steps there are at most, where that is not asked for.
+
+    The windows of a series overlap, so that a network has seen most of what there is before it has seen each once;
+    from there on it learns them by heart.
+
+    Parameters
+    ----------
+    windows : int
+        How many windows there are to learn from.
+    batch_size : int
+        How many of them a step shows.
+
+    Examples
+    --------
+    >>> default_steps(17_000, 32), default_steps(100, 32), default_steps(1_000_000, 32)
+    (400, 400, 2000)
+    """
+    return min(max(round(SHARE_OF_WINDOWS * windows / batch_size), FEWEST_STEPS), MOST_STEPS)
 
 
 def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:

@@ -38,7 +38,7 @@ class Parameters(BaseModel):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     batch_size: PositiveInt
     origins: PositiveInt
-    max_steps: PositiveInt
+    max_steps: PositiveInt | None
     learning_rate: PositiveFloat
     patience: PositiveInt
     validation_windows: PositiveInt | None
