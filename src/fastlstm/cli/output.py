@@ -75,6 +75,13 @@ def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
     ------
     InputError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> from datetime import date
+    >>> write_frame(pl.DataFrame({"month": [date(1961, 1, 1)], "passengers": [450.0]}), None, "%Y-%m")
+    month,passengers
+    1961-01,450.0
     """
     table = read_table(frame).frame
     if time_format is not None and (path is None or path.suffix != ".parquet"):

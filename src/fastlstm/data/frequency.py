@@ -126,6 +126,11 @@ class Frequency:
             (N,) int64, the nearest step.
         moved : numpy.ndarray
             (N,) bool, where the tick did not lie on the step.
+
+        Examples
+        --------
+        >>> Frequency.parse("1h").positions(np.array([0, 2 * HOUR + 5]), np.zeros(2, np.int64))
+        (array([0, 2]), array([False,  True]))
         """
         if self.kind == "month":
             since = (_dates(ticks, "M") - _dates(origins, "M")).astype(np.int64)
@@ -187,6 +192,12 @@ def infer_frequency(ticks: Ticks, codes: npt.NDArray[np.int64], *, timestamps: b
     ------
     DataError
         If no series has two rows.
+
+    Examples
+    --------
+    >>> ticks = np.array([0, 1, 2, 5]) * HOUR
+    >>> str(infer_frequency(ticks, np.zeros(4, np.int64), timestamps=True, name="the frame"))
+    '1h'
     """
     steps = np.diff(ticks)
     follows = (np.diff(codes) == 0) & (steps > 0)

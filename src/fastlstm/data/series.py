@@ -114,6 +114,15 @@ class SeriesSet:
         The kind of table that was given, for :func:`fastlstm.data.table.give_back`.
     source : str
         What messages call the table: the file's path, or ``"the frame"``.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fastlstm.data import Columns, read_series
+    >>> table = pl.DataFrame({"shop": ["a", "a", "b"], "hour": [1, 3, 1], "sold": [5, 7, 2]})
+    >>> series = read_series(table, Columns(target=("sold",), time="hour", series="shop"), frequency="1")
+    >>> series.names, series.offsets, series.target[:, 0]
+    (['a', 'b'], array([0, 3, 4]), array([ 5., nan,  7.,  2.], dtype=float32))
     """
 
     names: list[Any]
@@ -159,6 +168,14 @@ class SeriesSet:
         -------
         SeriesSet
             The same series, shorter.
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> from fastlstm.data import Columns, read_series
+        >>> series = read_series(pl.DataFrame({"sold": range(100)}), Columns(target=("sold",)))
+        >>> series.tail(2).target[:, 0], series.tail(2).axis.stamps(0, 0, 2).to_list()
+        (array([98., 99.], dtype=float32), [98, 99])
         """
         starts = np.maximum(self.last_observed - steps, 0)
         lengths = self.lengths - starts
@@ -185,6 +202,14 @@ class SeriesSet:
         -------
         SeriesSet
             The same series; ``last_observed`` moves only where a series is cut before it.
+
+        Examples
+        --------
+        >>> import polars as pl
+        >>> from fastlstm.data import Columns, read_series
+        >>> series = read_series(pl.DataFrame({"sold": [5.0, 7.0]}), Columns(target=("sold",)))
+        >>> series.resized(np.array([3])).target[:, 0]
+        array([ 5.,  7., nan], dtype=float32)
         """
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         kept = np.minimum(lengths, self.lengths)

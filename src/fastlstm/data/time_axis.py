@@ -162,6 +162,12 @@ class TimeAxis:
         -------
         numpy.ndarray
             (count, C) float32.
+
+        Examples
+        --------
+        >>> axis = TimeAxis(Frequency.parse("1h"), "timestamp", np.zeros(1, np.int64), cycles=("day",))
+        >>> axis.calendar(0, 18, 1)[0, :2].round(6) + 0.0
+        array([-1.,  0.], dtype=float32)
         """
         return self.features(self.ticks(series, start, count))
 
@@ -190,6 +196,12 @@ class TimeAxis:
         ----------
         positions : numpy.ndarray
             (S,) int64, the new origins.
+
+        Examples
+        --------
+        >>> axis = TimeAxis(Frequency.parse("1"), "integer", np.array([700]))
+        >>> axis.shifted(np.array([5])).origins
+        array([705])
         """
         return replace(self, origins=self.frequency.ticks(self.origins, positions, self.day))
 

@@ -12,6 +12,7 @@
 It is written whole or not at all, and nothing in it is ever unpickled.
 """
 
-from fastlstm.runs.folder import Run, check_destination, finite, load_run, save_run
+from fastlstm.runs.folder import Run, finite, load_run, save_run
+from fastlstm.runs.writing import check_destination
 
 __all__ = ["Run", "check_destination", "finite", "load_run", "save_run"]

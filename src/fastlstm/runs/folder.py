@@ -7,9 +7,6 @@ import hashlib
 import io
 import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from fastlstm import __version__
 from fastlstm.errors import RunError
+from fastlstm.runs.writing import CONFIG, check_destination, write_through, written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
 FORMAT = 1
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 HISTORY = "history.csv"
 METRICS = "metrics.json"
@@ -153,6 +150,7 @@ def save_run(
 
     Examples
     --------
+    >>> import tempfile
     >>> import torch
     >>> class Shift(BaseModel):
     ...     steps: int
@@ -175,15 +173,15 @@ def save_run(
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         settings=settings.model_dump(mode="json"),
     )
-    with _written_whole(folder) as temporary:
-        _write(temporary / WEIGHTS, weights)
-        _write(temporary / CONFIG, config.model_dump_json(indent=2).encode())
-        _write(temporary / HISTORY, _to_csv(history).encode())
-        _write(temporary / METRICS, json.dumps(finite(metrics or {}), indent=2).encode())
+    with written_whole(folder) as temporary:
+        write_through(temporary / WEIGHTS, weights)
+        write_through(temporary / CONFIG, config.model_dump_json(indent=2).encode())
+        write_through(temporary / HISTORY, _to_csv(history).encode())
+        write_through(temporary / METRICS, json.dumps(finite(metrics or {}), indent=2).encode())
         for name, figure in (plots or {}).items():
             picture = io.BytesIO()
             figure.savefig(picture, format="png", dpi=150)
-            _write(temporary / PLOTS / f"{name}.png", picture.getvalue())
+            write_through(temporary / PLOTS / f"{name}.png", picture.getvalue())
 
 
 def load_run(folder: str | Path, *, tensors: bool = True) -> Run:
@@ -224,34 +222,6 @@ def load_run(folder: str | Path, *, tensors: bool = True) -> Run:
     return Run(folder, config, _load_tensors(folder, config) if tensors else {}, history, metrics)
 
 
-def check_destination(folder: str | Path) -> None:
-    """Raise where a run could not be saved, before the work of training.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The folder to make.
-
-    Raises
-    ------
-    RunError
-        If it is something else than a run or an empty folder, or its place cannot be written to.
-    """
-    folder = Path(folder)
-    if folder.is_dir():
-        if any(folder.iterdir()) and not (folder / CONFIG).is_file():
-            raise RunError(f"{folder} holds other files and is not a run folder: choose another folder")
-    elif folder.exists():
-        raise RunError(f"{folder} is a file: choose another folder")
-    parent = folder.absolute().parent
-    while not parent.exists():
-        parent = parent.parent
-    if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise RunError(
-            f"{folder} cannot be made: {parent} is not a folder that can be written to; choose another"
-        )
-
-
 def finite(value: Any) -> Any:
     """Replace the numbers that JSON cannot hold by None, within mappings and lists too.
 
@@ -285,60 +255,6 @@ def _load_tensors(folder: Path, config: RunConfig) -> dict[str, Tensor]:
         )
     loaded: dict[str, Tensor] = load(weights)
     return loaded
-
-
-@contextmanager
-def _written_whole(folder: Path) -> Iterator[Path]:
-    """Give a folder beside ``folder`` to write into, and put it in its place once that is done."""
-    place = folder.absolute()
-    made = [parent for parent in place.parents if not parent.exists()]
-    temporary = None
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".writing", dir=place.parent))
-        temporary.chmod(0o777 & ~_umask())
-        yield temporary
-        _replace(place, temporary)
-    except BaseException as error:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
-        for parent in made:
-            if parent.exists() and not any(parent.iterdir()):
-                parent.rmdir()
-        if isinstance(error, OSError):
-            raise RunError(
-                f"{folder} cannot be written: {error.strerror or error}; nothing of it was kept, "
-                "make room or choose another folder"
-            ) from error
-        raise
-
-
-def _replace(folder: Path, temporary: Path) -> None:
-    if not folder.exists():
-        temporary.rename(folder)
-        return
-    old = temporary.with_suffix(".replaced")
-    folder.rename(old)
-    try:
-        temporary.rename(folder)
-    except BaseException:
-        old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(exist_ok=True)
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())  # a full disk shows here, not after the rename
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 @contextmanager

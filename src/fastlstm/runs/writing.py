@@ -1,0 +1,136 @@
+"""Folders that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fastlstm.errors import RunError
+
+CONFIG = "config.json"  # what tells a run from other folders
+
+
+def check_destination(folder: str | Path) -> None:
+    """Raise where a run could not be saved, before the work of training.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder to make.
+
+    Raises
+    ------
+    RunError
+        If it is something else than a run or an empty folder, or its place cannot be written to.
+
+    Examples
+    --------
+    >>> check_destination(__file__)
+    Traceback (most recent call last):
+    ...
+    fastlstm.errors.RunError: ...writing.py is a file: choose another folder
+    """
+    folder = Path(folder)
+    if folder.is_dir():
+        if any(folder.iterdir()) and not (folder / CONFIG).is_file():
+            raise RunError(f"{folder} holds other files and is not a run folder: choose another folder")
+    elif folder.exists():
+        raise RunError(f"{folder} is a file: choose another folder")
+    parent = folder.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise RunError(
+            f"{folder} cannot be made: {parent} is not a folder that can be written to; choose another"
+        )
+
+
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """Give a folder beside ``folder`` to write into, and put it in its place once that is done.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder to make, or the run to replace.
+
+    Yields
+    ------
+    Path
+        The folder to write into, gone if anything is raised.
+
+    Raises
+    ------
+    RunError
+        If the disk is full, or the place cannot be written to; no trace is left.
+
+    Examples
+    --------
+    >>> with tempfile.TemporaryDirectory() as parent:
+    ...     with written_whole(Path(parent, "run")) as folder:
+    ...         write_through(folder / "note.txt", b"done")
+    ...     Path(parent, "run", "note.txt").read_text()
+    'done'
+    """
+    place = folder.absolute()
+    made = [parent for parent in place.parents if not parent.exists()]
+    temporary = None
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".writing", dir=place.parent))
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        _replace(place, temporary)
+    except BaseException as error:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+        for parent in made:
+            if parent.exists() and not any(parent.iterdir()):
+                parent.rmdir()
+        if isinstance(error, OSError):
+            raise RunError(
+                f"{folder} cannot be written: {error.strerror or error}; nothing of it was kept, "
+                "make room or choose another folder"
+            ) from error
+        raise
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write a file through to the disk, so that a full one shows at once and not after the rename.
+
+    Parameters
+    ----------
+    path : Path
+        The file; its folder is made.
+    content : bytes
+        All of it.
+    """
+    path.parent.mkdir(exist_ok=True)
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _replace(folder: Path, temporary: Path) -> None:
+    if not folder.exists():
+        temporary.rename(folder)
+        return
+    old = temporary.with_suffix(".replaced")
+    folder.rename(old)
+    try:
+        temporary.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
