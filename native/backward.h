@@ -26,7 +26,7 @@ class BackwardPass {
       : call_(call),
         forward_(call.forward),
         sizes_(call.forward.sizes),
-        plan_(sizes_, call.forward.ragged, call.forward.threads, arena),
+        plan_(sizes_, call.forward.ragged, (int)call.forward.reserve[0], arena),
         barrier_(plan_.threads()) {
     const int64_t B = sizes_.batch, I = sizes_.inputs, H = sizes_.hidden, P = sizes_.outputs;
     panels_ = vectors_for(H, L);

@@ -93,15 +93,15 @@ NB_MODULE(_native, m) {
       without_gil(active_kernels().forward32, forward_from<float>(sizes, arrays, weights, threads));
   });
   m.def("lstm_backward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
-                            const nb::tuple& weights, int threads, const nb::tuple& gradients,
-                            const nb::tuple& dweights) {
+                            const nb::tuple& weights, const nb::tuple& gradients, const nb::tuple& dweights) {
     if (is_double)
       without_gil(active_kernels().backward64,
-                  backward_from(forward_from<double>(sizes, arrays, weights, threads), gradients, dweights));
+                  backward_from(forward_from<double>(sizes, arrays, weights, 0), gradients, dweights));
     else
       without_gil(active_kernels().backward32,
-                  backward_from(forward_from<float>(sizes, arrays, weights, threads), gradients, dweights));
+                  backward_from(forward_from<float>(sizes, arrays, weights, 0), gradients, dweights));
   });
+  m.attr("RESERVE_HEADER") = kReserveHeader;
   m.def("instruction_set", [] { return active_kernels().name; });
   m.def("instruction_sets", [] {
     nb::list names;

@@ -36,6 +36,10 @@ struct Ragged {
   const int64_t* packed_offsets;  // (T): for Layout::kPacked, where lengths must not increase; else null
 };
 
+// The reserve begins with these many values, in which the forward pass notes what the backward pass must
+// repeat.
+constexpr int64_t kReserveHeader = 16;
+
 template <class Real>
 struct Weights {  // of one direction
   const Real *w_ih, *w_hh, *b_ih, *b_hh,
@@ -51,14 +55,16 @@ struct Forward {
   Weights<Real> weights[2];
   Real* y;        // rows of D·P values; zero past a sequence's end
   Real *hn, *cn;  // (D, B, P), (D, B, H): the states at each sequence's own end
-  Real* reserve;  // D·rows·reserve_values(H) values for the backward pass; null: nothing is kept
-  int threads;    // part of the computation's identity: the same threads give the same bits
+  Real*
+      reserve;  // kReserveHeader + D·rows·reserve_values(H) values for the backward pass; null: none are kept
+  int threads;  // part of the computation's identity: the same threads give the same bits
 };
 
 template <class Real>
 struct Backward {
-  Forward<Real> forward;  // as given to the forward call, with its y and reserve filled
-  const Real* dy;         // as y; null means zeros
+  Forward<Real>
+      forward;     // as given to the forward call, its y and reserve filled; hn, cn, threads are not read
+  const Real* dy;  // as y; null means zeros
   const Real *dhn, *dcn;  // as hn, cn; null means zeros
   Real* dx;               // as x; null: not wanted
   Real *dh0, *dc0;        // as h0, c0; null: not wanted

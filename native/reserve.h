@@ -18,7 +18,7 @@ class Reserve {
 
   Reserve(Real* data, const Sizes& sizes, int direction) : panels_(vectors_for(sizes.hidden, L)) {
     if (!data) return;
-    gates_ = data + direction * sizes.rows * values(sizes.hidden);
+    gates_ = data + kReserveHeader + direction * sizes.rows * values(sizes.hidden);
     cells_ = gates_ + sizes.rows * panels_ * L * G;
   }
 

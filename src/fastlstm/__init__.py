@@ -1,7 +1,37 @@
-"""Long Short-Term Memory networks, from a data file to a forecast."""
+"""Long Short-Term Memory networks, from a data file to a forecast.
 
-from fastlstm.nn import LSTM, replace
+The layer is ``fastlstm.LSTM``, a drop-in ``torch.nn.LSTM``; ``fastlstm.replace`` puts it into a model that has
+PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast, and ``fastlstm.load`` reads a run folder.
+"""
 
-__all__ = ["LSTM", "__version__", "replace"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastlstm.nn import LSTM, replace
+    from fastlstm.tasks import load
+    from fastlstm.tasks.forecast import Forecaster
+
+__all__ = ["LSTM", "Forecaster", "__version__", "load", "replace"]
 
 __version__ = "0.1.0"
+
+# Read when first asked for: the command line's help must not wait for torch, nor the layer for what reads tables.
+_HOMES = {
+    "LSTM": "fastlstm.nn",
+    "replace": "fastlstm.nn",
+    "load": "fastlstm.tasks",
+    "Forecaster": "fastlstm.tasks.forecast",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fastlstm' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

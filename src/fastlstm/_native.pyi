@@ -3,6 +3,9 @@
 Sizes = tuple[int, int, int, int, int, int, int, int, int]
 """T, B, I, H, P, directions, layout (0 time-major, 1 batch-first, 2 packed), rows of x, whether projected."""
 
+RESERVE_HEADER: int
+"""Values that a forward call keeps for its backward call, besides those that go with the rows."""
+
 def reserve_values(is_double: bool, hidden: int, /) -> int:
     """Count the values that a forward call keeps for its backward call, for each row of x and direction."""
 
@@ -19,7 +22,6 @@ def lstm_backward(
     sizes: Sizes,
     arrays: tuple[int, ...],
     weights: tuple[int, ...],
-    threads: int,
     gradients: tuple[int, ...],
     dweights: tuple[int, ...],
     /,

@@ -22,6 +22,7 @@ from fastlstm.ops import native, reference
 __all__ = ["explain", "lstm"]
 
 _HALF_PRECISION = (torch.bfloat16, torch.float16)
+_NATIVE_DEVICES = ("cpu", "meta")
 
 
 def lstm(
@@ -69,7 +70,7 @@ def lstm(
     >>> y.shape, hn.shape, cn.shape
     (torch.Size([5, 4, 2]), torch.Size([1, 4, 2]), torch.Size([1, 4, 2]))
     """
-    kernel, _ = _choose(x, lengths)
+    kernel = _choose(x, lengths)
     if kernel == "reference":
         return reference.lstm(x, h0, c0, weights, has_bias, projected, lengths, batch_sizes, batch_first)
     if kernel == "torch":
@@ -80,8 +81,8 @@ def lstm(
         weights = [weight.float() for weight in weights]
     layout = native.PACKED if batch_sizes is not None else int(batch_first)
     y, hn, cn, _ = torch.ops.fastlstm.lstm(
-        x, h0, c0, weights, lengths, batch_sizes, layout, packed_batch, has_bias, projected, torch.get_num_threads(), False
-    )  # fmt: skip
+        x, h0, c0, weights, lengths, batch_sizes, layout, packed_batch, has_bias, projected, False
+    )
     return (y, hn, cn) if y.dtype == dtype else (y.to(dtype), hn.to(dtype), cn.to(dtype))
 
 
@@ -95,19 +96,20 @@ def explain(x: Tensor, lengths: Tensor | None = None) -> str:
     >>> explain(torch.zeros(5, 4, 3, dtype=torch.int64))
     'reference: no kernel takes torch.int64'
     """
-    return ": ".join(_choose(x, lengths))
+    kernel = _choose(x, lengths)
+    if kernel == "torch":
+        return f"torch: PyTorch has its own kernel for {x.device.type}"
+    if kernel == "reference":
+        served = x.device.type in _NATIVE_DEVICES
+        return f"reference: no kernel takes {x.dtype if served else f'lengths on {x.device.type}'}"
+    in_float32 = ", computed in float32" if x.dtype in _HALF_PRECISION else ""
+    return f"native: {x.dtype} on the CPU{in_float32} with {_native.instruction_set()} instructions"
 
 
-def _choose(x: Tensor, lengths: Tensor | None) -> tuple[str, str]:
-    if x.device.type not in ("cpu", "meta"):
-        if lengths is None:
-            return "torch", f"PyTorch has its own kernel for {x.device.type}"
-        return "reference", f"no kernel takes lengths on {x.device.type}"
-    if x.dtype in native.DTYPES:
-        return "native", f"{x.dtype} on the CPU, with {_native.instruction_set()} instructions"
-    if x.dtype in _HALF_PRECISION:
-        return "native", f"{x.dtype} on the CPU, computed in float32 with {_native.instruction_set()} instructions"
-    return "reference", f"no kernel takes {x.dtype}"
+def _choose(x: Tensor, lengths: Tensor | None) -> str:
+    if x.device.type not in _NATIVE_DEVICES:
+        return "torch" if lengths is None else "reference"
+    return "native" if x.dtype in native.DTYPES or x.dtype in _HALF_PRECISION else "reference"
 
 
 def _torch_lstm(

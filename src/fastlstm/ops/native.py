@@ -21,7 +21,7 @@ DTYPES = (torch.float32, torch.float64)
 
 _SHARED = (
     "Tensor x, Tensor? h0, Tensor? c0, Tensor[] weights, Tensor? lengths, Tensor? batch_sizes, int layout, "
-    "SymInt packed_batch, bool has_bias, bool projected, int threads"
+    "SymInt packed_batch, bool has_bias, bool projected"
 )
 _library = torch.library.Library("fastlstm", "DEF")
 _library.define(f"lstm({_SHARED}, bool keep) -> (Tensor y, Tensor hn, Tensor cn, Tensor reserve)")
@@ -47,7 +47,6 @@ class Call(NamedTuple):
     packed_batch: int  # the number of sequences in the packed layout, which the shape of x does not tell
     has_bias: bool
     projected: bool
-    threads: int
 
     @property
     def weights_per_direction(self) -> int:
@@ -87,12 +86,12 @@ class Call(NamedTuple):
 
     def empty_outputs(self, keep: bool) -> Outputs:
         x, D, B = self.x, self.directions, self.batch
-        reserve = D * self.rows * _native.reserve_values(self.is_double, self.hidden) if keep else 0
+        kept = D * self.rows * _native.reserve_values(self.is_double, self.hidden) + _native.RESERVE_HEADER
         return (
             x.new_empty((*x.shape[:-1], D * self.outputs)),
             x.new_empty((D, B, self.outputs)),
             x.new_empty((D, B, self.hidden)),
-            x.new_empty(reserve),
+            x.new_empty(kept if keep else 0),
         )
 
     def dense(self) -> Call:
@@ -141,9 +140,8 @@ def _forward(*arguments: Any) -> Outputs:
     y, hn, cn, reserve = call.empty_outputs(keep)
     if call.batch:
         dense = call.dense()
-        _native.lstm_forward(
-            call.is_double, call.sizes(), dense.addresses(y, hn, cn, reserve), dense.weight_addresses(), call.threads
-        )
+        addresses, weights = dense.addresses(y, hn, cn, reserve), dense.weight_addresses()
+        _native.lstm_forward(call.is_double, call.sizes(), addresses, weights, torch.get_num_threads())
     return y, hn, cn, reserve
 
 
@@ -167,7 +165,6 @@ def _backward(*arguments: Any) -> list[Tensor]:
         call.sizes(),
         dense.addresses(y, None, None, reserve),
         dense.weight_addresses(),
-        call.threads,
         tuple(map(_address, (*given, *gradients[:3]))),
         tuple(map(_address, gradients[3:])),
     )
