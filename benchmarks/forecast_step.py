@@ -17,7 +17,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from importlib.metadata import version
+from importlib import import_module
 from importlib.util import find_spec
 
 import numpy as np
@@ -191,7 +191,7 @@ def main() -> None:
     print(f"{'':28}{'version':>12}{'ms a step':>12}{'times fastlstm':>16}")
     for label, package, _ in sides:
         median = statistics.median(times[label])
-        print(f"{label:28}{version(package):>12}{median:>12.2f}{median / ours:>16.2f}")
+        print(f"{label:28}{import_module(package).__version__:>12}{median:>12.2f}{median / ours:>16.2f}")
 
 
 if __name__ == "__main__":

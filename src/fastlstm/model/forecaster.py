@@ -16,8 +16,8 @@ from fastlstm.model.inputs import InputLayout, WindowInputs
 from fastlstm.model.known import RecentKnown
 from fastlstm.model.trunk import Trunk
 
-RECENT_FEATURES = 16
-RECENT_STEPS = 6
+RECENT_FEATURES = 32
+RECENT_STEPS = 12
 
 
 class NetworkSettings(BaseModel):
