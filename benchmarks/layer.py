@@ -69,7 +69,9 @@ def measure(B: int, T: int, I: int, H: int, seconds: float) -> dict[str, float]:
     sides = {"torch": theirs, "fastlstm": ours}
     row = {}
     for kind, run in (("forward", forward), ("both", both)):
-        found = medians({name: lambda layer=layer, run=run: run(layer) for name, layer in sides.items()}, seconds)
+        found = medians(
+            {name: lambda layer=layer, run=run: run(layer) for name, layer in sides.items()}, seconds
+        )
         row.update({f"{name} {kind}": value for name, value in found.items()})
     return row
 

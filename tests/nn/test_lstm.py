@@ -179,7 +179,9 @@ def test_dropout_between_layers():
     assert torch.equal(layer(x)[0], layer(x)[0])
     all_dropped = LSTM(4, 64, 2, dropout=1.0)
     without_input = LSTM(64, 64)
-    without_input.load_state_dict({k.replace("l1", "l0"): v for k, v in all_dropped.state_dict().items() if "l1" in k})
+    without_input.load_state_dict(
+        {k.replace("l1", "l0"): v for k, v in all_dropped.state_dict().items() if "l1" in k}
+    )
     torch.testing.assert_close(all_dropped(x)[0], without_input(torch.zeros(50, 20, 64))[0])
     with pytest.warns(UserWarning, match="dropout option adds dropout after all but last"):
         LSTM(4, 6, dropout=0.5)
@@ -278,7 +280,11 @@ def test_compile_without_graph_breaks(dynamic):
     compiled = torch.compile(layer, fullgraph=True, dynamic=dynamic, backend="aot_eager")
     for shape in ((3, 5, 4), (2, 8, 4)):
         x, lengths = torch.randn(shape, requires_grad=True), torch.randint(0, shape[1] + 1, shape[:1])
-        for options in ({}, {"lengths": lengths}, {"hx": (torch.randn(4, shape[0], 6), torch.randn(4, shape[0], 6))}):
+        for options in (
+            {},
+            {"lengths": lengths},
+            {"hx": (torch.randn(4, shape[0], 6), torch.randn(4, shape[0], 6))},
+        ):
             found, expected = compiled(x, **options), layer(x, **options)
             torch.testing.assert_close(found, expected)
             torch.testing.assert_close(gradients(layer, found), gradients(layer, expected))
@@ -289,7 +295,9 @@ def test_compile_without_graph_breaks(dynamic):
 def test_export():
     layer = LSTM(4, 6, 2)
     x = torch.randn(5, 3, 4)
-    program = torch.export.export(layer, (x,), dynamic_shapes=({0: torch.export.Dim("T", min=2), 1: torch.export.Dim("B", min=2)},))
+    program = torch.export.export(
+        layer, (x,), dynamic_shapes=({0: torch.export.Dim("T", min=2), 1: torch.export.Dim("B", min=2)},)
+    )
     for shape in ((5, 3, 4), (9, 7, 4)):
         x = torch.randn(shape)
         torch.testing.assert_close(program.module()(x), layer(x))

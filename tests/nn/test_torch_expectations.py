@@ -78,10 +78,11 @@ def test_gradcheck(check, training):
         names, parameters = zip(*module.named_parameters(), strict=True)
         inputs = tree_leaves(entry.forward_input.args)
 
-        def run(*leaves, module=module, names=names, count=len(inputs)):
-            x, *state = leaves[:count]
+        def run(*leaves, module=module, names=names):
+            x, *state = leaves[: -len(names)]
+            parameters = dict(zip(names, leaves[-len(names) :], strict=True))
             arguments = (x, tuple(state)) if state else (x,)
-            return tree_leaves(torch.func.functional_call(module, dict(zip(names, leaves[count:], strict=True)), arguments))
+            return tree_leaves(torch.func.functional_call(module, parameters, arguments))
 
         assert check(run, (*inputs, *parameters), fast_mode=check is torch.autograd.gradgradcheck)
 
@@ -135,7 +136,9 @@ def test_to_another_dtype_and_back():
         expected = module(*entry.forward_input.args)
         wide = module.to(torch.float64)(*tree_map(torch.Tensor.double, entry.forward_input.args))
         torch.testing.assert_close(tree_map(torch.Tensor.float, wide), expected)
-        torch.testing.assert_close(module.to(torch.float32)(*entry.forward_input.args), expected, rtol=0, atol=0)
+        torch.testing.assert_close(
+            module.to(torch.float32)(*entry.forward_input.args), expected, rtol=0, atol=0
+        )
 
 
 def test_initialised_on_a_device():
@@ -152,7 +155,9 @@ def test_initialised_on_a_device():
 
 
 def test_error_inputs():
-    errors = INFO.module_error_inputs_func(INFO, device="cpu", dtype=torch.float32, requires_grad=False, training=True)
+    errors = INFO.module_error_inputs_func(
+        INFO, device="cpu", dtype=torch.float32, requires_grad=False, training=True
+    )
     assert len(errors) > 10
     for error in errors:
         entry = error.module_error_input

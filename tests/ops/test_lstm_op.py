@@ -42,7 +42,9 @@ def make(problem, dtype):
     P, D = problem["P"] or H, problem["directions"]
 
     def random(*shape, scale=1.0):
-        return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype).requires_grad_()
+        return (
+            (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype).requires_grad_()
+        )
 
     weights = []
     for _ in range(D):
@@ -123,14 +125,16 @@ LARGE = [
 @pytest.mark.parametrize("directions", [1, 2])
 def test_large_sizes(size, ragged, directions, instruction_set, threads):
     problem = {
-        **size, "directions": directions, "has_bias": True, "has_state": True, "layout": "batch-first", "ragged": ragged,
-        "seed": 3,
+        **size, "directions": directions, "has_bias": True, "has_state": True, "layout": "batch-first",
+        "ragged": ragged, "seed": 3,
     }  # fmt: skip
     parts = make(problem, torch.float64)
     torch.testing.assert_close(run(native_lstm, *parts), run(reference.lstm, *parts), rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize(("B", "T", "I", "H"), [(8, 50, 16, 64), (16, 100, 32, 128), (4, 200, 8, 256), (33, 60, 64, 32)])
+@pytest.mark.parametrize(
+    ("B", "T", "I", "H"), [(8, 50, 16, 64), (16, 100, 32, 128), (4, 200, 8, 256), (33, 60, 64, 32)]
+)
 def test_float32_is_as_exact_as_torch(B, T, I, H, instruction_set):  # noqa: E741
     """The root mean square error against float64 is at most twice that of torch.nn.LSTM, tensor by tensor."""
     theirs = torch.nn.LSTM(I, H)
@@ -144,7 +148,10 @@ def test_float32_is_as_exact_as_torch(B, T, I, H, instruction_set):  # noqa: E74
     parts = (x, [z.requires_grad_() for z in zeros], weights, {})
     truth = run(reference.lstm, *as_double((*parts[:3], {"has_bias": True, "projected": False})))
     errors = [
-        [(value.double() - true).square().mean().sqrt() for value, true in zip(run(f, *parts), truth, strict=True)]
+        [
+            (value.double() - true).square().mean().sqrt()
+            for value, true in zip(run(f, *parts), truth, strict=True)
+        ]
         for f in (lstm, torch_lstm)
     ]
     for ours, torchs in zip(*errors, strict=True):
@@ -165,7 +172,8 @@ def test_what_lies_past_an_end_does_not_matter(function):
     found = run(function, spoilt.requires_grad_(), state, weights, options)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     y, hn = found[:2]
-    assert not y[2:, 0].any() and not y[:, 1].any()
+    assert not y[2:, 0].any()
+    assert not y[:, 1].any()
     torch.testing.assert_close(hn[:, 1], state[0][:, 1])
 
 
@@ -208,7 +216,13 @@ def test_same_bits_again(threads):
 @pytest.mark.parametrize("lengths", [[4, 0, 0], [-1, 2, 2]])
 def test_lengths_out_of_range(lengths):
     with pytest.raises(ValueError, match="lengths must lie in 0 … 3"):
-        lstm(torch.zeros(3, 3, 2), None, None, list(torch.nn.LSTM(2, 2).parameters()), lengths=torch.tensor(lengths))
+        lstm(
+            torch.zeros(3, 3, 2),
+            None,
+            None,
+            list(torch.nn.LSTM(2, 2).parameters()),
+            lengths=torch.tensor(lengths),
+        )
 
 
 def test_explain():
@@ -219,7 +233,9 @@ def test_explain():
 def test_opcheck():
     """What torch.library expects of an op: schema, fake kernel, autograd registration, tracing."""
     weights = [w.detach().double().requires_grad_() for w in torch.nn.LSTM(3, 5).parameters()]
-    x, h0, c0 = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in [(4, 2, 3), (1, 2, 5), (1, 2, 5)])
+    x, h0, c0 = (
+        torch.randn(s, dtype=torch.float64, requires_grad=True) for s in [(4, 2, 3), (1, 2, 5), (1, 2, 5)]
+    )
     torch.library.opcheck(
         torch.ops.fastlstm.lstm.default,
         (x, h0, c0, weights, None, None, 0, 0, True, False, True),

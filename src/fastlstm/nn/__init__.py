@@ -1,6 +1,6 @@
 """The layers."""
 
 from fastlstm.nn.lstm import LSTM
-from fastlstm.nn.replace import replace
+from fastlstm.nn.replacement import replace
 
 __all__ = ["LSTM", "replace"]

@@ -31,8 +31,8 @@ class LSTM(nn.RNNBase):
     (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000). With ``proj_size`` the hidden state is
     :math:`h_t = W_{hr} (o_t \odot \tanh(c_t))` (Sak et al. 2014).
 
-    Parameter names and shapes, the order of the gates (i, f, g, o), initial weights for a given seed, ``state_dict`` and
-    errors are those of :class:`torch.nn.LSTM`. Parameters are read at every call, so parametrizations, pruning, weight
+    Parameter names and shapes, the order of the gates (i, f, g, o), initial weights for a given seed, ``state_dict``
+    and errors are those of :class:`torch.nn.LSTM`. Parameters are read at every call, so parametrizations, pruning, weight
     norm and ``torch.func.functional_call`` take effect.
 
     Parameters
@@ -106,7 +106,7 @@ class LSTM(nn.RNNBase):
             return hx
         return hx[0].index_select(1, permutation), hx[1].index_select(1, permutation)
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         input: Tensor | PackedSequence,  # noqa: A002
         hx: State | None = None,
@@ -166,7 +166,10 @@ class LSTM(nn.RNNBase):
         if x.shape[1 - batch_dim] == 0:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         y, h, c = self._run_layers(
-            x, hx, batch_first=self.batch_first, lengths=self._checked_lengths(lengths, x.shape[batch_dim], batched)
+            x,
+            hx,
+            batch_first=self.batch_first,
+            lengths=self._checked_lengths(lengths, x.shape[batch_dim], batched),
         )
         if not batched:
             return y.squeeze(batch_dim), (h.squeeze(1), c.squeeze(1))
@@ -193,7 +196,9 @@ class LSTM(nn.RNNBase):
             )
         return hx if batched else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
 
-    def _checked_lengths(self, lengths: Tensor | Sequence[int] | None, batch: int, batched: bool) -> Tensor | None:
+    def _checked_lengths(
+        self, lengths: Tensor | Sequence[int] | None, batch: int, batched: bool
+    ) -> Tensor | None:
         if lengths is None:
             return None
         lengths = torch.as_tensor(lengths)
@@ -202,7 +207,9 @@ class LSTM(nn.RNNBase):
         if not batched and lengths.dim() == 0:
             lengths = lengths.unsqueeze(0)
         if lengths.shape != (batch,):
-            raise ValueError(f"lengths: expected shape ({batch},), one a sequence, got {tuple(lengths.shape)}")
+            raise ValueError(
+                f"lengths: expected shape ({batch},), one a sequence, got {tuple(lengths.shape)}"
+            )
         return lengths
 
     def _run_layers(self, x: Tensor, hx: State | None, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -218,10 +225,11 @@ class LSTM(nn.RNNBase):
         per_layer = len(weights) // self.num_layers
         last_h, last_c = [], []
         for layer in range(self.num_layers):
-            states = [None, None] if hx is None else [s[layer * directions : (layer + 1) * directions] for s in hx]
+            own = slice(layer * directions, (layer + 1) * directions)
             x, h, c = ops.lstm(
                 x,
-                *states,
+                None if hx is None else hx[0][own],
+                None if hx is None else hx[1][own],
                 weights[layer * per_layer : (layer + 1) * per_layer],
                 has_bias=self.bias,
                 projected=self.proj_size > 0,
@@ -240,5 +248,7 @@ class LSTM(nn.RNNBase):
             return hx[0].to(dtype), hx[1].to(dtype)
         for name, state in zip(("hx", "cx"), hx, strict=True):
             if state.dtype != dtype:
-                raise RuntimeError(f"{name} has dtype {state.dtype}, but the input has {dtype}: use {name}.to({dtype})")
+                raise RuntimeError(
+                    f"{name} has dtype {state.dtype}, but the input has {dtype}: use {name}.to({dtype})"
+                )
         return hx

@@ -30,11 +30,11 @@ _library.define(
     " -> Tensor[]"
 )
 
-Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
-Gradient = Tensor | None
+_Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
+_Gradient = Tensor | None
 
 
-class Call(NamedTuple):
+class _Call(NamedTuple):
     """The arguments that both ops share, in their schemas' order; :func:`fastlstm.ops.lstm` tells their shapes."""
 
     x: Tensor
@@ -84,7 +84,7 @@ class Call(NamedTuple):
         return (self.steps, self.batch, self.x.shape[-1], self.hidden, self.outputs, self.directions, self.layout,
                 self.rows, int(self.projected))  # fmt: skip
 
-    def empty_outputs(self, keep: bool) -> Outputs:
+    def empty_outputs(self, keep: bool) -> _Outputs:
         x, D, B = self.x, self.directions, self.batch
         kept = D * self.rows * _native.reserve_values(self.is_double, self.hidden) + _native.RESERVE_HEADER
         return (
@@ -94,8 +94,8 @@ class Call(NamedTuple):
             x.new_empty(kept if keep else 0),
         )
 
-    def dense(self) -> Call:
-        """The same call with every tensor laid out as the kernel reads it."""
+    def dense(self) -> _Call:
+        """Lay every tensor out as the kernel reads it."""
         lengths, offsets = self.lengths, None
         if self.batch_sizes is not None:
             batch_sizes = self.batch_sizes.to(torch.int64)
@@ -104,7 +104,9 @@ class Call(NamedTuple):
         elif lengths is not None:
             lengths = lengths.to(device="cpu", dtype=torch.int64).contiguous()
             if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= self.steps:
-                raise ValueError(f"lengths must lie in 0 … {self.steps} (the time steps), got {lengths.tolist()}")
+                raise ValueError(
+                    f"lengths must lie in 0 … {self.steps} (the time steps), got {lengths.tolist()}"
+                )
         return self._replace(
             x=self.x.contiguous(),
             h0=None if self.h0 is None else self.h0.contiguous(),
@@ -128,15 +130,15 @@ class Call(NamedTuple):
         return tuple(addresses)
 
 
-_CALL_LENGTH = len(Call._fields)
+_CALL_LENGTH = len(_Call._fields)
 
 
 def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None or tensor.numel() == 0 else tensor.data_ptr()
 
 
-def _forward(*arguments: Any) -> Outputs:
-    call, keep = Call(*arguments[:-1]), arguments[-1]
+def _forward(*arguments: Any) -> _Outputs:
+    call, keep = _Call(*arguments[:-1]), arguments[-1]
     y, hn, cn, reserve = call.empty_outputs(keep)
     if call.batch:
         dense = call.dense()
@@ -145,21 +147,23 @@ def _forward(*arguments: Any) -> Outputs:
     return y, hn, cn, reserve
 
 
-def _fake_forward(*arguments: Any) -> Outputs:
-    return Call(*arguments[:-1]).empty_outputs(arguments[-1])
+def _fake_forward(*arguments: Any) -> _Outputs:
+    return _Call(*arguments[:-1]).empty_outputs(arguments[-1])
 
 
 def _backward(*arguments: Any) -> list[Tensor]:
     """Gradients of x, h0, c0, and for each direction of w_ih, w_hh, the bias, w_hr: empty where not wanted."""
-    call = Call(*arguments[:_CALL_LENGTH])
-    y, reserve, dy, dhn, dcn, (wants_x, wants_h0, wants_c0, wants_weights) = arguments[_CALL_LENGTH:]
+    call = _Call(*arguments[:_CALL_LENGTH])
+    y, reserve, dy, dhn, dcn, _ = arguments[_CALL_LENGTH:]
     gradients = _fake_backward(*arguments)
     if not call.batch:
         for gradient in gradients:
             gradient.zero_()
         return gradients
     dense = call.dense()
-    given = [None if gradient is None else gradient.to(call.x.dtype).contiguous() for gradient in (dy, dhn, dcn)]
+    given = [
+        None if gradient is None else gradient.to(call.x.dtype).contiguous() for gradient in (dy, dhn, dcn)
+    ]
     _native.lstm_backward(
         call.is_double,
         call.sizes(),
@@ -172,14 +176,18 @@ def _backward(*arguments: Any) -> list[Tensor]:
 
 
 def _fake_backward(*arguments: Any) -> list[Tensor]:
-    call = Call(*arguments[:_CALL_LENGTH])
+    call = _Call(*arguments[:_CALL_LENGTH])
     wants_x, wants_h0, wants_c0, wants_weights = arguments[-1]
     x, D, H, P = call.x, call.directions, call.hidden, call.outputs
 
     def empty(wanted: bool, *shape: int) -> Tensor:
         return x.new_empty(shape if wanted else (0,))
 
-    gradients = [empty(wants_x, *x.shape), empty(wants_h0, D, call.batch, P), empty(wants_c0, D, call.batch, H)]
+    gradients = [
+        empty(wants_x, *x.shape),
+        empty(wants_h0, D, call.batch, P),
+        empty(wants_c0, D, call.batch, H),
+    ]
     for _ in range(D):
         gradients += [
             empty(wants_weights, 4 * H, x.shape[-1]),
@@ -192,7 +200,7 @@ def _fake_backward(*arguments: Any) -> list[Tensor]:
 
 class _Lstm(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rest: tuple[Any, ...], *tensors: Tensor | None) -> Outputs:
+    def forward(ctx: Any, rest: tuple[Any, ...], *tensors: Tensor | None) -> _Outputs:
         x, h0, c0, *weights = tensors
         with torch._C._AutoDispatchBelowAutograd():
             y, hn, cn, reserve = torch.ops.fastlstm.lstm(x, h0, c0, weights, *rest, True)
@@ -203,9 +211,11 @@ class _Lstm(torch.autograd.Function):
         return y, hn, cn, reserve
 
     @staticmethod
-    def backward(ctx: Any, dy: Gradient, dhn: Gradient, dcn: Gradient, _: Gradient) -> tuple[Gradient, ...]:
+    def backward(
+        ctx: Any, dy: _Gradient, dhn: _Gradient, dcn: _Gradient, _: _Gradient
+    ) -> tuple[_Gradient, ...]:
         x, h0, c0, *weights, lengths, batch_sizes, y, reserve = ctx.saved_tensors
-        call = Call(x, h0, c0, weights, lengths, batch_sizes, *ctx.rest)
+        call = _Call(x, h0, c0, weights, lengths, batch_sizes, *ctx.rest)
         needs = ctx.needs_input_grad[1:]
         wanted = [*needs[:3], any(needs[3:])]
         dx, dh0, dc0, *dweights = torch.ops.fastlstm.lstm_backward(*call, y, reserve, dy, dhn, dcn, wanted)
@@ -213,12 +223,17 @@ class _Lstm(torch.autograd.Function):
         return None, *states, *(_for_each_weight(call, dweights) if wanted[3] else [None] * len(weights))
 
 
-def _for_each_weight(call: Call, dweights: Sequence[Tensor]) -> list[Tensor]:
+def _for_each_weight(call: _Call, dweights: Sequence[Tensor]) -> list[Tensor]:
     """From four a direction (w_ih, w_hh, bias, w_hr) to one for each weight: both biases have the same gradient."""
     gradients: list[Tensor] = []
     for d in range(call.directions):
         w_ih, w_hh, bias, w_hr = dweights[4 * d : 4 * d + 4]
-        gradients += [w_ih, w_hh, *([bias, bias] if call.has_bias else []), *([w_hr] if call.projected else [])]
+        gradients += [
+            w_ih,
+            w_hh,
+            *([bias, bias] if call.has_bias else []),
+            *([w_hr] if call.projected else []),
+        ]
     return gradients
 
 
@@ -229,7 +244,7 @@ class _LstmBackward(torch.autograd.Function):
     def forward(ctx: Any, rest: tuple[Any, ...], *tensors: Tensor | None) -> tuple[Tensor, ...]:
         dy, dhn, dcn, x, h0, c0, *weights = tensors
         lengths, batch_sizes, *options, y, reserve, wanted = rest
-        call = Call(x, h0, c0, weights, lengths, batch_sizes, *options)  # type: ignore[arg-type]
+        call = _Call(x, h0, c0, weights, lengths, batch_sizes, *options)  # type: ignore[arg-type]
         with torch._C._AutoDispatchBelowAutograd():
             gradients = torch.ops.fastlstm.lstm_backward(*call, y, reserve, dy, dhn, dcn, wanted)
         ctx.save_for_backward(*tensors, lengths, batch_sizes)
@@ -238,23 +253,28 @@ class _LstmBackward(torch.autograd.Function):
         return tuple(gradients)
 
     @staticmethod
-    def backward(ctx: Any, *second: Gradient) -> tuple[Gradient, ...]:
+    def backward(ctx: Any, *second: _Gradient) -> tuple[_Gradient, ...]:
         *tensors, lengths, batch_sizes = ctx.saved_tensors
         with torch.enable_grad():
             # Partial derivatives: dy may itself depend on x, so each tensor enters under a name of its own. Where one
             # needs no gradient, the first gradients are still taken with respect to it.
-            leaves = [
-                None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_() for t in tensors
+            leaves: list[Any] = [
+                None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
+                for t in tensors
             ]
             dy, dhn, dcn, x, h0, c0, *weights = leaves
-            call = Call(x, h0, c0, weights, lengths, batch_sizes, *ctx.options)
-            states = [state if state is not None else _zero_state(call, i) for i, state in enumerate((h0, c0))]
-            outputs = reference.lstm(x, *states, weights, call.has_bias, call.projected, lengths, batch_sizes,
+            call = _Call(x, h0, c0, weights, lengths, batch_sizes, *ctx.options)
+            h0, c0 = (_zero_state(call, i) if state is None else state for i, state in enumerate((h0, c0)))
+            outputs = reference.lstm(x, h0, c0, weights, call.has_bias, call.projected, lengths, batch_sizes,
                                      call.layout == BATCH_FIRST)  # fmt: skip
-            inputs = [x, *states, *weights]
+            inputs = [x, h0, c0, *weights]
             given = [(y, dy_) for y, dy_ in zip(outputs, (dy, dhn, dcn), strict=True) if dy_ is not None]
             first = torch.autograd.grad(
-                [y for y, _ in given], inputs, [dy_ for _, dy_ in given], create_graph=True, materialize_grads=True
+                [y for y, _ in given],
+                inputs,
+                [dy_ for _, dy_ in given],
+                create_graph=True,
+                materialize_grads=True,
             )
             dweights = _second_for_each_weight(call, second[3:])
             pairs = [
@@ -262,7 +282,9 @@ class _LstmBackward(torch.autograd.Function):
                 for gradient, second_ in zip(first, (*second[:3], *dweights), strict=True)
                 if second_ is not None and second_.numel()
             ]
-            wanted = [t for t, need in zip(leaves, ctx.needs_input_grad[1:], strict=True) if need and t is not None]
+            wanted = [
+                t for t, need in zip(leaves, ctx.needs_input_grad[1:], strict=True) if need and t is not None
+            ]
         gradients = iter(
             torch.autograd.grad(
                 [gradient for gradient, _ in pairs],
@@ -278,36 +300,43 @@ class _LstmBackward(torch.autograd.Function):
         return None, *(next(gradients) if need and t is not None else None for t, need in needs)
 
 
-def _zero_state(call: Call, which: int) -> Tensor:
+def _zero_state(call: _Call, which: int) -> Tensor:
     width = call.hidden if which else call.outputs
     return call.x.new_zeros(call.directions, call.batch, width).requires_grad_()
 
 
-def _second_for_each_weight(call: Call, second: Sequence[Gradient]) -> list[Gradient]:
+def _second_for_each_weight(call: _Call, second: Sequence[_Gradient]) -> list[_Gradient]:
     """As ``_for_each_weight``; what reaches the shared bias gradient is counted once."""
-    gradients: list[Gradient] = []
+    gradients: list[_Gradient] = []
     for d in range(call.directions):
         w_ih, w_hh, bias, w_hr = second[4 * d : 4 * d + 4]
-        gradients += [w_ih, w_hh, *([bias, None] if call.has_bias else []), *([w_hr] if call.projected else [])]
+        gradients += [
+            w_ih,
+            w_hh,
+            *([bias, None] if call.has_bias else []),
+            *([w_hr] if call.projected else []),
+        ]
     return gradients
 
 
-def _autograd_forward(*arguments: Any) -> Outputs:
+def _autograd_forward(*arguments: Any) -> _Outputs:
     x, h0, c0, weights, *rest = arguments[:-1]
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, c0, *weights)):
-        return _Lstm.apply(tuple(rest), x, h0, c0, *weights)
-    with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.fastlstm.lstm(*arguments)
+        outputs: _Outputs = _Lstm.apply(tuple(rest), x, h0, c0, *weights)
+    else:
+        with torch._C._AutoDispatchBelowAutograd():
+            outputs = torch.ops.fastlstm.lstm(*arguments)
+    return outputs
 
 
 def _autograd_backward(*arguments: Any) -> list[Tensor]:
-    call = Call(*arguments[:_CALL_LENGTH])
+    call = _Call(*arguments[:_CALL_LENGTH])
     y, reserve, dy, dhn, dcn, wanted = arguments[_CALL_LENGTH:]
     tensors = (dy, dhn, dcn, call.x, call.h0, call.c0, *call.weights)
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         return list(_LstmBackward.apply((*call[4:], y, reserve, wanted), *tensors))
     with torch._C._AutoDispatchBelowAutograd():
-        return torch.ops.fastlstm.lstm_backward(*arguments)
+        return list(torch.ops.fastlstm.lstm_backward(*arguments))
 
 
 _library.impl("lstm", _forward, "CPU")

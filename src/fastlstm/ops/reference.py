@@ -49,7 +49,13 @@ def lstm_step(
 
 
 def _direction(
-    x: Tensor, h: Tensor, c: Tensor, weights: Sequence[Tensor], has_bias: bool, lengths: Tensor | None, reverse: bool
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    weights: Sequence[Tensor],
+    has_bias: bool,
+    lengths: Tensor | None,
+    reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One direction over time-major ``x`` (T, B, I): outputs (T, B, P) and the last states (B, P), (B, H)."""
     w_ih, w_hh = weights[:2]
@@ -119,7 +125,13 @@ def lstm(
     c0 = x.new_zeros(directions, x.shape[1], hidden) if c0 is None else c0
     runs = [
         _direction(
-            x, h0[d], c0[d], weights[d * per_direction : (d + 1) * per_direction], has_bias, lengths, reverse=d == 1
+            x,
+            h0[d],
+            c0[d],
+            weights[d * per_direction : (d + 1) * per_direction],
+            has_bias,
+            lengths,
+            reverse=d == 1,
         )
         for d in range(directions)
     ]

@@ -42,6 +42,8 @@ def replace(model: _ModuleType) -> _ModuleType:
             module.__class__ = LSTM
         elif kind.__bases__ == (nn.LSTM,) and nn.utils.parametrize.is_parametrized(module):
             # Parametrizing a module gives it a class of its own, which holds the parametrized properties.
-            own = {name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")}
+            own = {
+                name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")
+            }
             module.__class__ = type(kind.__name__, (LSTM,), own)
     return model
