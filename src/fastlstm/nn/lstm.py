@@ -32,8 +32,8 @@ class LSTM(nn.RNNBase):
     :math:`h_t = W_{hr} (o_t \odot \tanh(c_t))` (Sak et al. 2014).
 
     Parameter names and shapes, the order of the gates (i, f, g, o), initial weights for a given seed, ``state_dict``
-    and errors are those of :class:`torch.nn.LSTM`. Parameters are read at every call, so parametrizations, pruning, weight
-    norm and ``torch.func.functional_call`` take effect.
+    and errors are those of :class:`torch.nn.LSTM`. Parameters are read at every call, so parametrizations, pruning,
+    weight norm and ``torch.func.functional_call`` take effect.
 
     Parameters
     ----------
