@@ -1,10 +1,19 @@
-# demo · test · check · bench · accuracy: each does its own set-up, once.
+# demo · test · check · bench: each does its own set-up, once.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 NATIVE := CMakeLists.txt $(wildcard native/*.h native/*.cpp)
+BIKES := examples/bike_rentals.csv
+WEATHER := temperature,feels_like,humidity,wind_speed,weather,holiday,working_day
 
 .PHONY: demo test check bench format clean
+
+demo: $(READY)
+	$(BIN)/fastlstm forecast train $(BIKES) --target rentals --time time --horizon 168 \
+	  --future-covariates $(WEATHER) --test-windows 4 --out runs/bikes
+	$(BIN)/fastlstm forecast predict runs/bikes --future examples/bike_rentals_next_week.csv --out runs/next_week.csv
+	@head -4 runs/next_week.csv
+	@echo "runs/bikes/plots shows the learning curve, forecasts against truth and the error by horizon"
 
 test: $(READY)
 	$(BIN)/python -m pytest
@@ -16,12 +25,16 @@ check: $(READY)
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/clang-format --dry-run --Werror native/*.h native/*.cpp
 
+bench: $(READY)
+	$(BIN)/python -m benchmarks.layer
+	$(BIN)/python -m benchmarks.forecast_step
+
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i native/*.h native/*.cpp
 
-# The package is installed in place: Python sources are read from src/, the extension is built again when native/ changes.
+# Installed in place: Python is read from src/, and the extension is built again when native/ changes.
 $(READY): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
