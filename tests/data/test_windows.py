@@ -78,6 +78,18 @@ def test_a_window_is_the_rows_around_its_origin(device: str) -> None:
     assert batch.series.tolist() == codes.tolist()
 
 
+def test_the_row_one_lag_before_stands_beside_each() -> None:
+    series = table()
+    scaling = CovariateScaling.fit(series, series.lengths)
+    windows = Windows(series, scaling, context=C, horizon=L, lag=4)
+    batch = windows.gather(torch.tensor([1]), torch.tensor([series.offsets[1] + 6]))
+    position = np.arange(6 - C, 6 + L) - 4
+    rows = np.maximum(series.offsets[1] + position, 0)
+    known = (position >= 0) & ~np.isnan(series.target[rows, 0])
+    assert batch.lagged_observed[0].tolist() == known.tolist()
+    assert batch.lagged[0].tolist() == np.where(known, series.target[rows, 0], 0).tolist()
+
+
 def test_scalers_learn_from_training_rows_alone() -> None:
     series = table()
     ends = series.lengths - 2

@@ -12,6 +12,7 @@ LAYOUT = InputLayout(
     future=1,
     static=1,
     calendar=2,
+    lag=50,
     past_categories=(3,),
     future_categories=(4, 2),
     static_categories=(5,),
@@ -48,6 +49,8 @@ def batch(layout: InputLayout = LAYOUT, seed: int = 0) -> WindowBatch:
         series=torch.arange(B),
         target=(5 + numbers(B, W)) * observed,
         observed=observed,
+        lagged=3 + numbers(B, W if layout.lag else 0),
+        lagged_observed=torch.ones(B, W if layout.lag else 0),
         past=numbers(B, W, 2 * layout.past),
         future=numbers(B, W, 2 * layout.future + layout.calendar),
         past_categories=codes(layout.past_categories, B, W),
@@ -72,14 +75,16 @@ def test_a_forecast_reads_nothing_of_the_horizon_that_is_not_known_ahead(field: 
     )
 
 
-@pytest.mark.parametrize("field", ["target", "past", "past_categories", "future", "future_categories"])
+@pytest.mark.parametrize(
+    "field", ["target", "past", "past_categories", "future", "future_categories", "lagged"]
+)
 def test_a_forecast_reads_the_context(field: str) -> None:
     model = network()
     moved = model.forecast(changed(batch(), field, slice(0, C))) - model.forecast(batch())
     assert (moved.abs() > 1e-6).all()
 
 
-@pytest.mark.parametrize("field", ["future", "future_categories"])
+@pytest.mark.parametrize("field", ["future", "future_categories", "lagged"])
 def test_a_step_of_the_horizon_reads_known_covariates_up_to_its_own(field: str) -> None:
     model = network()
     moved = model.forecast(changed(batch(), field, slice(C + 1, C + 2))) - model.forecast(batch())

@@ -31,6 +31,8 @@ class WindowBatch(NamedTuple):
         (B, W), 0 where missing, in the target's unit.
     observed : Tensor
         (B, W), 1 where the target is observed, otherwise 0.
+    lagged, lagged_observed : Tensor
+        (B, W), the same of the step one lag before each; (B, 0) where there is no lag.
     past : Tensor
         (B, W, P), standardised past covariates and where they are missing; those of the horizon are not to be
         read.
@@ -47,6 +49,8 @@ class WindowBatch(NamedTuple):
     series: Tensor
     target: Tensor
     observed: Tensor
+    lagged: Tensor
+    lagged_observed: Tensor
     past: Tensor
     future: Tensor
     past_categories: Tensor
@@ -102,6 +106,8 @@ class Windows:
         C.
     horizon : int
         L.
+    lag : int
+        Steps back to the row that ``lagged`` holds beside each, at least L so that it is known ahead; 0 for none.
     ends : numpy.ndarray, optional
         (S,) int64, positions: windows see no row from there on, as if the series ended there. Default: the
         lengths.
@@ -116,11 +122,13 @@ class Windows:
         *,
         context: int,
         horizon: int,
+        lag: int = 0,
         ends: Integers | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.context = context
         self.horizon = horizon
+        self.lag = lag
         target = series.target[:, :1]
         observed = ~np.isnan(target)
         parts = [
@@ -161,17 +169,24 @@ class Windows:
         """
         B, W = len(origins), len(self._steps)
         rows = origins[:, None] + self._steps
-        seen = (rows >= self._starts[series][:, None]).logical_and_(rows < self._ends[series][:, None])
-        flat = torch.where(seen, rows, len(self._numbers) - 1).view(-1)
+        starts, nothing = self._starts[series][:, None], len(self._numbers) - 1
+        seen = (rows >= starts).logical_and_(rows < self._ends[series][:, None])
+        flat = torch.where(seen, rows, nothing).view(-1)
         numbers = self._numbers.index_select(0, flat).view(B, W, -1)
         if self._categories.shape[1]:
             categories = self._categories.index_select(0, flat).view(B, W, -1)
         else:
             categories = self._categories.new_empty(B, W, 0)
+        lagged = self._numbers.new_empty(B, 0, 2)
+        if self.lag:
+            back = rows - self.lag
+            lagged = self._numbers[torch.where(back >= starts, back, nothing), :2]
         return WindowBatch(
             series,
             target=numbers[..., 0],
             observed=numbers[..., 1],
+            lagged=lagged[..., 0],
+            lagged_observed=lagged[..., 1],
             past=numbers[..., 2 : self._past_end],
             future=numbers[..., self._past_end :],
             past_categories=categories[..., : self._past_categories],

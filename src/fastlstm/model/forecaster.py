@@ -98,7 +98,7 @@ class ForecastNetwork(nn.Module):
         )
         known_width = self.inputs.known_width
         self.recent: RecentKnown | None = None  # the calendar alone would tell nothing more
-        if settings.layout.future or settings.layout.future_categories:
+        if settings.layout.future or settings.layout.future_categories or settings.layout.lag:
             self.recent = RecentKnown(known_width, features=RECENT_FEATURES, reach=RECENT_STEPS)
             known_width = self.recent.width
         self.decoder = HorizonDecoder(
@@ -129,7 +129,13 @@ class ForecastNetwork(nn.Module):
         C, L = self.settings.context, self.settings.horizon
         scale = WindowScale.of(batch.target[:, :C], batch.observed[:, :C], centre=self.settings.centre)
         scaled = scale.apply(batch.target, batch.observed)
-        encoder, known, static = self.inputs(batch, scaled, C)
+        lagged = batch.lagged
+        if self.settings.layout.lag:  # what was then is scaled by what was then
+            seen = batch.lagged_observed
+            lagged = WindowScale.of(lagged[:, :C], seen[:, :C], centre=self.settings.centre).apply(
+                lagged, seen
+            )
+        encoder, known, static = self.inputs(batch, scaled, lagged, C)
         state = self.trunk(encoder, static).index_select(1, origins)
         ahead = None
         if self.inputs.known_width:
@@ -138,6 +144,11 @@ class ForecastNetwork(nn.Module):
             ahead = known.index_select(1, steps_ahead(origins, L).view(-1)).unflatten(1, (-1, L))
         decoded = self.decoder(state, ahead, static)
         return ScaledForecast(self.head(decoded), scaled, scale)
+
+    @property
+    def reach(self) -> int:
+        """How many steps before the horizon a forecast looks at, the lag's included."""
+        return self.settings.context + self.settings.layout.lag
 
     def forecast(self, batch: WindowBatch) -> Tensor:
         """Forecast the horizon after the window's context.

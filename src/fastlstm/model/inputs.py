@@ -24,6 +24,8 @@ class InputLayout(BaseModel):
         Numeric covariates, without the channels that tell where they are missing.
     calendar : int
         Calendar features.
+    lag : int
+        Steps back to the target a year ago, which is then known ahead too; 0 for none.
     past_categories, future_categories, static_categories : tuple of int
         The number of codes of each categorical covariate, with code 0 for missing and unknown.
     """
@@ -34,18 +36,21 @@ class InputLayout(BaseModel):
     future: int = 0
     static: int = 0
     calendar: int = 0
+    lag: int = 0
     past_categories: tuple[int, ...] = ()
     future_categories: tuple[int, ...] = ()
     static_categories: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, series: SeriesSet) -> Self:
+    def of(cls, series: SeriesSet, lag: int = 0) -> Self:
         """Return the layout of a table's covariates.
 
         Parameters
         ----------
         series : SeriesSet
             The table.
+        lag : int
+            Steps back to the target a year ago; 0 for none.
         """
         schema = series.schema
         return cls(
@@ -53,6 +58,7 @@ class InputLayout(BaseModel):
             future=len(schema.numeric("future")),
             static=len(schema.numeric("static")),
             calendar=series.calendar.shape[1],
+            lag=lag,
             past_categories=schema.category_sizes("past"),
             future_categories=schema.category_sizes("future"),
             static_categories=schema.category_sizes("static"),
@@ -125,13 +131,17 @@ class WindowInputs(nn.Module):
         super().__init__()
         # Each numeric covariate comes with a channel that tells where it is missing.
         self.past = Categories(2 * layout.past, layout.past_categories)
-        self.known = Categories(2 * layout.future + layout.calendar, layout.future_categories)
+        self.known = Categories(
+            2 * layout.future + layout.calendar + 2 * bool(layout.lag), layout.future_categories
+        )
         self.static = Categories(2 * layout.static, layout.static_categories)
         self.known_width = self.known.width
         self.static_width = self.static.width
         self.encoder_width = 2 + self.past.width + self.known.width
 
-    def forward(self, batch: WindowBatch, scaled: Tensor, context: int) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, batch: WindowBatch, scaled: Tensor, lagged: Tensor, context: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Lay out a batch.
 
         Parameters
@@ -140,6 +150,8 @@ class WindowInputs(nn.Module):
             B windows of W steps.
         scaled : Tensor
             (B, W), the scaled target, 0 where missing.
+        lagged : Tensor
+            (B, W), the scaled target a lag ago, 0 where missing; (B, 0) without a lag.
         context : int
             C, how many steps of them the encoder reads.
 
@@ -152,7 +164,10 @@ class WindowInputs(nn.Module):
         static : Tensor
             (B, static_width)
         """
-        known = self.known(batch.future, batch.future_categories)
+        future = batch.future
+        if lagged.shape[1]:
+            future = torch.cat([future, torch.stack([lagged, batch.lagged_observed], dim=2)], dim=2)
+        known = self.known(future, batch.future_categories)
         past = self.past(batch.past[:, :context], batch.past_categories[:, :context])
         target = torch.stack([scaled[:, :context], batch.observed[:, :context]], dim=2)
         encoder = torch.cat([target, past, known[:, :context]], dim=2)

@@ -298,7 +298,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         matplotlib.figure.Figure
             The figure.
         """
-        shown = self._require_fitted().series_.tail(2 * self.context_)
+        shown = self._require_fitted().series_.tail(self.network_.reach)
         names = [str(name) for name in shown.names]
         if series is not None and series not in names:
             raise InputError(f"there is no series {series!r}: give one of {', '.join(names[:12])}")
@@ -326,7 +326,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         path : str or Path
             The folder to make.
         """
-        kept = self._require_fitted().series_.tail(self.context_)
+        kept = self._require_fitted().series_.tail(self.network_.reach)
         network = {f"network.{name}": value for name, value in self.network_.state_dict().items()}
         ends = {f"series.{name}": torch.from_numpy(array.copy()) for name, array in kept.arrays().items()}
         plots = {"learning_curve": learning_curve(self.history_)}

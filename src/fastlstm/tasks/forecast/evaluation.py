@@ -191,7 +191,9 @@ def evaluate_windows(
     settings = network.settings
     L, quantiles = settings.horizon, settings.quantiles
     device = next(network.parameters()).device
-    windows = Windows(series, scaling, context=settings.context, horizon=L, device=device)
+    windows = Windows(
+        series, scaling, context=settings.context, horizon=L, lag=settings.layout.lag, device=device
+    )
     target = series.target[:, 0].astype(np.float64)
     starts = series.offsets[index.series]
     evaluated, window_of = np.unique(index.series, return_inverse=True)

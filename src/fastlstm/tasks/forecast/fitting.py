@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fastlstm.data.frequency import WEEK
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, rolling_windows
 from fastlstm.errors import InputError
@@ -22,6 +23,7 @@ from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerato
 LONGEST_CONTEXT = 720  # of those that are not asked for, unless the horizon is longer
 VALIDATIONS = 20  # in a training of full length
 RATIO_SCALE_VARIATION = 0.3
+YEARS_TO_LEARN = 1.5
 SHARE_OF_WINDOWS, FEWEST_STEPS, MOST_STEPS = 0.75, 400, 2000
 
 
@@ -92,7 +94,7 @@ def prepare(parameters: Parameters, series: SeriesSet, season: int, device: torc
     split = split_series(series, horizon, parameters.validation_windows, parameters.test_windows)
     scaling = CovariateScaling.fit(series, split.training)
     settings = NetworkSettings(
-        layout=InputLayout.of(series),
+        layout=InputLayout.of(series, yearly_lag(series, split, horizon)),
         context=parameters.context or default_context(series, split, horizon, season),
         horizon=horizon,
         quantiles=parameters.quantiles,
@@ -248,6 +250,33 @@ def default_context(series: SeriesSet, split: Split, horizon: int, season: int) 
     longest_season = max(series.axis.frequency.seasons, default=1)
     wanted = max(2 * season, 2 * horizon, longest_season)
     return min(wanted, max(LONGEST_CONTEXT, horizon), int(split.training.max()))
+
+
+def yearly_lag(series: SeriesSet, split: Split, horizon: int) -> int:
+    """Settle how far back the target of a year ago lies, where it is worth looking at.
+
+    What the year before tells of this one can be learnt only from years that have one before them: the longest
+    series must have most of a second. 52 weeks keep the weekday.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    split : Split
+        Its parts.
+    horizon : int
+        L.
+
+    Returns
+    -------
+    int
+        In steps; 0 where there is none.
+    """
+    frequency = series.axis.frequency
+    if "year" not in series.schema.calendar or frequency.kind != "duration" or 52 * WEEK % frequency.size:
+        return 0
+    lag = 52 * WEEK // frequency.size
+    return lag if lag >= horizon and split.fit.max() >= YEARS_TO_LEARN * lag else 0
 
 
 def default_steps(windows: int, batch_size: int) -> int:

@@ -66,18 +66,21 @@ class ForecastLearning:
         device: torch.device,
     ) -> None:
         context, horizon = network.settings.context, network.settings.horizon
+        lag = network.settings.layout.lag
         self.network = network
         self.series = series
         self.batch_size = batch_size
         self.origins = min(origins, context)
         self.levels = network.head.levels.to(device)
         self.training = Windows(
-            series, scaling, context=context, horizon=horizon, ends=split.training, device=device
+            series, scaling, context=context, horizon=horizon, lag=lag, ends=split.training, device=device
         )
         index = training_windows(series, split.training, context, horizon)
         self.index_series = torch.from_numpy(index.series).to(device)
         self.index_origins = torch.from_numpy(index.origins).to(device)
-        validation = Windows(series, scaling, context=context, horizon=horizon, ends=split.fit, device=device)
+        validation = Windows(
+            series, scaling, context=context, horizon=horizon, lag=lag, ends=split.fit, device=device
+        )
         self.validation = [
             validation.gather(*part) for part in parts_of(split.validation_windows(series, horizon), device)
         ]

@@ -33,7 +33,7 @@ def forecast_ahead(
     Returns
     -------
     series : SeriesSet
-        Their ends, as long as the context and the horizon.
+        Their ends, as long as a forecast looks back, and the horizon.
     index : WindowIndex
         One window a series.
     forecasts : numpy.ndarray
@@ -46,9 +46,10 @@ def forecast_ahead(
     """
     context, horizon = network.settings.context, network.settings.horizon
     series.require_future(horizon)
-    ends = with_horizon(series.tail(context), horizon)
+    ends = with_horizon(series.tail(network.reach), horizon)
     device = next(network.parameters()).device
-    windows = Windows(ends, scaling, context=context, horizon=horizon, device=device)
+    lag = network.settings.layout.lag
+    windows = Windows(ends, scaling, context=context, horizon=horizon, lag=lag, device=device)
     index = WindowIndex(np.arange(len(ends)), ends.offsets[:-1] + ends.last_observed)
     return ends, index, forecast_windows(network, windows, index)
 
