@@ -48,7 +48,9 @@ def fastlstm_side() -> Train:
     from fastlstm.training.loop import LoopSettings, make_accelerator, train
 
     series = read_series(pl.DataFrame({"y": sample()}), Columns(target=("y",)))
-    forecaster = Forecaster(HORIZON, CONTEXT, hidden_size=HIDDEN, batch_size=BATCH, progress=False)
+    forecaster = Forecaster(
+        HORIZON, CONTEXT, hidden_size=HIDDEN, batch_size=BATCH, dropout=0.0, progress=False
+    )
     accelerator = make_accelerator("cpu")
     learner = prepare(
         Parameters.check(forecaster.get_params()), series, 1, accelerator.device

@@ -181,6 +181,20 @@ def test_a_saved_run_forecasts_the_same(fitted: Forecaster, table: pl.DataFrame,
     assert Forecaster.load(tmp_path / "again").predict().equals(fitted.predict())
 
 
+def test_two_years_of_days_look_at_the_year_before(tmp_path: Path) -> None:
+    days = np.arange(700)
+    level = 5 + np.sin(2 * np.pi * days / 364) + (days % 7 == 0)
+    frame = pl.DataFrame({"day": np.datetime64("2022-01-01") + days, "y": level})
+    forecaster = small(7, 14).fit(frame, target="y", time="day")
+    assert forecaster.network_.settings.layout.lag == 364
+    forecast = forecaster.predict()
+    assert forecaster.predict(frame).equals(forecast)
+    assert forecaster.predict(frame.tail(100))["y"].is_finite().all()  # a new table without a year before
+    forecaster.save(tmp_path / "run")
+    assert load(tmp_path / "run").predict()["y"].to_list() == forecast["y"].to_list()
+    assert small(7, 14).fit(frame.head(500), target="y", time="day").network_.settings.layout.lag == 0
+
+
 def test_a_run_with_an_unknown_setting_is_refused_by_name(fitted: Forecaster, tmp_path: Path) -> None:
     fitted.save(tmp_path / "run")
     config = tmp_path / "run" / "config.json"
