@@ -88,6 +88,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     report_ : ForecastReport
         What was read, how training went, and the errors on the validation (and test) part beside naive and
         seasonal-naive forecasts.
+    metrics_ : dict
+        What ``metrics.json`` of a run holds; a loaded run has it too, and None for ``report_``.
     history_ : list of dict
         One entry a validation: ``step``, ``loss``, ``validation_loss``, ``learning_rate``, ``seconds``.
     context_ : int
