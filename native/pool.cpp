@@ -10,6 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "openmp.h"
+
 namespace fastlstm {
 namespace {
 
@@ -107,7 +109,7 @@ Pool& the_pool() {
 
 void run_parallel(int threads, void (*body)(void*, int), void* context) {
   if (threads <= 1) return body(context, 0);
-  the_pool().run(threads, body, context);
+  if (!run_on_openmp(threads, body, context)) the_pool().run(threads, body, context);
 }
 
 void Barrier::wait() {

@@ -1,4 +1,5 @@
-// Threads that wait for work: they spin for a moment after a job, then park. The pool survives fork().
+// Threads to compute on: those of the OpenMP runtime that the process (torch, that is) already has, else a pool of its
+// own, whose threads spin for a moment after a job and then park.
 #pragma once
 
 #include <atomic>

@@ -1,0 +1,93 @@
+#include "openmp.h"
+
+#include <atomic>
+
+#if defined(__linux__)
+#include <dlfcn.h>
+#include <link.h>
+#include <pthread.h>
+
+#include <cstring>
+#include <initializer_list>
+
+namespace fastlstm {
+namespace {
+
+// The part of GCC's OpenMP interface that Intel's and LLVM's runtimes offer as well.
+struct OpenMp {
+  void (*parallel)(void (*body)(void*), void* data, unsigned threads, unsigned flags) = nullptr;
+  int (*thread_number)() = nullptr;
+  int (*thread_count)() = nullptr;
+};
+
+OpenMp open(const char* path) {
+  OpenMp found;
+  void* library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+  if (!library) return found;
+  found.thread_number = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_thread_num"));
+  found.thread_count = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_num_threads"));
+  if (found.thread_number && found.thread_count)
+    found.parallel = reinterpret_cast<decltype(found.parallel)>(dlsym(library, "GOMP_parallel"));
+  return found;
+}
+
+// The runtimes are private copies with names like libgomp-a34b3233.so.1, so we look among what is loaded.
+OpenMp find() {
+  OpenMp found;
+  dl_iterate_phdr(
+      [](dl_phdr_info* info, size_t, void* data) {
+        const char* name = std::strrchr(info->dlpi_name, '/');
+        if (!name) return 0;
+        for (const char* runtime : {"/libgomp", "/libiomp5", "/libomp"})
+          if (std::strncmp(name, runtime, std::strlen(runtime)) == 0)
+            *static_cast<OpenMp*>(data) = open(info->dlpi_name);
+        return static_cast<OpenMp*>(data)->parallel ? 1 : 0;
+      },
+      &found);
+  return found;
+}
+
+std::atomic<bool> forked{false};
+
+const OpenMp& runtime() {
+  static const OpenMp found = [] {
+    pthread_atfork(nullptr, nullptr, [] { forked = true; });
+    return find();
+  }();
+  return found;
+}
+
+struct Job {
+  int threads;
+  void (*body)(void*, int);
+  void* context;
+  bool ran;
+};
+
+}  // namespace
+
+bool run_on_openmp(int threads, void (*body)(void*, int), void* context) {
+  const OpenMp& openmp = runtime();
+  if (!openmp.parallel || forked) return false;
+  Job job{threads, body, context, false};
+  openmp.parallel(
+      [](void* data) {
+        Job& job = *static_cast<Job*>(data);
+        if (runtime().thread_count() != job.threads) return;  // the same for all of them
+        const int index = runtime().thread_number();
+        if (index == 0) job.ran = true;
+        job.body(job.context, index);
+      },
+      &job, (unsigned)threads, 0);
+  return job.ran;
+}
+
+}  // namespace fastlstm
+
+#else
+
+namespace fastlstm {
+bool run_on_openmp(int, void (*)(void*, int), void*) { return false; }
+}  // namespace fastlstm
+
+#endif
