@@ -19,7 +19,7 @@ namespace fastlstm::FASTLSTM_ISA {
 template <class Real, class Cell>
 class BackwardPass {
   static constexpr int L = kLanes<Real>, G = Cell::kGates, R = tile_rows(G);
-  static constexpr int64_t kChunkRows = 128;
+  static constexpr int64_t kChunkRows = 256;
 
  public:
   BackwardPass(const Backward<Real>& call, Arena& arena)

@@ -2,8 +2,10 @@
 // tensors and have checked their types, shapes and layout. src/fastlstm/_native.pyi says what each function
 // takes.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 
 #include "lstm.h"
+#include "memory.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -71,6 +73,14 @@ Backward<Real> backward_from(Forward<Real> forward, const nb::tuple& gradients, 
   return call;
 }
 
+// A torch tensor on memory that an earlier one may have left.
+template <class Real>
+nb::ndarray<nb::pytorch, Real, nb::ndim<1>> tensor_on_block(size_t values) {
+  void* block = take_block(values * sizeof(Real));
+  nb::capsule owner(block, [](void* data) noexcept { return_block(data); });
+  return nb::ndarray<nb::pytorch, Real, nb::ndim<1>>(block, {values}, owner);
+}
+
 template <class Call>
 void without_gil(void (*kernel)(const Call&), const Call& call) {
   nb::gil_scoped_release release;
@@ -85,6 +95,8 @@ NB_MODULE(_native, m) {
     const Kernels& kernels = active_kernels();
     return (is_double ? kernels.reserve_values64 : kernels.reserve_values32)(hidden);
   });
+  m.def("empty32", [](size_t values) { return tensor_on_block<float>(values); });
+  m.def("empty64", [](size_t values) { return tensor_on_block<double>(values); });
   m.def("lstm_forward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
                            const nb::tuple& weights, int threads) {
     if (is_double)

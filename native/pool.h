@@ -1,5 +1,5 @@
-// Threads to compute on: those of the OpenMP runtime that the process (torch, that is) already has, else a pool of its
-// own, whose threads spin for a moment after a job and then park.
+// Threads to compute on: those of the OpenMP runtime that the process (torch, that is) already has, else a
+// pool of its own, whose threads spin for a moment after a job and then park.
 #pragma once
 
 #include <atomic>

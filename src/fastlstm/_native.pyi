@@ -1,5 +1,7 @@
 """The kernels (``native/lstm.h`` is their contract). Arrays are addresses, 0 for none."""
 
+from torch import Tensor
+
 Sizes = tuple[int, int, int, int, int, int, int, int, int]
 """T, B, I, H, P, directions, layout (0 time-major, 1 batch-first, 2 packed), rows of x, whether projected."""
 
@@ -8,6 +10,12 @@ RESERVE_HEADER: int
 
 def reserve_values(is_double: bool, hidden: int, /) -> int:
     """Count the values that a forward call keeps for its backward call, for each row of x and direction."""
+
+def empty32(values: int, /) -> Tensor:
+    """Make a float32 vector on memory that an earlier one may have left: no fresh pages."""
+
+def empty64(values: int, /) -> Tensor:
+    """Make a float64 vector likewise."""
 
 def lstm_forward(
     is_double: bool, sizes: Sizes, arrays: tuple[int, ...], weights: tuple[int, ...], threads: int, /

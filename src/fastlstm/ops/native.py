@@ -84,15 +84,17 @@ class _Call(NamedTuple):
         return (self.steps, self.batch, self.x.shape[-1], self.hidden, self.outputs, self.directions, self.layout,
                 self.rows, int(self.projected))  # fmt: skip
 
-    def empty_outputs(self, keep: bool) -> _Outputs:
+    def empty_outputs(self) -> tuple[Tensor, Tensor, Tensor]:
         x, D, B = self.x, self.directions, self.batch
-        kept = D * self.rows * _native.reserve_values(self.is_double, self.hidden) + _native.RESERVE_HEADER
         return (
             x.new_empty((*x.shape[:-1], D * self.outputs)),
             x.new_empty((D, B, self.outputs)),
             x.new_empty((D, B, self.hidden)),
-            x.new_empty(kept if keep else 0),
         )
+
+    def reserve_size(self) -> int:
+        values = _native.reserve_values(self.is_double, self.hidden)
+        return self.directions * self.rows * values + _native.RESERVE_HEADER
 
     def dense(self) -> _Call:
         """Lay every tensor out as the kernel reads it."""
@@ -139,7 +141,9 @@ def _address(tensor: Tensor | None) -> int:
 
 def _forward(*arguments: Any) -> _Outputs:
     call, keep = _Call(*arguments[:-1]), arguments[-1]
-    y, hn, cn, reserve = call.empty_outputs(keep)
+    y, hn, cn = call.empty_outputs()
+    empty = _native.empty64 if call.is_double else _native.empty32
+    reserve = empty(call.reserve_size()) if keep else call.x.new_empty(0)
     if call.batch:
         dense = call.dense()
         addresses, weights = dense.addresses(y, hn, cn, reserve), dense.weight_addresses()
@@ -148,7 +152,8 @@ def _forward(*arguments: Any) -> _Outputs:
 
 
 def _fake_forward(*arguments: Any) -> _Outputs:
-    return _Call(*arguments[:-1]).empty_outputs(arguments[-1])
+    call, keep = _Call(*arguments[:-1]), arguments[-1]
+    return *call.empty_outputs(), call.x.new_empty(call.reserve_size() if keep else 0)
 
 
 def _backward(*arguments: Any) -> list[Tensor]:
