@@ -2,6 +2,10 @@
 
 With k harmonics a cycle gives the 2k features ``sin(2πjφ), cos(2πjφ)``, ``j = 1 … k``, of its phase φ in [0,
 1). Three harmonics tell seven weekdays apart as well as one indicator a day would.
+
+A few waves cannot tell the days between Christmas and New Year from the weeks around them. For networks that
+look at the weeks one by one (:class:`fastlstm.model.inputs.WeeksOfTheYear`) the last feature then is the place
+in the year itself, in weeks.
 """
 
 from __future__ import annotations
@@ -13,8 +17,11 @@ import numpy.typing as npt
 
 from fastlstm.data.frequency import DAY, HOUR, WEEK, Frequency, Ticks
 
+PLACE_IN_YEAR = "place in year"
+WEEKS = 52
+
 # cycle: how many harmonics
-CYCLES = {"hour": 1, "day": 3, "week": 3, "month": 1, "year": 2}
+CYCLES = {"hour": 1, "day": 3, "week": 3, "month": 1, "year": 2, PLACE_IN_YEAR: 0}
 
 
 def calendar_cycles(frequency: Frequency, span: int) -> tuple[str, ...]:
@@ -35,7 +42,7 @@ def calendar_cycles(frequency: Frequency, span: int) -> tuple[str, ...]:
     Examples
     --------
     >>> calendar_cycles(Frequency.parse("1h"), 2 * 365 * DAY)
-    ('day', 'week', 'year')
+    ('day', 'week', 'year', 'place in year')
     >>> calendar_cycles(Frequency.parse("1d"), 90 * DAY)
     ('week', 'month')
     """
@@ -50,7 +57,8 @@ def calendar_cycles(frequency: Frequency, span: int) -> tuple[str, ...]:
     day = ("day",) if frequency.size < DAY else ()
     week = ("week",) if frequency.size < WEEK else ()
     month = ("month",) if frequency.size == DAY else ()
-    return (*hour, *day, *week, *month, *year)
+    place = (PLACE_IN_YEAR,) if year and frequency.size <= DAY else ()
+    return (*hour, *day, *week, *month, *year, *place)
 
 
 def calendar_features(ticks: Ticks, cycles: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -66,16 +74,20 @@ def calendar_features(ticks: Ticks, cycles: Sequence[str]) -> npt.NDArray[np.flo
     Returns
     -------
     numpy.ndarray
-        (N, C) float32, C twice the sum of the cycles' harmonics.
+        (N, C) float32, C twice the sum of the cycles' harmonics, and the place in the year last.
 
     Examples
     --------
     >>> calendar_features(np.array([6 * HOUR]), ["day"])[0, :2].round(6)
     array([1., 0.], dtype=float32)
     """
-    features = np.empty((len(ticks), 2 * sum(CYCLES[cycle] for cycle in cycles)), np.float32)
+    weeks = int(PLACE_IN_YEAR in cycles)
+    features = np.empty((len(ticks), 2 * sum(CYCLES[cycle] for cycle in cycles) + weeks), np.float32)
     column = 0
     for cycle in cycles:
+        if cycle == PLACE_IN_YEAR:
+            features[:, column] = WEEKS * _phase(ticks, "year")
+            continue
         angle = 2 * np.pi * _phase(ticks, cycle)
         for harmonic in range(1, CYCLES[cycle] + 1):
             features[:, column] = np.sin(harmonic * angle)

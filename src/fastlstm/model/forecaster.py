@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fastlstm.data.scaling import WindowScale
 from fastlstm.data.windows import WindowBatch
 from fastlstm.model.decoder import HorizonDecoder
-from fastlstm.model.heads import QuantileHead, pinball_loss
+from fastlstm.model.heads import IntervalStretch, QuantileHead, pinball_loss
 from fastlstm.model.inputs import InputLayout, WindowInputs
 from fastlstm.model.known import RecentKnown
 from fastlstm.model.trunk import Trunk
@@ -110,6 +110,7 @@ class ForecastNetwork(nn.Module):
             dropout=settings.dropout,
         )
         self.head = QuantileHead(settings.hidden_size, settings.quantiles)
+        self.stretch = IntervalStretch(settings.quantiles)
 
     def forward(self, batch: WindowBatch, origins: Tensor) -> ScaledForecast:
         """Forecast from some steps of the context.
@@ -165,7 +166,7 @@ class ForecastNetwork(nn.Module):
         """
         last = torch.tensor([self.settings.context - 1], device=batch.target.device)
         forecast: ScaledForecast = self(batch, last)
-        return forecast.scale.invert(forecast.quantiles[:, 0])
+        return forecast.scale.invert(self.stretch(forecast.quantiles[:, 0]))
 
 
 def steps_ahead(origins: Tensor, horizon: int) -> Tensor:

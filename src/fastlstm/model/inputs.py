@@ -9,6 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from fastlstm.data.calendar import PLACE_IN_YEAR, WEEKS
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import WindowBatch
 
@@ -24,6 +25,8 @@ class InputLayout(BaseModel):
         Numeric covariates, without the channels that tell where they are missing.
     calendar : int
         Calendar features.
+    weeks : bool
+        Whether the last calendar feature is the place in the year, to be looked at week by week.
     lag : int
         Steps back to the target a year ago, which is then known ahead too; 0 for none.
     past_categories, future_categories, static_categories : tuple of int
@@ -36,6 +39,7 @@ class InputLayout(BaseModel):
     future: int = 0
     static: int = 0
     calendar: int = 0
+    weeks: bool = False
     lag: int = 0
     past_categories: tuple[int, ...] = ()
     future_categories: tuple[int, ...] = ()
@@ -58,6 +62,7 @@ class InputLayout(BaseModel):
             future=len(schema.numeric("future")),
             static=len(schema.numeric("static")),
             calendar=series.calendar.shape[1],
+            weeks=PLACE_IN_YEAR in schema.calendar,
             lag=lag,
             past_categories=schema.category_sizes("past"),
             future_categories=schema.category_sizes("future"),
@@ -113,6 +118,41 @@ class Categories(nn.Module):
         return torch.cat([numbers, *embedded], dim=-1)
 
 
+class WeeksOfTheYear(nn.Module):
+    """The place in the year as 52 overlapping triangles, each 1 at its week and 0 at the next.
+
+    They let a network learn what a holiday does, but also what merely happened to happen in a week of the one
+    year that it has seen. In training they are therefore hidden from a share of the windows, so that the
+    network must do without them as well.
+
+    Examples
+    --------
+    >>> WeeksOfTheYear().eval()(torch.tensor([[51.75]]))[0, 0, [0, 1, 51]]
+    tensor([0.7500, 0.0000, 0.2500])
+    """
+
+    HIDDEN = 0.3
+
+    def forward(self, place: Tensor) -> Tensor:
+        """Look at the weeks.
+
+        Parameters
+        ----------
+        place : Tensor
+            (B, W), the place in the year in weeks, 0 … 52.
+
+        Returns
+        -------
+        Tensor
+            (B, W, 52)
+        """
+        distance = (place.unsqueeze(-1) - torch.arange(WEEKS, device=place.device)).abs()
+        near = (1 - torch.minimum(distance, WEEKS - distance)).clamp_(min=0)
+        if self.training:
+            near = near * (torch.rand(len(near), 1, 1, device=near.device) >= self.HIDDEN)
+        return near
+
+
 class WindowInputs(nn.Module):
     """The three parts of a window that the network reads: what was, what is known ahead, what never changes.
 
@@ -131,8 +171,10 @@ class WindowInputs(nn.Module):
         super().__init__()
         # Each numeric covariate comes with a channel that tells where it is missing.
         self.past = Categories(2 * layout.past, layout.past_categories)
+        self.weeks = WeeksOfTheYear() if layout.weeks else None
+        weeks = WEEKS - 1 if layout.weeks else 0  # instead of the one feature that they are made from
         self.known = Categories(
-            2 * layout.future + layout.calendar + 2 * bool(layout.lag), layout.future_categories
+            2 * layout.future + layout.calendar + weeks + 2 * bool(layout.lag), layout.future_categories
         )
         self.static = Categories(2 * layout.static, layout.static_categories)
         self.known_width = self.known.width
@@ -165,6 +207,8 @@ class WindowInputs(nn.Module):
             (B, static_width)
         """
         future = batch.future
+        if self.weeks is not None:
+            future = torch.cat([future[..., :-1], self.weeks(future[..., -1])], dim=2)
         if lagged.shape[1]:
             future = torch.cat([future, torch.stack([lagged, batch.lagged_observed], dim=2)], dim=2)
         known = self.known(future, batch.future_categories)

@@ -150,6 +150,7 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
         progress=parameters.progress,
     )
     training = train(prepared.learning.learner, loop, accelerator)
+    prepared.learning.calibrate()
     index = prepared.split.validation_windows(series, parameters.horizon)
     validation = evaluate_windows(network, series, scaling, index, season)
     test = None

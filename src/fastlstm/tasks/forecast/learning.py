@@ -113,6 +113,19 @@ class ForecastLearning:
         ]
         return float(sum(losses)) / sum(len(windows.series) for windows in self.validation)
 
+    def calibrate(self) -> None:
+        """Stretch the network's intervals so that they hold what they say on the validation part."""
+        context, horizon = self.training.context, self.training.horizon
+        last = torch.tensor([context - 1], device=self.levels.device)
+        forecasts, truth = [], []
+        with torch.no_grad():
+            for windows in self.validation:
+                forecast: ScaledForecast = self.network(windows, last)
+                observed = windows.observed[:, context : context + horizon] > 0
+                forecasts.append(forecast.quantiles[:, 0][observed])
+                truth.append(forecast.scaled[:, context : context + horizon][observed])
+        self.network.stretch.fit(torch.cat(forecasts), torch.cat(truth))
+
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
         """Name the series whose loss is not finite; all of the batch where the sum alone is not."""
         with torch.no_grad():
