@@ -36,8 +36,8 @@ def test_three_harmonics_tell_weekdays_apart_linearly():
     ("frequency", "years", "cycles"),
     [
         ("15min", 0.2, ("hour", "day", "week")),
-        ("1h", 3, ("day", "week", "year")),
-        ("1d", 3, ("week", "month", "year")),
+        ("1h", 3, ("day", "week", "year", "place in year")),
+        ("1d", 3, ("week", "month", "year", "place in year")),
         ("1b", 3, ("week", "month", "year")),
         ("1w", 3, ("year",)),
         ("1mo", 3, ("year",)),
@@ -48,3 +48,9 @@ def test_three_harmonics_tell_weekdays_apart_linearly():
 )
 def test_only_what_the_frequency_makes_meaningful(frequency, years, cycles):
     assert calendar_cycles(Frequency.parse(frequency), int(years * 365 * DAY)) == cycles
+
+
+def test_the_place_in_the_year_is_told_in_weeks() -> None:
+    days = np.array(["2023-01-01", "2023-07-02T12:00", "2023-12-31"], "M8[us]").astype(np.int64)
+    place = calendar_features(days, ["week", "place in year"])[:, -1]
+    np.testing.assert_allclose(place, [0, 52 * 182 / 365, 52 * 364 / 365], rtol=1e-6)

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlstm.model.heads import QuantileHead, pinball_loss
+from fastlstm.model.heads import IntervalStretch, QuantileHead, pinball_loss
 
 levels = st.lists(st.floats(0.01, 0.99), max_size=8).map(lambda found: sorted({0.5, *found}))
 
@@ -63,3 +63,30 @@ def test_no_observed_target_is_no_loss() -> None:
     loss.backward()
     assert loss == 0
     assert (forecast.grad == 0).all()
+
+
+def test_stretched_intervals_hold_what_they_say_on_new_data() -> None:
+    """Half as wide as they should be, and off to one side: fitted on one sample, right on another."""
+    levels = [0.05, 0.1, 0.5, 0.9, 0.95]
+    spread = torch.rand(20_000, 1) + 0.5
+    exact = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(levels))
+    forecast = spread * exact / 2
+    truth = spread[:, 0] * torch.randn(20_000)
+    stretch = IntervalStretch(levels)
+    stretch.fit(forecast[:10_000], truth[:10_000])
+    torch.testing.assert_close(stretch.factors, torch.tensor([2.0, 2.0, 1.0, 2.0, 2.0]), rtol=0.06, atol=0)
+    below = (truth[10_000:, None] < stretch(forecast[10_000:])).double().mean(0)
+    torch.testing.assert_close(below, torch.tensor(levels).double(), rtol=0, atol=0.015)
+
+
+def test_intervals_are_never_narrowed_and_keep_their_order() -> None:
+    stretch = IntervalStretch([0.1, 0.3, 0.5, 0.9])
+    forecast = torch.tensor([[-9.0, -0.1, 0.0, 9.0]]).expand(1000, 4)
+    stretch.fit(forecast, torch.randn(1000))
+    low, inner, median, high = stretch.factors.tolist()
+    assert (median, high) == (1.0, 1.0)
+    assert low == inner > 1  # the outer one goes along with the inner one
+    assert (stretch(forecast)[0].diff() > 0).all()
+    before = stretch.factors.clone()
+    stretch.fit(forecast[:0], torch.zeros(0))
+    assert torch.equal(stretch.factors, before)
