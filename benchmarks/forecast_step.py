@@ -54,7 +54,7 @@ def fastlstm_side() -> Train:
     accelerator = make_accelerator("cpu")
     learner = prepare(
         Parameters.check(forecaster.get_params()), series, 1, accelerator.device
-    ).learning.learner
+    ).learning.learner(0)
 
     def run(steps: int) -> None:
         settings = LoopSettings(

@@ -26,7 +26,12 @@ def test_python_in_the_readme():
 def test_commands_in_the_readme(tmp_path, monkeypatch, capsys):
     """Each fastlstm command of the README as it stands there, but for a shorter training and other places to write."""
     monkeypatch.chdir(ROOT)
-    lines = [line[2:] for block in blocks("console") for line in block.splitlines() if line.startswith("$ fastlstm")]
+    lines = [
+        line[2:]
+        for block in blocks("console")
+        for line in block.splitlines()
+        if line.startswith("$ fastlstm")
+    ]
     assert [line.split()[2] for line in lines] == ["train", "predict"]
     for line in lines:
         arguments = shlex.split(line.replace("runs/", f"{tmp_path}/"))[1:]
@@ -57,6 +62,8 @@ def test_links_between_documents(name):
 def test_the_map_of_the_native_room_is_complete():
     named = set(re.findall(r"`(\w+\.(?:h|cpp))`", (ROOT / "ARCHITECTURE.md").read_text()))
     there = {path.name for path in (ROOT / "native").iterdir()}
-    unnamed = {name for name in there - named if not (name.endswith(".cpp") and name.replace(".cpp", ".h") in named)}
+    unnamed = {
+        name for name in there - named if not (name.endswith(".cpp") and name.replace(".cpp", ".h") in named)
+    }
     assert named <= there
     assert not unnamed

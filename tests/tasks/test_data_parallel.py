@@ -15,7 +15,7 @@ from tests.tasks.conftest import ROLES, hourly, small
 
 forecaster = small(max_steps=20, device="cpu").fit(hourly(), **ROLES)
 weights = torch.cat([weight.flatten() for weight in forecaster.network_.parameters()])
-told = f"{weights.double().sum().item()} {forecaster.report_.training.best_loss}"
+told = f"{weights.double().sum().item()} {forecaster.report_.training[0].best_loss}"
 (Path(sys.argv[1]) / os.environ["RANK"]).write_text(told)
 """
 

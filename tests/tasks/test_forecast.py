@@ -118,7 +118,7 @@ def test_one_seed_gives_one_model(table: pl.DataFrame) -> None:
 
 def test_half_precision_learns_the_same_thing(table: pl.DataFrame) -> None:
     full, half = (small(precision=precision).fit(table, **ROLES) for precision in ("no", "bf16"))
-    losses = [forecaster.report_.training.best_loss for forecaster in (full, half)]
+    losses = [forecaster.report_.training[0].best_loss for forecaster in (full, half)]
     assert losses[1] == pytest.approx(losses[0], rel=0.2)  # bfloat16 has 8 bits
     assert half.predict()["sales"].is_finite().all()
 
@@ -239,7 +239,7 @@ def test_interrupted_training_keeps_what_was_learnt(
 
     monkeypatch.setattr(ForecastLearning, "draw", interrupted)
     forecaster = small().fit(table, **ROLES)
-    assert forecaster.report_.training.stopped == "interrupted"
+    assert forecaster.report_.training[0].stopped == "interrupted"
     assert "interrupted; the best weights so far were kept" in str(forecaster.report_)
     assert forecaster.predict()["sales"].is_finite().all()
 
@@ -278,3 +278,20 @@ def test_a_season_and_windows_below_one_are_refused(table: pl.DataFrame, fitted:
         small().fit(table, **ROLES, season=0)
     with pytest.raises(InputError, match="windows is 0"):
         fitted.backtest(0)
+
+
+def test_an_ensemble_forecasts_the_mean_of_its_members(table: pl.DataFrame, tmp_path: Path) -> None:
+    ensemble = Forecaster(6, 24, members=2, max_steps=20, progress=False).fit(table, **ROLES)
+    assert {entry["member"] for entry in ensemble.history_} == {0, 1}
+    network = ensemble.network_
+    first, second = (member.state_dict() for member in network.members)
+    assert not torch.equal(first["head.linear.weight"], second["head.linear.weight"])
+    together = ensemble.predict()["sales"].to_numpy()
+    alone = []
+    for member in list(network.members):
+        network.members = torch.nn.ModuleList([member])
+        alone.append(ensemble.predict()["sales"].to_numpy())
+    np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-5)
+    network.members = torch.nn.ModuleList([member, member])
+    ensemble.save(tmp_path / "run")
+    np.testing.assert_allclose(Forecaster.load(tmp_path / "run").predict(table)["sales"], alone[1], rtol=1e-5)

@@ -26,7 +26,8 @@ def learning_curve(history: Sequence[Mapping[str, float]]) -> Figure:
     Parameters
     ----------
     history : sequence of mapping
-        Entries with ``step``, ``loss`` and ``validation_loss``.
+        Entries with ``step``, ``loss`` and ``validation_loss``, and ``member`` where several networks were
+        trained: each has curves of its own.
 
     Examples
     --------
@@ -35,20 +36,23 @@ def learning_curve(history: Sequence[Mapping[str, float]]) -> Figure:
     'training step'
     """
     figure, axes = _figure(7, 4)
-    steps = [entry["step"] for entry in history]
-    validation = [entry["validation_loss"] for entry in history]
-    axes.plot(steps, [entry["loss"] for entry in history], color=BASELINES[1], label="training")
-    axes.plot(steps, validation, color=MODEL, marker="o", markersize=3, label="validation")
-    if history:
-        best = min(range(len(history)), key=lambda index: validation[index])
+    for member in sorted({entry.get("member", 0) for entry in history}):
+        own = [entry for entry in history if entry.get("member", 0) == member]
+        steps = [entry["step"] for entry in own]
+        labels = ("training", "validation") if member == 0 else (None, None)
+        axes.plot(steps, [entry["loss"] for entry in own], color=BASELINES[1], label=labels[0])
+        validation = [entry["validation_loss"] for entry in own]
+        axes.plot(steps, validation, color=MODEL, marker="o", markersize=3, label=labels[1])
+        best = min(own, key=lambda entry: entry["validation_loss"])
         axes.axvline(
-            steps[best],
+            best["step"],
             color=MODEL,
             linestyle=":",
-            label=f"best: {validation[best]:.4g} at step {steps[best]:g}",
+            label=f"best: {best['validation_loss']:.4g} at step {best['step']:g}",
         )
     axes.set(xlabel="training step", ylabel="loss", title="Learning curve")
-    axes.legend(frameon=False)
+    if history:
+        axes.legend(frameon=False)
     return figure
 
 

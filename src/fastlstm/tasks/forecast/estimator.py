@@ -19,7 +19,7 @@ from fastlstm.data.schema import find_columns
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.table import give_back, read_table
 from fastlstm.errors import InputError, RunError
-from fastlstm.model.forecaster import ForecastNetwork
+from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run, load_run, save_run
 from fastlstm.runs.plots import forecast_against_truth, learning_curve
 from fastlstm.tasks.forecast.evaluation import Evaluation
@@ -52,6 +52,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         Width of the LSTM and of the decoder.
     num_layers : int
         How many LSTM layers lie on one another.
+    members : int
+        How many networks to train, one after the other, whose mean is the forecast: it errs less than one, and
+        takes as many times as long.
     dropout : float
         Share of the hidden values set to zero during training, between layers and before the decoder.
     batch_size : int
@@ -91,7 +94,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     metrics_ : dict
         What ``metrics.json`` of a run holds; a loaded run has it too, and None for ``report_``.
     history_ : list of dict
-        One entry a validation: ``step``, ``loss``, ``validation_loss``, ``learning_rate``, ``seconds``.
+        One entry a validation: ``member``, ``step``, ``loss``, ``validation_loss``, ``learning_rate``, ``seconds``.
     context_ : int
         The context in use.
     season_ : int
@@ -108,6 +111,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
         hidden_size: int = 64,
         num_layers: int = 1,
+        members: int = 1,
         dropout: float = 0.1,
         batch_size: int = 32,
         origins: int = 2,
@@ -126,6 +130,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self.quantiles = quantiles
         self.hidden_size = hidden_size
         self.num_layers = num_layers
+        self.members = members
         self.dropout = dropout
         self.batch_size = batch_size
         self.origins = origins
@@ -376,11 +381,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             What ``load_run`` gives.
         """
         settings = run.settings(ForecastSettings)
-        network = ForecastNetwork(settings.network)
         parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "series": {}}
         for name, tensor in run.tensors.items():
             part, _, rest = name.partition(".")
             parts[part][rest] = tensor
+        members = len({name.split(".")[1] for name in parts["network"] if name.startswith("members.")})
+        network = ForecastEnsemble(settings.network, members)
         network.load_state_dict(parts["network"])
         self = cls(**settings.parameters.model_dump())
         self.network_ = network.eval()
@@ -408,7 +414,11 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self.series_ = series
         self.context_ = fitted.network.settings.context
         self.season_ = season
-        self.history_ = fitted.training.history
+        self.history_ = [
+            {"member": member, **entry}
+            for member, training in enumerate(fitted.training)
+            for entry in training.history
+        ]
         self.report_: ForecastReport | None = fitted.report
         self.metrics_ = fitted.report.metrics
         self.test_windows_ = parameters.test_windows

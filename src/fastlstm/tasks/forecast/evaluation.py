@@ -14,7 +14,7 @@ from fastlstm.data.series import SeriesSet
 from fastlstm.data.table import give_back
 from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
-from fastlstm.model.forecaster import ForecastNetwork
+from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
 from fastlstm.tasks.forecast.frames import forecast_frame
 from fastlstm.tasks.forecast.learning import forecast_windows
@@ -162,7 +162,7 @@ class Evaluation:
 
 
 def evaluate_windows(
-    network: ForecastNetwork,
+    network: ForecastEnsemble,
     series: SeriesSet,
     scaling: CovariateScaling,
     index: WindowIndex,
@@ -172,7 +172,7 @@ def evaluate_windows(
 
     Parameters
     ----------
-    network : ForecastNetwork
+    network : ForecastEnsemble
         The model.
     series : SeriesSet
         The series.

@@ -11,7 +11,7 @@ from fastlstm.data.frequency import WEEK
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, rolling_windows
 from fastlstm.errors import InputError
-from fastlstm.model.forecaster import ForecastNetwork, NetworkSettings
+from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.model.inputs import InputLayout
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.learning import ForecastLearning
@@ -33,19 +33,19 @@ class Fitted:
 
     Parameters
     ----------
-    network : ForecastNetwork
+    network : ForecastEnsemble
         With the best weights, ready to forecast.
     scaling : CovariateScaling
         Fitted on the training part.
-    training : TrainingResult
-        How training went.
+    training : list of TrainingResult
+        How the training of each member went.
     report : ForecastReport
         What to tell.
     """
 
-    network: ForecastNetwork
+    network: ForecastEnsemble
     scaling: CovariateScaling
-    training: TrainingResult
+    training: list[TrainingResult]
     report: ForecastReport
 
 
@@ -55,7 +55,7 @@ class Prepared:
 
     Parameters
     ----------
-    network : ForecastNetwork
+    network : ForecastEnsemble
         With its initial weights.
     scaling : CovariateScaling
         Fitted on the training part.
@@ -65,7 +65,7 @@ class Prepared:
         What the training loop is to learn.
     """
 
-    network: ForecastNetwork
+    network: ForecastEnsemble
     scaling: CovariateScaling
     split: Split
     learning: ForecastLearning
@@ -105,7 +105,7 @@ def prepare(parameters: Parameters, series: SeriesSet, season: int, device: torc
     )
     with torch.random.fork_rng([]):
         torch.manual_seed(parameters.seed)
-        network = ForecastNetwork(settings).to(device)
+        network = ForecastEnsemble(settings, parameters.members).to(device)
     learning = ForecastLearning(
         network,
         series,
@@ -141,15 +141,21 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
     prepared = prepare(parameters, series, season, accelerator.device)
     network, scaling = prepared.network, prepared.scaling
     steps = parameters.max_steps or default_steps(len(prepared.learning.index_origins), parameters.batch_size)
-    loop = LoopSettings(
-        steps=steps,
-        learning_rate=parameters.learning_rate,
-        validate_every=max(1, steps // VALIDATIONS),
-        patience=parameters.patience,
-        seed=parameters.seed,
-        progress=parameters.progress,
-    )
-    training = train(prepared.learning.learner, loop, accelerator)
+    trained: list[TrainingResult] = []
+    for member in range(parameters.members):
+        loop = LoopSettings(
+            steps=steps,
+            learning_rate=parameters.learning_rate,
+            validate_every=max(1, steps // VALIDATIONS),
+            patience=parameters.patience,
+            seed=parameters.seed + member,
+            progress=parameters.progress,
+        )
+        trained.append(train(prepared.learning.learner(member), loop, accelerator))
+        if trained[-1].stopped == "interrupted":
+            useful = member + 1 if trained[-1].history or member == 0 else member
+            del network.members[useful:]
+            break
     prepared.learning.calibrate()
     index = prepared.split.validation_windows(series, parameters.horizon)
     validation = evaluate_windows(network, series, scaling, index, season)
@@ -158,24 +164,24 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
         test = evaluate_last(network, series, scaling, parameters.test_windows, season)
     report = ForecastReport(
         data=series.report,
-        training=training,
+        training=trained,
         parameters=sum(weight.numel() for weight in network.parameters()),
         context=network.settings.context,
         season=season,
         validation=validation,
         test=test,
     )
-    return Fitted(network, scaling, training, report)
+    return Fitted(network, scaling, trained, report)
 
 
 def evaluate_last(
-    network: ForecastNetwork, series: SeriesSet, scaling: CovariateScaling, windows: int, season: int
+    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, windows: int, season: int
 ) -> Evaluation:
     """Forecast the last horizons of the series, one after the other.
 
     Parameters
     ----------
-    network : ForecastNetwork
+    network : ForecastEnsemble
         The model.
     series : SeriesSet
         The series.
@@ -200,13 +206,13 @@ def evaluate_last(
 
 
 def evaluate_all(
-    network: ForecastNetwork, series: SeriesSet, scaling: CovariateScaling, known: Integers, season: int
+    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, known: Integers, season: int
 ) -> Evaluation:
     """Forecast every horizon of the series, one after the other, from where there is a full context.
 
     Parameters
     ----------
-    network : ForecastNetwork
+    network : ForecastEnsemble
         The model.
     series : SeriesSet
         The series.

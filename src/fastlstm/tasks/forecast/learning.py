@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
-from fastlstm.model.forecaster import ForecastNetwork, ScaledForecast, forking_loss
+from fastlstm.model.forecaster import ForecastEnsemble, ScaledForecast, forking_loss
 from fastlstm.tasks.forecast.split import Split
 from fastlstm.training.loop import Learner
 
@@ -38,8 +38,8 @@ class ForecastLearning:
 
     Parameters
     ----------
-    network : ForecastNetwork
-        What learns.
+    network : ForecastEnsemble
+        What learns, one member after the other.
     series : SeriesSet
         The series.
     scaling : CovariateScaling
@@ -56,7 +56,7 @@ class ForecastLearning:
 
     def __init__(
         self,
-        network: ForecastNetwork,
+        network: ForecastEnsemble,
         series: SeriesSet,
         scaling: CovariateScaling,
         split: Split,
@@ -71,7 +71,7 @@ class ForecastLearning:
         self.series = series
         self.batch_size = batch_size
         self.origins = min(origins, context)
-        self.levels = network.head.levels.to(device)
+        self.levels = torch.tensor(network.settings.quantiles, device=device)
         self.training = Windows(
             series, scaling, context=context, horizon=horizon, lag=lag, ends=split.training, device=device
         )
@@ -85,10 +85,9 @@ class ForecastLearning:
             validation.gather(*part) for part in parts_of(split.validation_windows(series, horizon), device)
         ]
 
-    @property
-    def learner(self) -> Learner[ForkingBatch]:
-        """What the training loop asks for."""
-        return Learner(self.network, self.draw, self.loss, self.validate, self.describe)
+    def learner(self, member: int) -> Learner[ForkingBatch]:
+        """Return what the training loop asks for, to train one member."""
+        return Learner(self.network.members[member], self.draw, self.loss, self.validate, self.describe)
 
     def draw(self, generator: torch.Generator) -> ForkingBatch:
         """Windows at random, and origins in them: the last step of the context, the others at random."""
@@ -115,15 +114,14 @@ class ForecastLearning:
 
     def calibrate(self) -> None:
         """Stretch the network's intervals so that they hold what they say on the validation part."""
-        context, horizon = self.training.context, self.training.horizon
-        last = torch.tensor([context - 1], device=self.levels.device)
+        context = self.training.context
         forecasts, truth = [], []
         with torch.no_grad():
             for windows in self.validation:
-                forecast: ScaledForecast = self.network(windows, last)
-                observed = windows.observed[:, context : context + horizon] > 0
-                forecasts.append(forecast.quantiles[:, 0][observed])
-                truth.append(forecast.scaled[:, context : context + horizon][observed])
+                ahead = slice(context, context + self.training.horizon)
+                observed = windows.observed[:, ahead] > 0
+                forecasts.append(self.network.mean(windows)[observed])
+                truth.append(windows.target[:, ahead][observed])
         self.network.stretch.fit(torch.cat(forecasts), torch.cat(truth))
 
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
@@ -154,13 +152,13 @@ def parts_of(index: WindowIndex, device: torch.device) -> list[tuple[Tensor, Ten
 
 
 def forecast_windows(
-    network: ForecastNetwork, windows: Windows, index: WindowIndex
+    network: ForecastEnsemble, windows: Windows, index: WindowIndex
 ) -> npt.NDArray[np.float32]:
     """Forecast many windows.
 
     Parameters
     ----------
-    network : ForecastNetwork
+    network : ForecastEnsemble
         Trained, in evaluation mode.
     windows : Windows
         The rows.

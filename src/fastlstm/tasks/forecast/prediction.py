@@ -10,12 +10,12 @@ import numpy.typing as npt
 from fastlstm.data.scaling import Floats
 from fastlstm.data.series import STEP_ARRAYS, Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows, with_horizon
-from fastlstm.model.forecaster import ForecastNetwork
+from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.tasks.forecast.learning import forecast_windows
 
 
 def forecast_ahead(
-    network: ForecastNetwork, series: SeriesSet, scaling: CovariateScaling
+    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling
 ) -> tuple[SeriesSet, WindowIndex, Floats]:
     """Forecast the horizon after each series' last observed target.
 
@@ -23,7 +23,7 @@ def forecast_ahead(
 
     Parameters
     ----------
-    network : ForecastNetwork
+    network : ForecastEnsemble
         The model.
     series : SeriesSet
         The series, with the known future of their covariates.

@@ -27,8 +27,8 @@ class ForecastReport:
     ----------
     data : GapReport
         What was read, and what of it was missing.
-    training : TrainingResult
-        How training went.
+    training : list of TrainingResult
+        How the training of each member went.
     parameters : int
         Weights of the network.
     context, season : int
@@ -40,12 +40,17 @@ class ForecastReport:
     """
 
     data: GapReport
-    training: TrainingResult
+    training: list[TrainingResult]
     parameters: int
     context: int
     season: int
     validation: Evaluation
     test: Evaluation | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the training of all members."""
+        return sum(member.seconds for member in self.training)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -56,10 +61,10 @@ class ForecastReport:
         return {
             **parts,
             "training": {
-                "steps": self.training.step,
-                "best_step": self.training.best_step,
-                "seconds": round(self.training.seconds, 2),
-                "stopped": self.training.stopped,
+                "steps": [member.step for member in self.training],
+                "best_step": [member.best_step for member in self.training],
+                "seconds": round(self.seconds, 2),
+                "stopped": self.training[-1].stopped,
                 "parameters": self.parameters,
                 "context": self.context,
                 "season": self.season,
@@ -80,12 +85,14 @@ class ForecastReport:
 
     def __str__(self) -> str:
         """All of it, as text."""
-        training = self.training
+        last = self.training[-1]
+        members = f"{len(self.training)} × " if len(self.training) > 1 else ""
+        best = ", ".join(f"{member.best_step:,}" for member in self.training)
         part = "the last stretch before the test" if self.test else "the last stretch of the data"
         lines = [
             str(self.data),
-            f"{training.step:,} training steps in {training.seconds:.1f} s ({ENDINGS[training.stopped]}); "
-            f"weights of step {training.best_step:,}; {self.parameters:,} parameters; context {self.context}",
+            f"{members}{last.step:,} training steps in {self.seconds:.1f} s ({ENDINGS[last.stopped]}); "
+            f"weights of step {best}; {self.parameters:,} parameters; context {self.context}",
             "",
             f"validation ({part}; it chose the weights)",
             str(self.validation),

@@ -35,6 +35,7 @@ class Parameters(BaseModel):
     quantiles: tuple[Level, ...]
     hidden_size: PositiveInt
     num_layers: PositiveInt
+    members: PositiveInt
     dropout: Annotated[float, Field(ge=0, lt=1)]
     batch_size: PositiveInt
     origins: PositiveInt
