@@ -148,7 +148,7 @@ def test_an_interrupt_keeps_what_was_learnt(table, tmp_path):
         last = read_terminal(ours, rb"saved in run")
         training.communicate(timeout=60)
     os.close(ours)
-    assert training.returncode == 130
+    assert training.returncode == 130, last
     assert "fastlstm: interrupted; the best weights so far are saved in run" in last
     assert fastlstm("forecast", "evaluate", out, table(), "--json").returncode == 0
     assert load_run(out, tensors=False).metrics["training"]["stopped"] == "interrupted"
