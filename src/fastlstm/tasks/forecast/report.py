@@ -86,12 +86,12 @@ class ForecastReport:
     def __str__(self) -> str:
         """All of it, as text."""
         last = self.training[-1]
-        members = f"{len(self.training)} × " if len(self.training) > 1 else ""
+        steps = ", ".join(f"{member.step:,}" for member in self.training)
         best = ", ".join(f"{member.best_step:,}" for member in self.training)
         part = "the last stretch before the test" if self.test else "the last stretch of the data"
         lines = [
             str(self.data),
-            f"{members}{last.step:,} training steps in {self.seconds:.1f} s ({ENDINGS[last.stopped]}); "
+            f"{steps} training steps in {self.seconds:.1f} s ({ENDINGS[last.stopped]}); "
             f"weights of step {best}; {self.parameters:,} parameters; context {self.context}",
             "",
             f"validation ({part}; it chose the weights)",
