@@ -13,30 +13,32 @@ struct LstmCell {
   static constexpr int kGates = 4;  // i, f, g, o
   static constexpr int L = kLanes<Real>;
 
-  // From sums of the gates to the new state. `gates` keeps the activations for the backward pass, where it is
-  // given.
+  // From sums of the gates to the new state. The activations stay in `gates`, which may be where the sums
+  // were.
   struct ForwardTile {
     const Real* sums;              // [rows][kGates][L]
     Rows<const Real> cell_before;  // [rows][L]
-    Rows<Real> cell, gates;        // [rows][L], [rows][kGates][L]; gates.data may be null
+    Rows<Real> cell, gates;        // [rows][L], [rows][kGates][L]
     Real* const* h;                // where each row's new hidden state goes …
     int64_t h_offset;              // … its first value …
     int h_lanes;                   // … and how many of the lanes exist
   };
+  // In two rounds: the gates of all rows are independent of one another and keep the pipelines full, where
+  // the way from the gates through the cell to h, row by row, would leave them waiting.
   static void forward(const ForwardTile& tile, int rows) {
     for (int r = 0; r < rows; ++r) {
       const Real* sums = tile.sums + r * kGates * L;
-      const Vec<Real> i = sigmoid<Real>(load(sums)), f = sigmoid<Real>(load(sums + L));
-      const Vec<Real> g = hyperbolic_tangent<Real>(load(sums + 2 * L)), o = sigmoid<Real>(load(sums + 3 * L));
+      Real* gates = tile.gates.data + r * tile.gates.stride;
+      store(gates, sigmoid<Real>(load(sums)));
+      store(gates + L, sigmoid<Real>(load(sums + L)));
+      store(gates + 2 * L, hyperbolic_tangent<Real>(load(sums + 2 * L)));
+      store(gates + 3 * L, sigmoid<Real>(load(sums + 3 * L)));
+    }
+    for (int r = 0; r < rows; ++r) {
+      const Real* gates = tile.gates.data + r * tile.gates.stride;
+      const Vec<Real> i = load(gates), f = load(gates + L), g = load(gates + 2 * L), o = load(gates + 3 * L);
       const Vec<Real> c = f * load(tile.cell_before.data + r * tile.cell_before.stride) + i * g;
       store(tile.cell.data + r * tile.cell.stride, c);
-      if (tile.gates.data) {
-        Real* gates = tile.gates.data + r * tile.gates.stride;
-        store(gates, i);
-        store(gates + L, f);
-        store(gates + 2 * L, g);
-        store(gates + 3 * L, o);
-      }
       store_first(tile.h[r] + tile.h_offset, Vec<Real>(o * hyperbolic_tangent<Real>(c)), tile.h_lanes);
     }
   }

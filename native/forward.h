@@ -211,6 +211,7 @@ class ForwardPass {
       const Rows<Real> state{cells_ + ((thread.own.begin + first) * panels_ + panel) * L, panels_ * L};
       tile.cell_before = {state.data, state.stride};
       tile.cell = state;
+      tile.gates = {sums, G * L};
       if (call_.reserve) {
         tile.cell = reserve.cells_at(plan_, step, thread.slice, panel, first);
         tile.gates = reserve.gates_at(plan_, step, thread.slice, panel, first);
