@@ -255,3 +255,17 @@ def test_a_full_disk_while_a_forecast_is_written(refused, trained, table, tmp_pa
     monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
     line = refused("forecast", "predict", trained, "--future", week, "--out", tmp_path / "forecast.csv")
     assert "forecast.csv cannot be written: No space left on device" in line
+
+
+@pytest.mark.parametrize(
+    "command", [["info"], ["forecast", "evaluate"], ["forecast", "predict"]], ids=" ".join
+)
+def test_missing_weights_whatever_is_asked_of_the_run(command, refused, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "damaged")
+    (run / "model.safetensors").unlink()
+    assert "model.safetensors is missing" in refused(*command, run)
+
+
+def test_a_forecast_in_a_form_that_is_not_written(refused, trained, tmp_path):
+    line = refused("forecast", "predict", trained, "--out", tmp_path / "forecast.xlsx")
+    assert "forecast.xlsx: files are written as .csv or .parquet" in line

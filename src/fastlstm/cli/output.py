@@ -59,6 +59,26 @@ def print_metrics(metrics: Metrics) -> None:
         print(f"{name:<{width}}" + "".join(f"{_short(cell):>15}" for cell in cells))
 
 
+WRITTEN = (".csv", ".parquet")
+
+
+def check_form(path: Path | None) -> None:
+    """Refuse a file name whose ending says another form than those that are written.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Where a frame is to go.
+
+    Raises
+    ------
+    InputError
+        If it ends otherwise.
+    """
+    if path is not None and path.suffix not in WRITTEN:
+        raise InputError(f"{path}: files are written as {' or '.join(WRITTEN)}; give a name that ends so")
+
+
 def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
     """Write a frame, whole or not at all; on stdout where there is no path.
 

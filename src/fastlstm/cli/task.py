@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fastlstm.cli.flags import command, flag, flags
-from fastlstm.cli.output import print_json, print_metrics, write_frame
+from fastlstm.cli.output import check_form, print_json, print_metrics, write_frame
 from fastlstm.errors import RunError
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator, load
@@ -103,6 +103,7 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
 
 def _predict(task: str, given: dict[str, Any]) -> None:
     folder, out, data = given.pop("run"), given.pop("out"), given.pop("data")
+    check_form(out)
     loaded = _load(folder, task)
     write_frame(loaded.predict(data, **given), out, loaded.series_.schema.time_format)
 

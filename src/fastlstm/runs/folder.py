@@ -70,6 +70,8 @@ class Run:
         What ``config.json`` holds.
     tensors : dict
         What ``model.safetensors`` holds; empty where they were not asked for.
+    weights_size : int
+        Bytes of ``model.safetensors``.
     history : list of dict
         What ``history.csv`` holds.
     metrics : dict
@@ -79,6 +81,7 @@ class Run:
     folder: Path
     config: RunConfig
     tensors: dict[str, Tensor] = field(repr=False)
+    weights_size: int
     history: list[dict[str, float]] = field(repr=False)
     metrics: dict[str, Any]
 
@@ -86,11 +89,6 @@ class Run:
     def task(self) -> str:
         """Whose run it is: a key of :data:`fastlstm.tasks.TASKS`."""
         return self.config.task
-
-    @property
-    def weights_size(self) -> int:
-        """Bytes of ``model.safetensors``."""
-        return (self.folder / WEIGHTS).stat().st_size
 
     def settings(self, model: type[Settings]) -> Settings:
         """Validate the task's settings.
@@ -219,7 +217,13 @@ def load_run(folder: str | Path, *, tensors: bool = True) -> Run:
         metrics = json.loads((folder / METRICS).read_bytes())
     with _explained(folder / HISTORY):
         history = _from_csv((folder / HISTORY).read_text())
-    return Run(folder, config, _load_tensors(folder, config) if tensors else {}, history, metrics)
+    weights = _read_weights(folder, config)
+    loaded: dict[str, Tensor] = {}
+    if tensors:
+        from safetensors.torch import load  # deferred: it imports torch
+
+        loaded = load(weights)
+    return Run(folder, config, loaded, len(weights), history, metrics)
 
 
 def finite(value: Any) -> Any:
@@ -242,9 +246,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _load_tensors(folder: Path, config: RunConfig) -> dict[str, Tensor]:
-    from safetensors.torch import load  # deferred: it imports torch
-
+def _read_weights(folder: Path, config: RunConfig) -> bytes:
     path = folder / WEIGHTS
     with _explained(path):
         weights = path.read_bytes()
@@ -253,8 +255,7 @@ def _load_tensors(folder: Path, config: RunConfig) -> dict[str, Tensor]:
             f"{path} was cut short or altered: its sha256 is not the one in {CONFIG}; "
             "copy the run again, or train again"
         )
-    loaded: dict[str, Tensor] = load(weights)
-    return loaded
+    return weights
 
 
 @contextmanager

@@ -66,7 +66,9 @@ class LoopSettings:
     validate_every : int
         Steps between two validations.
     patience : int
-        Stop after so many validations in a row without a lower loss.
+        Stop after so many validations in a row without a lower loss …
+    fewest_steps : int
+        … but not before so many steps.
     clip : float
         The largest norm of the gradient of all weights together.
     weight_decay : float
@@ -81,6 +83,7 @@ class LoopSettings:
     learning_rate: float
     validate_every: int
     patience: int
+    fewest_steps: int = 0
     clip: float = 1.0
     weight_decay: float = 1e-4
     seed: int = 0
@@ -268,7 +271,7 @@ class _Run(Generic[Batch]):
                 improved = self._validate(network, total / counted, learning_rate)
                 total, counted = 0.0, 0
                 unimproved = 0 if improved else unimproved + 1
-                if unimproved >= settings.patience:
+                if unimproved >= settings.patience and result.step >= settings.fewest_steps:
                     result.stopped = "early"
                     return
 

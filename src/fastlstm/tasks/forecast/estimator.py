@@ -69,8 +69,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     learning_rate : float
         The peak of the one-cycle learning rate.
     patience : int
-        Stop after so many validations in a row without a better one. There are twenty
-        validations in a training of full length.
+        Stop after so many validations in a row without a better one, though not before 200 steps. There are
+        twenty validations in a training of full length.
     validation_windows : int, optional
         How many horizons at the end of the training data choose the best weights and when to stop, instead of
         being learnt from. Default: a twentieth of the data, at least one horizon.

@@ -24,6 +24,7 @@ LONGEST_CONTEXT = 720  # of those that are not asked for, unless the horizon is 
 VALIDATIONS = 20  # in a training of full length
 RATIO_SCALE_VARIATION = 0.3
 YEARS_TO_LEARN = 1.5
+STEPS_BEFORE_STOPPING = 200  # so few steps have validations so close together that a bad stretch looks long
 SHARE_OF_WINDOWS, FEWEST_STEPS, MOST_STEPS = 0.75, 400, 2000
 
 
@@ -148,6 +149,7 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
             learning_rate=parameters.learning_rate,
             validate_every=max(1, steps // VALIDATIONS),
             patience=parameters.patience,
+            fewest_steps=STEPS_BEFORE_STOPPING,
             seed=parameters.seed + member,
             progress=parameters.progress,
         )
