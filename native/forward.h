@@ -31,7 +31,10 @@ class ForwardPass {
       projection_ = arena.take<Real>(vectors_for(sizes_.outputs, L) * L * sizes_.hidden);
       unprojected_ = arena.take<Real>(B * panels_ * L);
     }
-    if (call.reserve) call.reserve[0] = (Real)call.threads;
+    if (call.reserve) {
+      __builtin_memset(call.reserve, 0, kReserveHeader * sizeof(Real));
+      call.reserve[0] = (Real)call.threads;
+    }
     choose_chunk();
     threads_ = arena.take<Thread>(plan_.threads());
     for (int i = 0; i < plan_.threads(); ++i) {
