@@ -9,10 +9,11 @@ multiply-add peak measured in the same run.
 from __future__ import annotations
 
 import argparse
+from statistics import geometric_mean
 
 import torch
 
-from benchmarks.measure import geometric_mean, machine, medians
+from benchmarks.measure import machine, medians
 from fastlstm import LSTM, _native
 
 SIZES = (

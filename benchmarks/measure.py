@@ -44,8 +44,3 @@ def machine() -> str:
         f"{model}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, Python {platform.python_version()}, "
         f"torch {torch.__version__}, fastlstm {fastlstm.__version__}"
     )
-
-
-def geometric_mean(values: list[float]) -> float:
-    """Geometric mean."""
-    return statistics.geometric_mean(values)

@@ -7,12 +7,9 @@
 namespace fastlstm {
 namespace {
 
-constexpr size_t kAlignment = 64;  // a cache line, and the widest vector
 constexpr size_t kFirstBlock = size_t(1) << 20;
 constexpr size_t kKept =
     size_t(256) << 20;  // an arena larger than this is given back to the system after its call
-
-size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 }  // namespace
 

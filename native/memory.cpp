@@ -13,11 +13,8 @@
 namespace fastlstm {
 namespace {
 
-constexpr size_t kAlignment = 64;  // a cache line, and the widest vector
 constexpr size_t kHugePage = size_t(2) << 20;
 constexpr size_t kIdleLimit = size_t(512) << 20;  // bytes kept though nobody uses them
-
-size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
 
 // Sizes in steps of an eighth, so that calls of nearly the same size can use the same block.
 size_t size_class(size_t bytes) {

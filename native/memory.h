@@ -6,6 +6,9 @@
 
 namespace fastlstm {
 
+constexpr size_t kAlignment = 64;  // a cache line, and the widest vector
+constexpr size_t round_up(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+
 // Aligned for any vector, huge pages asked for where it is large enough; std::bad_alloc where there is none.
 // Freed with std::free.
 void* allocate(size_t bytes);

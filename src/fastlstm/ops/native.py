@@ -246,14 +246,14 @@ class _LstmBackward(torch.autograd.Function):
     """The op's own derivative, which is the second one of the layer: taken through the reference."""
 
     @staticmethod
-    def forward(ctx: Any, rest: tuple[Any, ...], *tensors: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, rest: tuple[Any, ...], *tensors: Any) -> tuple[Tensor, ...]:
         dy, dhn, dcn, x, h0, c0, *weights = tensors
         lengths, batch_sizes, *options, y, reserve, wanted = rest
-        call = _Call(x, h0, c0, weights, lengths, batch_sizes, *options)  # type: ignore[arg-type]
+        call = _Call(x, h0, c0, weights, lengths, batch_sizes, *options)
         with torch._C._AutoDispatchBelowAutograd():
             gradients = torch.ops.fastlstm.lstm_backward(*call, y, reserve, dy, dhn, dcn, wanted)
         ctx.save_for_backward(*tensors, lengths, batch_sizes)
-        ctx.options, ctx.wanted = options, wanted
+        ctx.options = options
         ctx.set_materialize_grads(False)
         return tuple(gradients)
 
