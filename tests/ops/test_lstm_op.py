@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fastlstm import _native
-from fastlstm.ops import explain, lstm, reference
+from fastlstm.ops import Cell, explain, reference, sequence
 
 # A float32 sum of n terms is off by about 6e-8 times √n of its terms' size; 4e-6 leaves room for n = 1000.
 TOLERANCE = {torch.float32: 4e-6, torch.float64: 1e-13}
@@ -36,7 +36,7 @@ def problems(draw):
 
 
 def make(problem, dtype):
-    """The arguments of ops.lstm for a problem: tensors that want gradients, and the rest."""
+    """The arguments of lstm() for a problem: tensors that want gradients, and the rest."""
     generator = torch.Generator().manual_seed(problem["seed"])
     T, B, I, H = (problem[letter] for letter in "TBIH")  # noqa: E741
     P, D = problem["P"] or H, problem["directions"]
@@ -80,6 +80,10 @@ def as_double(problem_parts):
     x, state, weights, options = problem_parts
     widen = [t if t is None else t.detach().double().requires_grad_() for t in (x, *state, *weights)]
     return widen[0], widen[1:3], widen[3:], options
+
+
+def lstm(x, h0, c0, weights, has_bias=True, projected=False, **options):
+    return sequence(Cell("lstm", has_bias, projected), x, h0, c0, weights, **options)
 
 
 def native_lstm(x, h0, c0, weights, **options):

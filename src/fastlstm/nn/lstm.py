@@ -226,13 +226,12 @@ class LSTM(nn.RNNBase):
         last_h, last_c = [], []
         for layer in range(self.num_layers):
             own = slice(layer * directions, (layer + 1) * directions)
-            x, h, c = ops.lstm(
+            x, h, c = ops.sequence(
+                ops.Cell("lstm", self.bias, self.proj_size > 0),
                 x,
                 None if hx is None else hx[0][own],
                 None if hx is None else hx[1][own],
                 weights[layer * per_layer : (layer + 1) * per_layer],
-                has_bias=self.bias,
-                projected=self.proj_size > 0,
                 **options,
             )
             last_h.append(h)

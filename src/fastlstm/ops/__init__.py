@@ -1,10 +1,10 @@
-"""The sequence ops: one function a cell, and the choice of the kernel that serves a call.
+"""The sequence op: one function for every cell, and the choice of the kernel that serves a call.
 
 ===========  ==================================================================  =====================
 kernel       serves                                                              implemented in
 ===========  ==================================================================  =====================
 native       the CPU; float32, float64, and half precision computed in float32   :mod:`.native`
-torch        other devices, without ``lengths``: PyTorch's own kernel            ``torch.lstm``
+torch        other devices, where PyTorch's own kernels do what is asked         ``torch.lstm``, …
 reference    everything else                                                     :mod:`.reference`
 ===========  ==================================================================  =====================
 """
@@ -18,117 +18,292 @@ from torch import Tensor
 
 from fastlstm import _native
 from fastlstm.ops import native, reference
+from fastlstm.ops.cell import Cell
 
-__all__ = ["explain", "lstm"]
+__all__ = ["Cell", "explain", "sequence"]
 
 _HALF_PRECISION = (torch.bfloat16, torch.float16)
 _NATIVE_DEVICES = ("cpu", "meta")
+_NO_ZONEOUT = (0.0, 0.0)
 
 
-def lstm(
+def sequence(
+    cell: Cell,
     x: Tensor,
     h0: Tensor | None,
     c0: Tensor | None,
     weights: Sequence[Tensor],
     *,
-    has_bias: bool = True,
-    projected: bool = False,
     lengths: Tensor | None = None,
     batch_sizes: Tensor | None = None,
     packed_batch: int = 0,
     batch_first: bool = False,
+    reset: Tensor | None = None,
+    recurrent_mask: Tensor | None = None,
+    zoneout: tuple[float, float] = _NO_ZONEOUT,
+    seed: Tensor | None = None,
+    reverse: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Run one LSTM layer in one or both directions; :mod:`.reference` states the equations.
+    """Run one layer in one or both directions; :mod:`.reference` states the equations.
 
     T time steps, B sequences, I inputs, H hidden units, P outputs a step (= H without a projection), D directions.
 
     Parameters
     ----------
+    cell
+        Which cell it is.
     x
         ``(T, B, I)``; ``(B, T, I)`` with ``batch_first``; ``(rows, I)`` with ``batch_sizes``.
     h0, c0
-        ``(D, B, P)`` and ``(D, B, H)``; None means zeros.
+        ``(D, B, P)`` and ``(D, B, H)``; None means zeros. ``c0`` is None for a cell without a cell state (GRU, RNN).
     weights
-        For each direction ``w_ih (4H, I)``, ``w_hh (4H, P)``, with ``has_bias`` ``b_ih (4H)`` and ``b_hh (4H)``, and
-        with ``projected`` ``w_hr (P, H)``, one after the other.
+        Those of one direction after the other, each in the order of ``cell.weight_names``;
+        :class:`~fastlstm.ops.cell.Weights` tells their shapes.
     lengths
         ``(B,)`` integers in 0 … T, in any order: outputs past them are zero, the last state is the one at the end.
     batch_sizes, packed_batch
         ``(T,)`` and the number of sequences of a :class:`~torch.nn.utils.rnn.PackedSequence`.
+    reset
+        bool ``(T, B)``; ``(B, T)`` with ``batch_first``; ``(rows,)`` with ``batch_sizes``. Where true, the sequence is
+        cut between the step before and this one: the state, an initial one too, is taken as zero and no gradient
+        passes. The direction that runs backwards forgets on its way from this step to the one before; a reset at the
+        first step has nothing to cut there.
+    recurrent_mask
+        ``(D, B, P)``: multiplies the hidden state where it enters the recurrent product, the same at every step
+        (Gal & Ghahramani 2016). In a GRU it does not touch the state that the update gate carries over.
+    zoneout
+        The rates, in 0 ≤ rate < 1, at which units of h and of c keep their old value (Krueger et al. 2017). Not with a
+        projection: a projected h is a mixture, none of whose values belongs to one unit.
+    seed
+        int64 ``(1,)`` for zoneout's masks, see :mod:`.random`; without it, masks are replaced by their expectation.
+    reverse
+        Whether the weights are those of one direction that runs from the end to the beginning.
 
     Returns
     -------
     y, hn, cn
-        Shaped as ``x`` with D·P values a row, ``(D, B, P)``, ``(D, B, H)``.
+        Shaped as ``x`` with D·P values a row, ``(D, B, P)``, ``(D, B, H)``. Without a cell state, ``cn`` is an empty
+        tensor ``(0,)``.
+
+    Raises
+    ------
+    ValueError
+        For arguments that do not fit the cell, the input, or each other.
 
     Examples
     --------
     >>> import torch
-    >>> from fastlstm.ops import lstm
+    >>> from fastlstm.ops import Cell, sequence
     >>> w_ih, w_hh = torch.zeros(8, 3), torch.zeros(8, 2)
-    >>> y, hn, cn = lstm(torch.ones(5, 4, 3), None, None, [w_ih, w_hh], has_bias=False)
+    >>> y, hn, cn = sequence(Cell("lstm", has_bias=False), torch.ones(5, 4, 3), None, None, [w_ih, w_hh])
     >>> y.shape, hn.shape, cn.shape
     (torch.Size([5, 4, 2]), torch.Size([1, 4, 2]), torch.Size([1, 4, 2]))
     """
-    kernel = _choose(x, lengths)
-    if kernel == "reference":
-        return reference.lstm(x, h0, c0, weights, has_bias, projected, lengths, batch_sizes, batch_first)
+    _check(
+        cell,
+        x,
+        c0,
+        weights,
+        reset,
+        recurrent_mask,
+        zoneout,
+        seed,
+        reverse,
+        batch_sizes,
+        packed_batch,
+        batch_first,
+    )
+    kernel, _ = _choose(cell, x, lengths, reset, recurrent_mask, zoneout, reverse)
     if kernel == "torch":
-        return _torch_lstm(x, h0, c0, weights, has_bias, projected, batch_sizes, packed_batch, batch_first)
+        return _torch_sequence(cell, x, h0, c0, weights, batch_sizes, packed_batch, batch_first)
     dtype = x.dtype
     if dtype in _HALF_PRECISION:
         x, h0, c0 = x.float(), None if h0 is None else h0.float(), None if c0 is None else c0.float()
         weights = [weight.float() for weight in weights]
-    layout = native.PACKED if batch_sizes is not None else int(batch_first)
-    y, hn, cn, _ = torch.ops.fastlstm.lstm(
-        x, h0, c0, weights, lengths, batch_sizes, layout, packed_batch, has_bias, projected, False
-    )
+        recurrent_mask = None if recurrent_mask is None else recurrent_mask.float()
+    if kernel == "native":
+        layout = native.PACKED if batch_sizes is not None else int(batch_first)
+        if (
+            reverse
+        ):  # the kernel runs backwards beside a direction that runs forwards: one that is thrown away
+            weights = [*weights, *weights]
+            h0, c0 = (None if state is None else torch.cat([state, state]) for state in (h0, c0))
+        y, hn, cn, _ = torch.ops.fastlstm.lstm(
+            x,
+            h0,
+            c0,
+            weights,
+            lengths,
+            batch_sizes,
+            layout,
+            packed_batch,
+            cell.has_bias,
+            cell.projected,
+            False,
+        )
+        if reverse:
+            y, hn, cn = y[..., y.shape[-1] // 2 :], hn[1:], cn[1:]
+    else:
+        y, hn, cn = reference.sequence(
+            cell, x, h0, c0, weights, lengths=lengths, batch_sizes=batch_sizes, batch_first=batch_first, reset=reset,
+            recurrent_mask=recurrent_mask, zoneout=zoneout, seed=seed, reverse=reverse,
+        )  # fmt: skip
     return (y, hn, cn) if y.dtype == dtype else (y.to(dtype), hn.to(dtype), cn.to(dtype))
 
 
-def explain(x: Tensor, lengths: Tensor | None = None) -> str:
-    """Say which kernel serves a call with this input, and why.
+def explain(
+    x: Tensor,
+    lengths: Tensor | None = None,
+    *,
+    cell: Cell = Cell(),  # noqa: B008 it is frozen
+    reset: Tensor | None = None,
+    recurrent_mask: Tensor | None = None,
+    zoneout: tuple[float, float] = _NO_ZONEOUT,
+) -> str:
+    """Say which kernel serves a call with these arguments, and why.
 
     Examples
     --------
     >>> import torch
     >>> from fastlstm.ops import explain
     >>> explain(torch.zeros(5, 4, 3, dtype=torch.int64))
-    'reference: no kernel takes torch.int64'
+    'reference: no kernel takes torch.int64 on cpu'
     """
-    kernel = _choose(x, lengths)
-    if kernel == "torch":
-        return f"torch: PyTorch has its own kernel for {x.device.type}"
+    device = x.device.type
+    kernel, unserved = _choose(cell, x, lengths, reset, recurrent_mask, zoneout, reverse=False)
     if kernel == "reference":
-        served = x.device.type in _NATIVE_DEVICES
-        return f"reference: no kernel takes {x.dtype if served else f'lengths on {x.device.type}'}"
+        return f"reference: no kernel takes {', '.join(unserved)} on {device}"
+    if kernel == "torch":
+        return f"torch: PyTorch has its own kernel for {device}"
     in_float32 = ", computed in float32" if x.dtype in _HALF_PRECISION else ""
     return f"native: {x.dtype} on the CPU{in_float32} with {_native.instruction_set()} instructions"
 
 
-def _choose(x: Tensor, lengths: Tensor | None) -> str:
-    if x.device.type not in _NATIVE_DEVICES:
-        return "torch" if lengths is None else "reference"
-    return "native" if x.dtype in native.DTYPES or x.dtype in _HALF_PRECISION else "reference"
+def _choose(
+    cell: Cell,
+    x: Tensor,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    recurrent_mask: Tensor | None,
+    zoneout: tuple[float, float],
+    reverse: bool,
+) -> tuple[str, list[str]]:
+    """Name the kernel that serves a call, and where it is the reference, what the device's own kernel does not take."""
+    on_native_device = x.device.type in _NATIVE_DEVICES
+    unserved = _unserved_by_native if on_native_device else _unserved_by_torch
+    reasons = unserved(cell, x, lengths, reset, recurrent_mask, zoneout, reverse)
+    if reasons:
+        return "reference", reasons
+    return ("native" if on_native_device else "torch"), reasons
 
 
-def _torch_lstm(
+def _unserved_by_native(
+    cell: Cell,
+    x: Tensor,
+    lengths: Tensor | None,  # noqa: ARG001
+    reset: Tensor | None,
+    recurrent_mask: Tensor | None,
+    zoneout: tuple[float, float],
+    reverse: bool,  # noqa: ARG001
+) -> list[str]:
+    """Name what in a call the native kernel has not been written for: the place to widen."""
+    unserved = [] if x.dtype in native.DTYPES or x.dtype in _HALF_PRECISION else [str(x.dtype)]
+    if cell.kind != "lstm":
+        unserved.append(cell.kind)
+    unserved += [name for name in ("peephole", "coupled", "layer_norm") if getattr(cell, name)]
+    unserved += ["reset"] * (reset is not None) + ["recurrent_mask"] * (recurrent_mask is not None)
+    return unserved + ["zoneout"] * (zoneout != _NO_ZONEOUT)
+
+
+def _unserved_by_torch(
+    cell: Cell,
+    x: Tensor,  # noqa: ARG001
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    recurrent_mask: Tensor | None,
+    zoneout: tuple[float, float],
+    reverse: bool,
+) -> list[str]:
+    """Name what in a call PyTorch's own kernels do not do."""
+    given = {"lengths": lengths, "reset": reset, "recurrent_mask": recurrent_mask}
+    unserved = [name for name, argument in given.items() if argument is not None]
+    unserved += ["zoneout"] * (zoneout != _NO_ZONEOUT) + ["reverse"] * reverse
+    return unserved + [name for name in ("peephole", "coupled", "layer_norm") if getattr(cell, name)]
+
+
+def _check(
+    cell: Cell,
+    x: Tensor,
+    c0: Tensor | None,
+    weights: Sequence[Tensor],
+    reset: Tensor | None,
+    recurrent_mask: Tensor | None,
+    zoneout: tuple[float, float],
+    seed: Tensor | None,
+    reverse: bool,
+    batch_sizes: Tensor | None,
+    packed_batch: int,
+    batch_first: bool,
+) -> None:
+    """Raise for what does not fit together; sizes of x and the states are the layers' business."""
+    directions, left_over = divmod(len(weights), cell.weights_per_direction)
+    if left_over or directions not in ((1,) if reverse else (1, 2)):
+        raise ValueError(
+            f"weights: expected {cell.weights_per_direction} for "
+            f"{'the one direction' if reverse else 'each of one or two directions'} "
+            f"({', '.join(cell.weight_names)}), got {len(weights)}"
+        )
+    if c0 is not None and not cell.has_cell_state:
+        raise ValueError(f"c0: a {cell.kind} cell has no cell state; give None")
+    if reset is not None:
+        rows = x.shape[:-1]
+        if reset.dtype != torch.bool or reset.shape != rows:
+            raise ValueError(
+                f"reset: expected torch.bool of shape {tuple(rows)}, one a step of each sequence, "
+                f"got {reset.dtype} of shape {tuple(reset.shape)}"
+            )
+    if recurrent_mask is not None:
+        batch = packed_batch if batch_sizes is not None else x.shape[0 if batch_first else 1]
+        expected = (directions, batch, weights[1].shape[1])
+        if recurrent_mask.shape != expected:
+            raise ValueError(f"recurrent_mask: expected shape {expected}, got {tuple(recurrent_mask.shape)}")
+    if zoneout != _NO_ZONEOUT:
+        if not all(0 <= rate < 1 for rate in zoneout):
+            raise ValueError(f"zoneout: expected rates in 0 ≤ rate < 1, got {zoneout}")
+        if zoneout[1] and not cell.has_cell_state:
+            raise ValueError(
+                f"zoneout: a {cell.kind} cell has no cell state to keep, but its rate is {zoneout[1]}"
+            )
+        if cell.projected:
+            raise ValueError(
+                "zoneout: not with a projection: no value of a projected hidden state belongs to one unit, "
+                "whose old value could be kept"
+            )
+    if seed is not None and (seed.dtype != torch.int64 or seed.shape != (1,)):
+        raise ValueError(
+            f"seed: expected torch.int64 of shape (1,), got {seed.dtype} of shape {tuple(seed.shape)}"
+        )
+
+
+def _torch_sequence(
+    cell: Cell,
     x: Tensor,
     h0: Tensor | None,
     c0: Tensor | None,
     weights: Sequence[Tensor],
-    has_bias: bool,
-    projected: bool,
     batch_sizes: Tensor | None,
     packed_batch: int,
     batch_first: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    directions = len(weights) // (2 + 2 * has_bias + projected)
+    directions = len(weights) // cell.weights_per_direction
     batch = packed_batch if batch_sizes is not None else x.shape[0 if batch_first else 1]
     h0 = x.new_zeros(directions, batch, weights[1].shape[1]) if h0 is None else h0
-    c0 = x.new_zeros(directions, batch, weights[0].shape[0] // 4) if c0 is None else c0
+    state: Tensor | tuple[Tensor, Tensor] = h0
+    if cell.has_cell_state:
+        state = h0, x.new_zeros(directions, batch, weights[0].shape[0] // 4) if c0 is None else c0
+    run = getattr(torch, cell.kind)
     # One layer, no dropout; in training mode always, because only then do all devices allow a backward pass.
-    options = (list(weights), has_bias, 1, 0.0, True, directions == 2)
-    if batch_sizes is not None:
-        return torch.lstm(x, batch_sizes, (h0, c0), *options)
-    return torch.lstm(x, (h0, c0), *options, batch_first)
+    options = (list(weights), cell.has_bias, 1, 0.0, True, directions == 2)
+    packed = batch_sizes is not None
+    y, hn, *cn = run(x, batch_sizes, state, *options) if packed else run(x, state, *options, batch_first)
+    return y, hn, cn[0] if cn else x.new_empty(0)
