@@ -48,3 +48,20 @@ def test_weights_can_be_loaded_saved_and_copied_afterwards() -> None:
     update(updated(torch.ones(2, 3)).sum(), 0.1)
     assert not torch.equal(updated[0].weight, kept["0.weight"])  # still the weights that are updated
     assert torch.equal(copy.deepcopy(updated)[0].weight, updated[0].weight)
+
+
+def test_a_scaled_loss_gives_the_same_steps_and_one_that_overflows_gives_none() -> None:
+    plain, scaled = network(), network()
+    without = WeightUpdate(plain.parameters(), weight_decay=0.1, clip=0.05)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    update = WeightUpdate(scaled.parameters(), weight_decay=0.1, clip=0.05, scaler=scaler)
+    for batch in torch.randn(10, 7, 3):
+        without(plain(batch).square().mean(), 0.01)
+        update(scaled(batch).square().mean(), 0.01)
+    for mine, other in zip(scaled.parameters(), plain.parameters(), strict=True):
+        # A power of two scales without rounding.
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-7)
+    before = copy.deepcopy(scaled.state_dict())
+    update(scaled(torch.ones(2, 3)).sum() * float("inf"), 0.01)
+    assert all(torch.equal(value, before[name]) for name, value in scaled.state_dict().items())
+    assert scaler.get_scale() == 512.0

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 
 class WeightUpdate:
@@ -45,18 +46,23 @@ class WeightUpdate:
         self, weights: Iterable[nn.Parameter], *, weight_decay: float, clip: float, scaler: Any | None = None
     ) -> None:
         kept = [weight for weight in weights if weight.requires_grad]
-        self.flat = nn.Parameter(torch.cat([weight.detach().flatten() for weight in kept]))
+        self.flat = torch.cat([weight.detach().flatten() for weight in kept])
         self.gradient = torch.zeros_like(self.flat)
         self.clip = clip
-        self.scaler = scaler
         first = 0
         for weight in kept:
             place = slice(first, first + weight.numel())
-            weight.data = self.flat.data[place].view_as(weight)
+            weight.data = self.flat[place].view_as(weight)
             weight.grad = self.gradient[place].view_as(weight)
             first += weight.numel()
-        self.flat.grad = self.gradient
-        self.optimizer = torch.optim.AdamW([self.flat], weight_decay=weight_decay, fused=True)
+        self.weight_decay = weight_decay
+        self.step = torch.zeros((), device=self.flat.device)
+        self.mean, self.square = torch.zeros_like(self.flat), torch.zeros_like(self.flat)
+        self.scaler = scaler
+        if scaler is not None:  # a scaler asks for an optimizer, whose step it leaves out after an overflow
+            whole = nn.Parameter(self.flat)
+            whole.grad = self.gradient
+            self.optimizer = torch.optim.AdamW([whole], weight_decay=weight_decay, fused=True)
 
     def __call__(self, loss: Tensor, learning_rate: float) -> None:
         """Take a step down the gradient of a loss.
@@ -71,14 +77,36 @@ class WeightUpdate:
         self.gradient.zero_()
         if self.scaler is None:
             torch.autograd.backward(loss)
+            self._clip()
+            self._step(learning_rate)
         else:
             torch.autograd.backward(self.scaler.scale(loss))
             self.scaler.unscale_(self.optimizer)
-        norm = torch.linalg.vector_norm(self.gradient)
-        self.gradient.mul_((self.clip / (norm + 1e-6)).clamp_(max=1.0))
-        self.optimizer.param_groups[0]["lr"] = learning_rate
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
+            self._clip()
+            self.optimizer.param_groups[0]["lr"] = learning_rate
             self.scaler.step(self.optimizer)
             self.scaler.update()
+
+    def _clip(self) -> None:
+        """Shorten the gradient to the largest norm, where it is longer."""
+        norm = torch.linalg.vector_norm(self.gradient)
+        self.gradient.div_(norm.add_(1e-6).div_(self.clip).clamp_(min=1.0))
+
+    def _step(self, learning_rate: float) -> None:
+        """Take a step of AdamW by its function: the optimizer around it takes longer than the arithmetic."""
+        adamw(
+            [self.flat],
+            [self.gradient],
+            [self.mean],
+            [self.square],
+            [],
+            [self.step],
+            fused=True,
+            amsgrad=False,
+            maximize=False,
+            beta1=0.9,
+            beta2=0.999,
+            eps=1e-8,
+            weight_decay=self.weight_decay,
+            lr=learning_rate,
+        )
