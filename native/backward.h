@@ -7,7 +7,7 @@
 // turns, so that one barrier a chunk is enough.
 #pragma once
 
-#include "cell_lstm.h"
+#include "cell.h"
 #include "denormals.h"
 #include "packing.h"
 #include "plan.h"
@@ -36,21 +36,32 @@ class BackwardPass {
     chunk_capacity_ = plan_.base(1) > kChunkRows ? plan_.base(1) : kChunkRows;
 
     recurrent_ = arena.take<Real>(units * G * output_vectors_ * L);
-    cells0_ = arena.take<Real>(B * units);
-    dcells_ = arena.take<Real>(B * units);
-    for (Real*& buffer : dsums_) buffer = arena.take<Real>(chunk_capacity_ * units * G);
+    const Extras<Real>& extras = forward_.extras;
+    carries_ = !Cell::kHasCell && Cell::kSeparate;
+    if (extras.zoneout_h > 0 || extras.zoneout_c > 0) carries_ = true;
+    if (Cell::kHasCell) {
+      cells0_ = arena.take<Real>(B * units);
+      dcells_ = arena.take<Real>(B * units);
+    }
+    if (carries_) dcarries_ = arena.take<Real>(B * units);
+    for (int turn = 0; turn < 2; ++turn) {
+      dsums_[turn] = dinput_sums_[turn] = arena.take<Real>(chunk_capacity_ * units * G);
+      if (Cell::kSeparate) dinput_sums_[turn] = arena.take<Real>(chunk_capacity_ * units * G);
+    }
+    if (forward_.weights[0].peephole) peephole_ = arena.take<Real>(panels_ * Cell::kPeepholes * L);
+    no_state_ = arena.take<Real>(P);
+    __builtin_memset(no_state_, 0, P * sizeof(Real));
+    point_reads(arena);
     if (call_.dx) input_ = arena.take<Real>(units * G * input_vectors_ * L);
     if (wants_weights()) {
-      dweights_ = arena.take<Real>(panels_ * (I + 1 + P) * G * L);
+      dweights_ = arena.take<Real>(panels_ * (I + 2 + P) * G * L);
+      if (extras.recurrent_mask)
+        for (Real*& buffer : masked_) buffer = arena.take<Real>(chunk_capacity_ * P);
       for (const Real**& rows : rows_x_) rows = arena.take<const Real*>(chunk_capacity_);
       for (const Real**& rows : rows_h_) rows = arena.take<const Real*>(chunk_capacity_);
       left_ = arena.take<Real>(chunk_capacity_ * (I + P));
       ones_ = arena.take<Real>(chunk_capacity_);
       for (int64_t i = 0; i < chunk_capacity_; ++i) ones_[i] = 1;
-      if (!forward_.h0) {
-        no_state_ = arena.take<Real>(P);
-        __builtin_memset(no_state_, 0, P * sizeof(Real));
-      }
     }
     if (sizes_.projected) {
       projection_ = arena.take<Real>(P * units);
@@ -63,12 +74,20 @@ class BackwardPass {
     threads_ = arena.take<Thread>(plan_.threads());
     for (int i = 0; i < plan_.threads(); ++i) {
       Thread& thread = threads_[i];
+      thread = Thread{};
       thread.index = i;
       thread.slice = i / plan_.hidden_slices;
       thread.own = plan_.slice(thread.slice);
       thread.units = share(panels_, i % plan_.hidden_slices, plan_.hidden_slices);
       thread.rows = arena.take<const Real*>(chunk_capacity_);
       thread.parts = arena.take<Part<Real>>(panels_);
+      const int64_t sequences = thread.own.end - thread.own.begin;
+      if (carries_) thread.h_before = arena.take<const Real*>(sequences);
+      if (extras.reset)
+        for (uint8_t*& forget : thread.forget) forget = arena.take<uint8_t>(sequences);
+      if (extras.seed)
+        for (uint32_t*& keys : thread.keys) keys = arena.take<uint32_t>(sequences);
+      if (peephole_ && wants_weights()) thread.dpeephole = arena.take<Real>(panels_ * Cell::kPeepholes * L);
     }
   }
 
@@ -82,11 +101,17 @@ class BackwardPass {
   }
 
  private:
+  bool backwards(int direction) const { return direction > 0 || sizes_.reverse; }
+
   struct Thread {
     int index, slice;
-    Range own, units;   // positions of the batch, unit panels
-    const Real** rows;  // rows of dsums that a product reads
-    Part<Real>* parts;  // one a unit panel
+    Range own, units;       // positions of the batch, unit panels
+    const Real** rows;      // rows of dsums that a product reads
+    Part<Real>* parts;      // one a unit panel
+    const Real** h_before;  // of the step: the rows of the hidden state before it, where the cell reads them
+    uint8_t* forget[2];     // which rows forget the state before the step, and before the one after it
+    uint32_t* keys[2];      // the rows' keys of zoneout, of h and of the cell
+    Real* dpeephole;        // the thread's own sums: [panel][peephole][lane]
   };
   struct Chunk {
     int64_t begin, end;    // steps
@@ -108,6 +133,7 @@ class BackwardPass {
       point_rows(thread, direction, chunk);
       for (int64_t step = chunk.end; step-- > chunk.begin;) {
         point_dsums(thread, step + 1 < chunk.end ? chunk : later, step + 1);
+        point_states(thread, direction, step);
         sizes_.projected ? run_projected_step(thread, direction, chunk, step, reserve)
                          : run_step(thread, direction, chunk, step, reserve);
         if (plan_.hidden_slices > 1) barrier_.wait();
@@ -149,9 +175,14 @@ class BackwardPass {
         if (turn++ % plan_.threads() == index)
           pack_plain_columns(weights.w_hr, P, H, first, width, projection_ + first * L * P);
       });
-    if (!wants_weights()) return;
     const Range own = share(panels_, index, plan_.threads());
-    const int64_t values = (I + 1 + P) * G * L;
+    for (int64_t panel = own.begin; peephole_ && panel < own.end; ++panel)
+      pack_bias<Real, Cell::kPeepholes>(weights.peephole, nullptr, H, panel,
+                                        peephole_ + panel * Cell::kPeepholes * L);
+    if (!wants_weights()) return;
+    if (peephole_)
+      __builtin_memset(threads_[index].dpeephole, 0, panels_ * Cell::kPeepholes * L * sizeof(Real));
+    const int64_t values = (I + 2 + P) * G * L;
     __builtin_memset(dweights_ + own.begin * values, 0, (own.end - own.begin) * values * sizeof(Real));
     if (dprojection_)
       __builtin_memset(dprojection_ + own.begin * P * L, 0, (own.end - own.begin) * P * L * sizeof(Real));
@@ -162,7 +193,7 @@ class BackwardPass {
     const int64_t B = sizes_.batch, H = sizes_.hidden, I = sizes_.inputs;
     for (int64_t position = thread.own.begin; position < thread.own.end; ++position) {
       const int64_t sequence = plan_.sequence(position);
-      for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel) {
+      for (int64_t panel = thread.units.begin; Cell::kHasCell && panel < thread.units.end; ++panel) {
         const int live = live_lanes(H, panel, L);
         const int64_t from = (direction * B + sequence) * H + panel * L,
                       to = (position * panels_ + panel) * L;
@@ -175,23 +206,25 @@ class BackwardPass {
     }
   }
 
-  // The dsums of a unit panel: [panel][row of the chunk][gate][lane].
-  Real* dsums(const Chunk& chunk, int64_t panel, int64_t row) const {
-    return dsums_[chunk.turn] + (panel * chunk.count + row) * G * L;
+  // A unit panel's gradients of the sums of the recurrent product or, where they stay apart, of the input's:
+  // [panel][row of the chunk][gate][lane].
+  Real* dsums(Real* const buffers[2], const Chunk& chunk, int64_t panel, int64_t row) const {
+    return buffers[chunk.turn] + (panel * chunk.count + row) * G * L;
   }
   int64_t output_row(int64_t position, int64_t step, int direction) const {
-    const int64_t row = plan_.row(plan_.sequence(position), plan_.time(position, step, direction));
+    const int64_t row = plan_.row(plan_.sequence(position), plan_.time(position, step, backwards(direction)));
     return (row * sizes_.directions + direction) * sizes_.outputs;
   }
 
   // Row pointers and parts for a product with the dsums of the thread's own sequences at a step.
   void point_dsums(Thread& thread, const Chunk& chunk, int64_t step) const {
     if (step >= plan_.steps) return;
-    point_dsums(thread, chunk, plan_.base(step, thread.slice) - chunk.first,
+    point_dsums(thread, dsums_, chunk, plan_.base(step, thread.slice) - chunk.first,
                 plan_.active(step, thread.slice));
   }
-  void point_dsums(Thread& thread, const Chunk& chunk, int64_t first, int64_t rows) const {
-    for (int64_t row = 0; row < rows; ++row) thread.rows[row] = dsums(chunk, 0, first + row);
+  void point_dsums(Thread& thread, Real* const buffers[2], const Chunk& chunk, int64_t first,
+                   int64_t rows) const {
+    for (int64_t row = 0; row < rows; ++row) thread.rows[row] = dsums(buffers, chunk, 0, first + row);
     for (int64_t panel = 0; panel < panels_; ++panel)
       thread.parts[panel] = {thread.rows, panel * chunk.count * G * L, G * L};
   }
@@ -221,6 +254,7 @@ class BackwardPass {
     alignas(64) Real tile[kMaxTile];
     for_row_blocks(going_on, tile_rows(width), [&](int64_t first, int rows) {
       multiply_dsums(thread, first, rows, recurrent_ + first_vector * L * panels_ * G * L, width, tile);
+      if (changes_gradient()) change_gradient(thread, direction, first, rows, first_vector, width, tile);
       if (step >= 0 && call_.dy)
         add_output_gradient(thread, direction, step, first, rows, first_vector, width, tile);
       body(first, rows, tile);
@@ -245,12 +279,82 @@ class BackwardPass {
   }
   void add_output_gradient(Thread& thread, int direction, int64_t step, int64_t first, int rows,
                            int64_t first_vector, int width, Real* tile) const {
-    for (int row = 0; row < rows; ++row) {
-      const Real* dy = call_.dy + output_row(thread.own.begin + first + row, step, direction);
-      for (int v = 0; v < width; ++v, tile += L)
-        store(tile, Vec<Real>(load(tile) + load_first(dy + (first_vector + v) * L,
-                                                      live_lanes(sizes_.outputs, first_vector + v, L))));
+    for (int row = 0; row < rows; ++row, tile += width * L) {
+      const int64_t position = thread.own.begin + first + row;
+      if (!call_.read_steps) {
+        add_row(call_.dy + output_row(position, step, direction), first_vector, width, tile);
+        continue;
+      }
+      const int64_t sequence = plan_.sequence(position), t = plan_.time(position, step, backwards(direction));
+      for (int64_t read = first_read_[t]; read >= 0; read = next_read_[read]) {
+        const int64_t at = sizes_.layout == Layout::kBatchFirst ? sequence * call_.reads + read
+                                                                : read * sizes_.batch + sequence;
+        add_row(call_.dy + (at * sizes_.directions + direction) * sizes_.outputs, first_vector, width, tile);
+      }
     }
+  }
+  void add_row(const Real* from, int64_t first_vector, int width, Real* to) const {
+    for (int v = 0; v < width; ++v)
+      store(to + v * L,
+            Vec<Real>(load(to + v * L) + load_first(from + (first_vector + v) * L,
+                                                    live_lanes(sizes_.outputs, first_vector + v, L))));
+  }
+  // Which of dy's steps are of time t: a chain from first_read_[t] on, for one may be read more than once.
+  void point_reads(Arena& arena) {
+    if (!call_.read_steps) return;
+    first_read_ = arena.take<int64_t>(sizes_.steps);
+    next_read_ = arena.take<int64_t>(call_.reads);
+    for (int64_t t = 0; t < sizes_.steps; ++t) first_read_[t] = -1;
+    for (int64_t read = call_.reads; read-- > 0;) {
+      next_read_[read] = first_read_[call_.read_steps[read]];
+      first_read_[call_.read_steps[read]] = read;
+    }
+  }
+
+  // Between the recurrent product's gradient and that of h: nothing passes where the step after forgot, a
+  // mask is a factor, and what the cell carried past the product is added.
+  bool changes_gradient() const {
+    return forward_.extras.reset || forward_.extras.recurrent_mask || carries_;
+  }
+  void change_gradient(Thread& thread, int direction, int64_t first, int rows, int64_t first_vector,
+                       int width, Real* tile) const {
+    const Real* mask = forward_.extras.recurrent_mask;
+    for (int row = 0; row < rows; ++row)
+      for (int v = 0; v < width; ++v, tile += L) {
+        const int64_t position = thread.own.begin + first + row, column = (first_vector + v) * L;
+        Vec<Real> gradient = load(tile);
+        if (mask)
+          gradient *= load_first(
+              mask + (direction * sizes_.batch + plan_.sequence(position)) * sizes_.outputs + column,
+              live_lanes(sizes_.outputs, first_vector + v, L));
+        if (thread.forget[1] && thread.forget[1][first + row]) gradient = Vec<Real>{};
+        if (carries_) gradient += load(dcarries_ + (position * panels_ + first_vector + v) * L);
+        store(tile, gradient);
+      }
+  }
+
+  // What the cells of a step look at besides gates and gradients.
+  void point_states(Thread& thread, int direction, int64_t step) const {
+    const Extras<Real>& extras = forward_.extras;
+    if (extras.reset) std::swap(thread.forget[0], thread.forget[1]);
+    for (int64_t row = 0; row < plan_.active(step, thread.slice); ++row) {
+      const int64_t position = thread.own.begin + row;
+      if (extras.reset)
+        thread.forget[0][row] = plan_.forgets(extras.reset, position, step, backwards(direction));
+      if (thread.h_before) thread.h_before[row] = state_before(position, step, direction);
+      if (extras.seed)
+        for (int which = 0; which < 2; ++which)
+          thread.keys[which][row] =
+              zoneout_key(*extras.seed, plan_.time(position, step, backwards(direction)), sizes_.batch,
+                          plan_.sequence(position), backwards(direction), which);
+    }
+  }
+  const Real* state_before(int64_t position, int64_t step, int direction) const {
+    if (forward_.extras.reset && plan_.forgets(forward_.extras.reset, position, step, backwards(direction)))
+      return no_state_;
+    if (step > 0) return forward_.y + output_row(position, step - 1, direction);
+    if (!forward_.h0) return no_state_;
+    return forward_.h0 + (direction * sizes_.batch + plan_.sequence(position)) * sizes_.outputs;
   }
 
   void run_cell(Thread& thread, const Chunk& chunk, int64_t step, int64_t panel, int64_t first, int rows,
@@ -258,15 +362,26 @@ class BackwardPass {
     const auto constant = [](Rows<Real> rows_) { return Rows<const Real>{rows_.data, rows_.stride}; };
     const int64_t chunk_row = plan_.base(step, thread.slice) - chunk.first + first;
     const int64_t state = ((thread.own.begin + first) * panels_ + panel) * L;
-    typename Cell::BackwardTile tile{};
+    BackwardTile<Real> tile{};
     tile.dh = dh;
     tile.gates = constant(reserve.gates_at(plan_, step, thread.slice, panel, first));
-    tile.cell = constant(reserve.cells_at(plan_, step, thread.slice, panel, first));
-    tile.cell_before = step > 0 ? constant(reserve.cells_at(plan_, step - 1, thread.slice, panel, first))
-                                : Rows<const Real>{cells0_ + state, panels_ * L};
-    tile.dcell = {dcells_ + state, panels_ * L};
-    tile.dsums = {dsums(chunk, panel, chunk_row), G * L};
+    if (Cell::kHasCell) {
+      tile.cell = constant(reserve.cells_at(plan_, step, thread.slice, panel, first));
+      tile.cell_before = step > 0 ? constant(reserve.cells_at(plan_, step - 1, thread.slice, panel, first))
+                                  : Rows<const Real>{cells0_ + state, panels_ * L};
+      tile.dcell = {dcells_ + state, panels_ * L};
+    }
+    if (carries_) tile.dcarry = {dcarries_ + state, panels_ * L};
+    tile.dsums = {dsums(dsums_, chunk, panel, chunk_row), G * L};
+    if (Cell::kSeparate) tile.dinput_sums = {dsums(dinput_sums_, chunk, panel, chunk_row), G * L};
     if (dprojection_) tile.h = {h_[chunk.turn] + (panel * chunk.count + chunk_row) * L, L};
+    tile.h_offset = panel * L;
+    tile.h_lanes = live_lanes(sizes_.hidden, panel, L);
+    if (thread.h_before) tile.rows.h_before = thread.h_before + first;
+    if (thread.forget[0]) tile.rows.forget = thread.forget[0] + first;
+    if (peephole_) tile.rows.peephole = peephole_ + panel * Cell::kPeepholes * L;
+    if (thread.dpeephole) tile.dpeephole = thread.dpeephole + panel * Cell::kPeepholes * L;
+    tile.rows.set_zoneout(forward_.extras, thread.keys, first);
     Cell::backward(tile, rows);
   }
 
@@ -317,14 +432,16 @@ class BackwardPass {
       const int64_t base = plan_.base(step, thread.slice) - chunk.first;
       for (int64_t i = 0; i < plan_.active(step, thread.slice); ++i) {
         const int64_t position = thread.own.begin + i, sequence = plan_.sequence(position);
-        const int64_t row = plan_.row(sequence, plan_.time(position, step, direction)) * sizes_.inputs;
+        const int64_t row =
+            plan_.row(sequence, plan_.time(position, step, backwards(direction))) * sizes_.inputs;
         if (call_.dx) rows_dx_[chunk.turn][base + i] = call_.dx + row;
         if (!wants_weights()) continue;
         rows_x_[chunk.turn][base + i] = forward_.x + row;
-        rows_h_[chunk.turn][base + i] =
-            step > 0      ? forward_.y + output_row(position, step - 1, direction)
-            : forward_.h0 ? forward_.h0 + (direction * sizes_.batch + sequence) * sizes_.outputs
-                          : no_state_;
+        const Real* h_before = state_before(position, step, direction);
+        if (const Real* mask = forward_.extras.recurrent_mask)
+          h_before = apply_mask(h_before, mask + (direction * sizes_.batch + sequence) * sizes_.outputs,
+                                sizes_.outputs, masked_[chunk.turn] + (base + i) * sizes_.outputs);
+        rows_h_[chunk.turn][base + i] = h_before;
       }
     }
   }
@@ -332,7 +449,7 @@ class BackwardPass {
   // dweights[panel][k] += Σ over the chunk's rows of left[row][k] · dsums[panel][row], for the thread's share
   // of the k: columns of x, of h, and a column of ones whose product is the gradient of the bias.
   void accumulate_weights(Thread& thread, const Chunk& chunk) {
-    const int64_t I = sizes_.inputs, P = sizes_.outputs, values = I + P + 1;
+    const int64_t I = sizes_.inputs, P = sizes_.outputs, values = I + P + 2;
     const Range x = share(I, thread.index, plan_.threads()), h = share(P, thread.index, plan_.threads());
     const auto gather = [&](const Real* const* rows, Range columns, Real* left) {
       for_row_blocks(columns.end - columns.begin, R, [&](int64_t first, int width) {
@@ -345,10 +462,12 @@ class BackwardPass {
     gather(rows_h_[chunk.turn], h, left_h);
     for (int64_t panel = 0; panel < panels_; ++panel) {
       Real* out = dweights_ + panel * values * G * L;
-      const Real* right = dsums(chunk, panel, 0);
-      add_product<G>(left_x, x.end - x.begin, chunk.count, right, out + x.begin * G * L);
-      add_product<G>(left_h, h.end - h.begin, chunk.count, right, out + (I + h.begin) * G * L);
-      if (thread.index == 0) add_product<G>(ones_, 1, chunk.count, right, out + (I + P) * G * L);
+      const Real *right_x = dsums(dinput_sums_, chunk, panel, 0), *right_h = dsums(dsums_, chunk, panel, 0);
+      add_product<G>(left_x, x.end - x.begin, chunk.count, right_x, out + x.begin * G * L);
+      add_product<G>(left_h, h.end - h.begin, chunk.count, right_h, out + (I + h.begin) * G * L);
+      if (thread.index != 0) continue;
+      add_product<G>(ones_, 1, chunk.count, right_x, out + (I + P) * G * L);
+      if (Cell::kSeparate) add_product<G>(ones_, 1, chunk.count, right_h, out + (I + P + 1) * G * L);
     }
     if (dprojection_) accumulate_projection(thread, chunk);
   }
@@ -380,7 +499,7 @@ class BackwardPass {
   // dx = dsums · w_ih, for the thread's share of the chunk's rows. The second direction adds to the first's.
   void input_gradient(Thread& thread, int direction, const Chunk& chunk) {
     const Range own = share(chunk.count, thread.index, plan_.threads());
-    point_dsums(thread, chunk, own.begin, own.end - own.begin);
+    point_dsums(thread, dinput_sums_, chunk, own.begin, own.end - own.begin);
     Real** dx = rows_dx_[chunk.turn] + own.begin;
     alignas(64) Real tile[kMaxTile];
     for_column_panels({0, input_vectors_}, [&](int64_t first_vector, int width) {
@@ -401,6 +520,7 @@ class BackwardPass {
   void finish(Thread& thread, int direction, const Chunk& first_chunk) {
     const int64_t B = sizes_.batch, H = sizes_.hidden, I = sizes_.inputs, P = sizes_.outputs;
     point_dsums(thread, first_chunk, 0);
+    if (forward_.extras.reset) std::swap(thread.forget[0], thread.forget[1]);
     if (call_.dh0)
       for_column_panels(share_of_outputs(thread), [&](int64_t first_vector, int width) {
         hidden_gradient(
@@ -423,14 +543,25 @@ class BackwardPass {
     const auto& gradients = call_.dweights[direction];
     const Range own = share(panels_, thread.index, plan_.threads());
     for (int64_t panel = own.begin; panel < own.end; ++panel) {
-      const Real* from = dweights_ + panel * (I + P + 1) * G * L;
+      const Real* from = dweights_ + panel * (I + P + 2) * G * L;
       unpack_unit_panel<Real, G>(from, H, I, panel, gradients.w_ih);
       unpack_unit_panel<Real, G>(from + I * G * L, H, P, panel, gradients.w_hh);
-      if (gradients.bias) unpack_unit_panel<Real, G>(from + (I + P) * G * L, H, 1, panel, gradients.bias);
+      if (gradients.b_ih) unpack_unit_panel<Real, G>(from + (I + P) * G * L, H, 1, panel, gradients.b_ih);
+      if (gradients.b_hh) unpack_unit_panel<Real, G>(from + (I + P + 1) * G * L, H, 1, panel, gradients.b_hh);
+      if (gradients.peephole) finish_peephole(panel, gradients.peephole);
       if (!dprojection_) continue;
       for (int64_t p = 0; p < P; ++p)
         store_first(gradients.w_hr + p * H + panel * L, load(dprojection_ + (panel * P + p) * L),
                     live_lanes(H, panel, L));
+    }
+  }
+  void finish_peephole(int64_t panel, Real* to) {
+    Real* sum = threads_[0].dpeephole + panel * Cell::kPeepholes * L;
+    for (int gate = 0; gate < Cell::kPeepholes; ++gate, sum += L) {
+      for (int other = 1; other < plan_.threads(); ++other)
+        store(sum,
+              Vec<Real>(load(sum) + load(threads_[other].dpeephole + (panel * Cell::kPeepholes + gate) * L)));
+      store_first(to + gate * sizes_.hidden + panel * L, load(sum), live_lanes(sizes_.hidden, panel, L));
     }
   }
   // Only unprojected layers have hidden slices, and there output vectors are unit panels.
@@ -444,13 +575,17 @@ class BackwardPass {
   Plan plan_;
   Barrier barrier_;
   int64_t panels_, output_vectors_, input_vectors_, chunk_capacity_;
-  Real* recurrent_;                // w_hh in column panels: [panel, gate, lane][columns]
-  Real* input_ = nullptr;          // w_ih likewise
-  Real* projection_ = nullptr;     // w_hr likewise: [output][columns]
-  Real *cells0_, *dcells_;         // [position][panel][lane]
-  Real* dsums_[2];                 // [panel][row][gate][lane]
+  Real* recurrent_;             // w_hh in column panels: [panel, gate, lane][columns]
+  Real* input_ = nullptr;       // w_ih likewise
+  Real* projection_ = nullptr;  // w_hr likewise: [output][columns]
+  Real *cells0_ = nullptr, *dcells_ = nullptr, *dcarries_ = nullptr;  // [position][panel][lane]
+  bool carries_;                      // whether gradients reach h past the recurrent product
+  Real *dsums_[2], *dinput_sums_[2];  // [panel][row][gate][lane]; one and the same unless kSeparate
+  Real* peephole_ = nullptr;          // [panel][peephole][lane]
+  Real* masked_[2] = {};              // rows of h as the recurrent product read them, where there is a mask
+  int64_t *first_read_ = nullptr, *next_read_ = nullptr;
   Real *dh_[2] = {}, *h_[2] = {};  // with a projection: [row][output], [panel][row][lane]
-  Real* dweights_ = nullptr;       // [panel][x, h, one][gate][lane]
+  Real* dweights_ = nullptr;       // [panel][x, h, one, one for h][gate][lane]
   Real* dprojection_ = nullptr;    // [panel][output][lane]
   Real* left_ = nullptr;           // columns of x and h over a chunk's rows
   Real *ones_ = nullptr, *no_state_ = nullptr;

@@ -30,14 +30,18 @@ Sizes sizes_from(const nb::tuple& s) {
           (int)number(5),
           static_cast<Layout>(number(6)),
           number(7),
-          number(8) != 0};
+          number(8) != 0,
+          static_cast<CellKind>(number(9)),
+          number(10) != 0};
 }
 
-// arrays: lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve; weights: w_ih, w_hh, b_ih, b_hh, w_hr a
-// direction.
+constexpr int kWeights = 6;  // of a direction: w_ih, w_hh, b_ih, b_hh, w_hr, peephole
+
+// arrays: lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve, reset, recurrent_mask, seed; zoneout: of h,
+// of c.
 template <class Real>
-Forward<Real> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights,
-                           int threads) {
+Forward<Real> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& zoneout,
+                           const nb::tuple& weights, int threads) {
   Forward<Real> call{};
   call.sizes = sizes_from(sizes);
   call.ragged = {at<const int64_t>(arrays[0]), at<const int64_t>(arrays[1])};
@@ -48,28 +52,34 @@ Forward<Real> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, cons
   call.hn = at<Real>(arrays[6]);
   call.cn = at<Real>(arrays[7]);
   call.reserve = at<Real>(arrays[8]);
-  for (int d = 0; d < call.sizes.directions; ++d)
-    call.weights[d] = {at<const Real>(weights[5 * d]), at<const Real>(weights[5 * d + 1]),
-                       at<const Real>(weights[5 * d + 2]), at<const Real>(weights[5 * d + 3]),
-                       at<const Real>(weights[5 * d + 4])};
+  call.extras = {at<const uint8_t>(arrays[9]), at<const Real>(arrays[10]), nb::cast<double>(zoneout[0]),
+                 nb::cast<double>(zoneout[1]), at<const int64_t>(arrays[11])};
+  for (int d = 0; d < call.sizes.directions; ++d) {
+    const auto weight = [&](int i) { return at<const Real>(weights[kWeights * d + i]); };
+    call.weights[d] = {weight(0), weight(1), weight(2), weight(3), weight(4), weight(5)};
+  }
   call.threads = threads;
   return call;
 }
 
-// gradients: dy, dhn, dcn, dx, dh0, dc0; dweights: w_ih, w_hh, bias, w_hr a direction.
+// gradients: dy, read_steps, dhn, dcn, dx, dh0, dc0; dweights as the weights.
 template <class Real>
-Backward<Real> backward_from(Forward<Real> forward, const nb::tuple& gradients, const nb::tuple& dweights) {
+Backward<Real> backward_from(Forward<Real> forward, const nb::tuple& gradients, int64_t reads,
+                             const nb::tuple& dweights) {
   Backward<Real> call{};
   call.forward = forward;
   call.dy = at<const Real>(gradients[0]);
-  call.dhn = at<const Real>(gradients[1]);
-  call.dcn = at<const Real>(gradients[2]);
-  call.dx = at<Real>(gradients[3]);
-  call.dh0 = at<Real>(gradients[4]);
-  call.dc0 = at<Real>(gradients[5]);
-  for (int d = 0; d < forward.sizes.directions; ++d)
-    call.dweights[d] = {at<Real>(dweights[4 * d]), at<Real>(dweights[4 * d + 1]),
-                        at<Real>(dweights[4 * d + 2]), at<Real>(dweights[4 * d + 3])};
+  call.read_steps = at<const int64_t>(gradients[1]);
+  call.reads = reads;
+  call.dhn = at<const Real>(gradients[2]);
+  call.dcn = at<const Real>(gradients[3]);
+  call.dx = at<Real>(gradients[4]);
+  call.dh0 = at<Real>(gradients[5]);
+  call.dc0 = at<Real>(gradients[6]);
+  for (int d = 0; d < forward.sizes.directions; ++d) {
+    const auto gradient = [&](int i) { return at<Real>(dweights[kWeights * d + i]); };
+    call.dweights[d] = {gradient(0), gradient(1), gradient(2), gradient(3), gradient(4), gradient(5)};
+  }
   return call;
 }
 
@@ -91,27 +101,31 @@ void without_gil(void (*kernel)(const Call&), const Call& call) {
 
 NB_MODULE(_native, m) {
   m.doc() = "The kernels. Arrays are addresses; fastlstm.ops is the face that one calls.";
-  m.def("reserve_values", [](bool is_double, int64_t hidden) {
+  m.def("reserve_values", [](bool is_double, int cell, int64_t hidden) {
     const Kernels& kernels = active_kernels();
-    return (is_double ? kernels.reserve_values64 : kernels.reserve_values32)(hidden);
+    return (is_double ? kernels.reserve_values64 : kernels.reserve_values32)(static_cast<CellKind>(cell),
+                                                                             hidden);
   });
   m.def("empty32", [](size_t values) { return tensor_on_block<float>(values); });
   m.def("empty64", [](size_t values) { return tensor_on_block<double>(values); });
-  m.def("lstm_forward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
-                           const nb::tuple& weights, int threads) {
+  m.def("forward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
+                      const nb::tuple& zoneout, const nb::tuple& weights, int threads) {
     if (is_double)
-      without_gil(active_kernels().forward64, forward_from<double>(sizes, arrays, weights, threads));
+      without_gil(active_kernels().forward64, forward_from<double>(sizes, arrays, zoneout, weights, threads));
     else
-      without_gil(active_kernels().forward32, forward_from<float>(sizes, arrays, weights, threads));
+      without_gil(active_kernels().forward32, forward_from<float>(sizes, arrays, zoneout, weights, threads));
   });
-  m.def("lstm_backward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
-                            const nb::tuple& weights, const nb::tuple& gradients, const nb::tuple& dweights) {
+  m.def("backward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
+                       const nb::tuple& zoneout, const nb::tuple& weights, const nb::tuple& gradients,
+                       int64_t reads, const nb::tuple& dweights) {
     if (is_double)
       without_gil(active_kernels().backward64,
-                  backward_from(forward_from<double>(sizes, arrays, weights, 0), gradients, dweights));
+                  backward_from(forward_from<double>(sizes, arrays, zoneout, weights, 0), gradients, reads,
+                                dweights));
     else
-      without_gil(active_kernels().backward32,
-                  backward_from(forward_from<float>(sizes, arrays, weights, 0), gradients, dweights));
+      without_gil(
+          active_kernels().backward32,
+          backward_from(forward_from<float>(sizes, arrays, zoneout, weights, 0), gradients, reads, dweights));
   });
   m.attr("RESERVE_HEADER") = kReserveHeader;
   m.def("instruction_set", [] { return active_kernels().name; });

@@ -2,7 +2,7 @@
 // product.
 #pragma once
 
-#include "cell_lstm.h"
+#include "cell.h"
 #include "denormals.h"
 #include "packing.h"
 #include "plan.h"
@@ -26,7 +26,11 @@ class ForwardPass {
     panels_ = vectors_for(sizes_.hidden, L);
     weights_ = arena.take<Real>(panels_ * (sizes_.inputs + sizes_.outputs) * G * L);
     bias_ = arena.take<Real>(panels_ * G * L);
-    cells_ = arena.take<Real>(B * panels_ * L);
+    if (Cell::kSeparate) recurrent_bias_ = arena.take<Real>(panels_ * G * L);
+    if (Cell::kHasCell) cells_ = arena.take<Real>(B * panels_ * L);
+    if (call.weights[0].peephole) peephole_ = arena.take<Real>(panels_ * Cell::kPeepholes * L);
+    no_state_ = arena.take<Real>(sizes_.outputs);
+    __builtin_memset(no_state_, 0, sizes_.outputs * sizeof(Real));
     if (sizes_.projected) {
       projection_ = arena.take<Real>(vectors_for(sizes_.outputs, L) * L * sizes_.hidden);
       unprojected_ = arena.take<Real>(B * panels_ * L);
@@ -39,13 +43,21 @@ class ForwardPass {
     threads_ = arena.take<Thread>(plan_.threads());
     for (int i = 0; i < plan_.threads(); ++i) {
       Thread& thread = threads_[i];
+      thread = Thread{};
       thread.index = i;
       thread.slice = i / plan_.hidden_slices;
       thread.own = plan_.slice(thread.slice);
       thread.units = share(panels_, i % plan_.hidden_slices, plan_.hidden_slices);
       const int64_t rows = thread.own.end - thread.own.begin;
       thread.x = arena.take<const Real*>(rows + chunk_rows_);
-      thread.h_before = arena.take<const Real*>(rows);
+      thread.h_before = thread.h_read = arena.take<const Real*>(rows);
+      if (call.extras.recurrent_mask) {
+        thread.h_read = arena.take<const Real*>(rows);
+        thread.masked = arena.take<Real>(rows * sizes_.outputs);
+      }
+      if (call.extras.reset) thread.forget = arena.take<uint8_t>(rows);
+      if (call.extras.seed)
+        for (uint32_t*& keys : thread.keys) keys = arena.take<uint32_t>(rows);
       thread.y = arena.take<Real*>(rows);
       thread.h = arena.take<Real*>(rows);
       thread.input_sums = arena.take<Real>(chunk_rows_ * (thread.units.end - thread.units.begin) * G * L);
@@ -62,14 +74,20 @@ class ForwardPass {
   }
 
  private:
+  bool backwards(int direction) const { return direction > 0 || sizes_.reverse; }
+
   struct Thread {
     int index, slice;
-    Range own, units;       // positions of the batch, unit panels
-    const Real** x;         // the step's input rows, or a chunk's
-    const Real** h_before;  // the rows of the hidden state that the step reads
-    Real** y;               // the rows of the output that it writes
-    Real** h;               // where the cell leaves its hidden state: y, or a row to be projected
-    Real* input_sums;       // a chunk's input products: [panel][row][gate][lane]
+    Range own, units;  // positions of the batch, unit panels
+    const Real** x;    // the step's input rows, or a chunk's
+    const Real **h_before,
+        **h_read;       // the rows of the hidden state before the step, and as the product reads them
+    Real* masked;       // where a mask makes the two differ
+    uint8_t* forget;    // which rows forget the state before the step
+    uint32_t* keys[2];  // the rows' keys of zoneout, of h and of the cell
+    Real** y;           // the rows of the output that it writes
+    Real** h;           // where the cell leaves its hidden state: y, or a row to be projected
+    Real* input_sums;   // a chunk's input products: [panel][row][gate][lane]
     int64_t chunk_end, chunk_rows,
         chunk_row;  // the chunk's last step + 1, its rows, the current step's first one
   };
@@ -79,7 +97,8 @@ class ForwardPass {
   void choose_chunk() {
     const int64_t rows = (sizes_.batch + plan_.batch_slices - 1) / plan_.batch_slices;
     const int64_t input_values = sizes_.inputs * sizes_.hidden * G;
-    const bool fused = rows >= 8 * R || (rows > R / 2 && input_values <= kFusedInputValues);
+    const bool fused =
+        !Cell::kSeparate && (rows >= 8 * R || (rows > R / 2 && input_values <= kFusedInputValues));
     chunk_rows_ = fused ? 0 : (kChunkRows + rows - 1) / rows * rows;
   }
   static constexpr int64_t kFusedInputValues = 256 * 1024;
@@ -109,7 +128,13 @@ class ForwardPass {
       Real* to = weights_ + panel * (I + P) * G * L;
       pack_unit_panel<Real, G>(weights.w_hh, H, P, panel, to);
       pack_unit_panel<Real, G>(weights.w_ih, H, I, panel, to + P * G * L);
-      pack_bias<Real, G>(weights.b_ih, weights.b_hh, H, panel, bias_ + panel * G * L);
+      pack_bias<Real, G>(weights.b_ih, Cell::kSeparate ? nullptr : weights.b_hh, H, panel,
+                         bias_ + panel * G * L);
+      if (Cell::kSeparate)
+        pack_bias<Real, G>(weights.b_hh, nullptr, H, panel, recurrent_bias_ + panel * G * L);
+      if (peephole_)
+        pack_bias<Real, Cell::kPeepholes>(weights.peephole, nullptr, H, panel,
+                                          peephole_ + panel * Cell::kPeepholes * L);
     }
     if (!sizes_.projected || index != 0) return;
     const int64_t vectors = vectors_for(P, L);
@@ -126,7 +151,7 @@ class ForwardPass {
     for (int64_t position = thread.own.begin; position < thread.own.end; ++position) {
       const int64_t sequence = plan_.sequence(position);
       const Real* c0 = call_.c0 ? call_.c0 + (direction * B + sequence) * H : nullptr;
-      for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
+      for (int64_t panel = thread.units.begin; Cell::kHasCell && panel < thread.units.end; ++panel)
         store(cells_ + (position * panels_ + panel) * L,
               c0 ? load_first(c0 + panel * L, live_lanes(H, panel, L)) : Vec<Real>{});
       if (thread.units.begin == 0 && sizes_.layout != Layout::kPacked)
@@ -136,7 +161,7 @@ class ForwardPass {
   }
 
   Real* output_row(int64_t position, int64_t step, int direction) const {
-    const int64_t row = plan_.row(plan_.sequence(position), plan_.time(position, step, direction));
+    const int64_t row = plan_.row(plan_.sequence(position), plan_.time(position, step, backwards(direction)));
     return call_.y + (row * sizes_.directions + direction) * sizes_.outputs;
   }
   const Real* initial_h(int64_t position, int direction) const {
@@ -144,13 +169,24 @@ class ForwardPass {
   }
 
   void point_states(Thread& thread, int direction, int64_t step) {
-    const int64_t live = plan_.active(step, thread.slice);
+    const Extras<Real>& extras = call_.extras;
+    const int64_t live = plan_.active(step, thread.slice), P = sizes_.outputs;
     for (int64_t row = 0; row < live; ++row) {
-      const int64_t position = thread.own.begin + row;
-      if (step > 0)
-        thread.h_before[row] = thread.y[row];
-      else if (call_.h0)
-        thread.h_before[row] = initial_h(position, direction);
+      const int64_t position = thread.own.begin + row, sequence = plan_.sequence(position);
+      thread.h_before[row] = step > 0 ? thread.y[row] : call_.h0 ? initial_h(position, direction) : no_state_;
+      if (extras.reset) {
+        thread.forget[row] = plan_.forgets(extras.reset, position, step, backwards(direction));
+        if (thread.forget[row]) thread.h_before[row] = no_state_;
+      }
+      if (extras.recurrent_mask)
+        thread.h_read[row] = apply_mask(thread.h_before[row],
+                                        extras.recurrent_mask + (direction * sizes_.batch + sequence) * P, P,
+                                        thread.masked + row * P);
+      if (extras.seed)
+        for (int which = 0; which < 2; ++which)
+          thread.keys[which][row] =
+              zoneout_key(*extras.seed, plan_.time(position, step, backwards(direction)), sizes_.batch,
+                          sequence, backwards(direction), which);
       thread.y[row] = output_row(position, step, direction);
       thread.h[row] = sizes_.projected ? unprojected_ + position * panels_ * L : thread.y[row];
     }
@@ -160,8 +196,9 @@ class ForwardPass {
     const int64_t live = plan_.active(step, thread.slice);
     for (int64_t row = 0; row < live; ++row) {
       const int64_t position = thread.own.begin + row;
-      x[row] = call_.x +
-               plan_.row(plan_.sequence(position), plan_.time(position, step, direction)) * sizes_.inputs;
+      x[row] =
+          call_.x + plan_.row(plan_.sequence(position), plan_.time(position, step, backwards(direction))) *
+                        sizes_.inputs;
     }
   }
 
@@ -198,34 +235,45 @@ class ForwardPass {
     const bool fused = chunk_rows_ == 0, has_state = step > 0 || call_.h0;
     const Real* weights = panel_weights(panel) + (has_state ? 0 : P * G * L);
     alignas(64) Real sums[R * G * L];
+    alignas(64) Real kept[R * Cell::kKept * L];
     for_row_blocks(live, R, [&](int64_t first, int rows) {
+      const Rows<const Real> input_sums_ = {
+          fused ? nullptr : input_sums(thread, panel, thread.chunk_row + first), G * L};
       Part<Real> parts[2];
       int count = 0;
       if (has_state)
-        parts[count++] = {thread.h_before + first, 0, P};  // first, for it sums up to the smaller values
+        parts[count++] = {thread.h_read + first, 0, P};  // first, for it sums up to the smaller values
       if (fused) parts[count++] = {thread.x + first, 0, sizes_.inputs};
-      const Rows<const Real> in =
-          fused ? Rows<const Real>{bias_ + panel * G * L, 0}
-                : Rows<const Real>{input_sums(thread, panel, thread.chunk_row + first), G * L};
+      const Rows<const Real> in = Cell::kSeparate ? Rows<const Real>{recurrent_bias_ + panel * G * L, 0}
+                                  : fused         ? Rows<const Real>{bias_ + panel * G * L, 0}
+                                                  : input_sums_;
       tile_function<Real, G>(rows)(parts, count, weights, in, {sums, G * L});
 
-      typename Cell::ForwardTile tile{};
+      ForwardTile<Real> tile{};
       tile.sums = sums;
-      const Rows<Real> state{cells_ + ((thread.own.begin + first) * panels_ + panel) * L, panels_ * L};
-      tile.cell_before = {state.data, state.stride};
-      tile.cell = state;
-      tile.gates = {sums, G * L};
+      if (Cell::kSeparate) tile.input_sums = input_sums_;
+      if (Cell::kHasCell) {
+        tile.cell = {cells_ + ((thread.own.begin + first) * panels_ + panel) * L, panels_ * L};
+        tile.cell_before = {tile.cell.data, tile.cell.stride};
+      }
+      tile.gates = {kept, Cell::kKept * L};
       if (call_.reserve) {
-        tile.cell = reserve.cells_at(plan_, step, thread.slice, panel, first);
         tile.gates = reserve.gates_at(plan_, step, thread.slice, panel, first);
-        if (step > 0) {
-          const Rows<Real> before = reserve.cells_at(plan_, step - 1, thread.slice, panel, first);
-          tile.cell_before = {before.data, before.stride};
+        if (Cell::kHasCell) {
+          tile.cell = reserve.cells_at(plan_, step, thread.slice, panel, first);
+          if (step > 0) {
+            const Rows<Real> before = reserve.cells_at(plan_, step - 1, thread.slice, panel, first);
+            tile.cell_before = {before.data, before.stride};
+          }
         }
       }
       tile.h = thread.h + first;
       tile.h_offset = panel * L;
       tile.h_lanes = sizes_.projected ? L : live_lanes(sizes_.hidden, panel, L);
+      tile.rows.h_before = thread.h_before + first;
+      if (thread.forget) tile.rows.forget = thread.forget + first;
+      if (peephole_) tile.rows.peephole = peephole_ + panel * Cell::kPeepholes * L;
+      tile.rows.set_zoneout(call_.extras, thread.keys, first);
       Cell::forward(tile, rows);
     });
   }
@@ -255,7 +303,7 @@ class ForwardPass {
     const int64_t B = sizes_.batch, H = sizes_.hidden, P = sizes_.outputs;
     for (int64_t position = thread.own.begin; position < thread.own.end; ++position) {
       const int64_t sequence = plan_.sequence(position), length = plan_.length(position);
-      for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel) {
+      for (int64_t panel = thread.units.begin; Cell::kHasCell && panel < thread.units.end; ++panel) {
         const Real* cell = cells_ + (position * panels_ + panel) * L;
         if (call_.reserve && length > 0)
           cell = reserve.cells_at(plan_, length - 1, thread.slice, panel, position - thread.own.begin).data;
@@ -278,8 +326,10 @@ class ForwardPass {
   Plan plan_;
   Barrier barrier_;
   int64_t panels_, chunk_rows_;
-  Real *weights_, *bias_;  // [panel][h, x][gate][lane], [panel][gate][lane]
-  Real* cells_;            // [position][panel][lane]
+  Real *weights_, *bias_;                        // [panel][h, x][gate][lane], [panel][gate][lane]
+  Real* recurrent_bias_ = nullptr;               // where the sums stay apart
+  Real *cells_ = nullptr, *peephole_ = nullptr;  // [position][panel][lane], [panel][peephole][lane]
+  Real* no_state_;                               // P zeros
   Real *projection_ = nullptr, *unprojected_ = nullptr;
   Thread* threads_;
 };

@@ -2,6 +2,9 @@
 #include <chrono>
 
 #include "backward.h"
+#include "cell_gru.h"
+#include "cell_lstm.h"
+#include "cell_rnn.h"
 #include "forward.h"
 
 namespace fastlstm::FASTLSTM_ISA {
@@ -10,23 +13,41 @@ namespace {
 #define FASTLSTM_NAME_OF(isa) #isa
 #define FASTLSTM_NAME(isa) FASTLSTM_NAME_OF(isa)
 
+// Calls body with the policy of a cell.
+template <class Real, class Body>
+auto with_cell(CellKind cell, Body&& body) {
+  switch (cell) {
+    case CellKind::kCoupledLstm:
+      return body(LstmCell<Real, true>());
+    case CellKind::kGru:
+      return body(GruCell<Real>());
+    case CellKind::kRnnTanh:
+      return body(RnnCell<Real, false>());
+    case CellKind::kRnnRelu:
+      return body(RnnCell<Real, true>());
+    default:
+      return body(LstmCell<Real, false>());
+  }
+}
+
 template <class Real>
 void forward(const Forward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  ForwardPass<Real, LstmCell<Real>>(call, arena).run();
+  with_cell<Real>(call.sizes.cell, [&](auto cell) { ForwardPass<Real, decltype(cell)>(call, arena).run(); });
 }
 
 template <class Real>
 void backward(const Backward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  BackwardPass<Real, LstmCell<Real>>(call, arena).run();
+  with_cell<Real>(call.forward.sizes.cell,
+                  [&](auto cell) { BackwardPass<Real, decltype(cell)>(call, arena).run(); });
 }
 
 template <class Real>
-int64_t reserve_values(int64_t hidden) {
-  return Reserve<Real, LstmCell<Real>>::values(hidden);
+int64_t reserve_values(CellKind cell, int64_t hidden) {
+  return with_cell<Real>(cell, [&](auto policy) { return Reserve<Real, decltype(policy)>::values(hidden); });
 }
 
 bool supported() {

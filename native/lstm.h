@@ -3,15 +3,16 @@
 //   T time steps   B sequences   I inputs   H hidden units   P outputs a step (= H without a projection)
 //   D directions (1, or 2 for a bidirectional layer)
 //
-// The equations, for one step of one sequence (σ the logistic function, ⊙ elementwise; Hochreiter &
-// Schmidhuber 1997 with the forget gate of Gers et al. 2000; the projection is that of Sak et al. 2014):
+// The equations of the LSTM, for one step of one sequence (σ the logistic function, ⊙ elementwise; Hochreiter
+// & Schmidhuber 1997 with the forget gate of Gers et al. 2000; the projection is that of Sak et al. 2014):
 //
 //   i = σ(W_ii x + b_ii + W_hi h + b_hi)      f = σ(W_if x + b_if + W_hf h + b_hf)
 //   g = tanh(W_ig x + b_ig + W_hg h + b_hg)   o = σ(W_io x + b_io + W_ho h + b_ho)
 //   c = f ⊙ c + i ⊙ g                         h = o ⊙ tanh(c),  or W_hr (o ⊙ tanh(c)) with a projection
 //
 // Weights come in PyTorch's layout: w_ih (4H, I), w_hh (4H, P), b_ih (4H), b_hh (4H), w_hr (P, H), row-major,
-// the gates stacked in the order i, f, g, o. All arrays are dense; none may alias another unless said.
+// the gates stacked in the order i, f, g, o (i, g, o where f = 1 - i; r, z, n for a GRU, one for an RNN). All
+// arrays are dense; none may alias another unless said.
 #pragma once
 
 #include <cstddef>
@@ -22,12 +23,17 @@ namespace fastlstm {
 // How the T × B rows of x and y lie in memory.
 enum class Layout : int { kTimeMajor = 0, kBatchFirst = 1, kPacked = 2 };
 
+// What becomes of the sums of the gates; ops/reference.py states every cell's equations.
+enum class CellKind : int { kLstm = 0, kCoupledLstm = 1, kGru = 2, kRnnTanh = 3, kRnnRelu = 4 };
+
 struct Sizes {
   int64_t steps, batch, inputs, hidden, outputs;  // T, B, I, H, P
   int directions;                                 // D
   Layout layout;
   int64_t rows;    // of x and y: T·B, or the sum of the lengths in the packed layout
   bool projected;  // a w_hr is given; without it P = H
+  CellKind cell;
+  bool reverse;  // whether the only direction runs from the end to the beginning
 };
 
 // Which sequence is how long. Row r of the packed layout at step t is packed_offsets[t] + r.
@@ -41,22 +47,32 @@ struct Ragged {
 constexpr int64_t kReserveHeader = 16;
 
 template <class Real>
-struct Weights {  // of one direction
-  const Real *w_ih, *w_hh, *b_ih, *b_hh,
-      *w_hr;  // biases null where there are none; w_hr null without projection
+struct Weights {                                 // of one direction
+  const Real *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;  // biases and w_hr null where there are none
+  const Real* peephole;  // of an LSTM: (3H) of i, f, o, or (2H) of i, o where they are coupled; null: none
+};
+
+// What a cell does beside its equations; all null or 0 for nothing.
+template <class Real>
+struct Extras {
+  const uint8_t* reset;         // one a row of x: 1 where the state before that time is taken as zero
+  const Real* recurrent_mask;   // (D, B, P): a factor on h where the recurrent product reads it
+  double zoneout_h, zoneout_c;  // shares of units that keep their old value, below 1; not with a projection
+  const int64_t* seed;          // (1): of the draw; null: shares instead of draws
 };
 
 template <class Real>
 struct Forward {
   Sizes sizes;
   Ragged ragged;
+  Extras<Real> extras;
   const Real* x;        // rows of I values
-  const Real *h0, *c0;  // (D, B, P), (D, B, H); null means zeros
+  const Real *h0, *c0;  // (D, B, P), (D, B, H); null means zeros; c0 of an LSTM alone
   Weights<Real> weights[2];
   Real* y;        // rows of D·P values; zero past a sequence's end
-  Real *hn, *cn;  // (D, B, P), (D, B, H): the states at each sequence's own end
-  Real*
-      reserve;  // kReserveHeader + D·rows·reserve_values(H) values for the backward pass; null: none are kept
+  Real *hn, *cn;  // (D, B, P), (D, B, H): the states at each sequence's own end; cn of an LSTM alone
+  Real* reserve;  // kReserveHeader + D·rows·reserve_values(cell, H) values for the backward pass; null: none
+                  // are kept
   int threads;  // part of the computation's identity: the same threads give the same bits
 };
 
@@ -65,22 +81,24 @@ struct Backward {
   Forward<Real>
       forward;     // as given to the forward call, its y and reserve filled; hn, cn, threads are not read
   const Real* dy;  // as y; null means zeros
+  const int64_t* read_steps;  // (reads), in any order: dy has these time steps alone; null: all of them
+  int64_t reads;
   const Real *dhn, *dcn;  // as hn, cn; null means zeros
   Real* dx;               // as x; null: not wanted
   Real *dh0, *dc0;        // as h0, c0; null: not wanted
   struct {
-    Real *w_ih, *w_hh, *bias,
-        *w_hr;    // as the weights; bias is the gradient of b_ih and b_hh alike. Null: none wanted
-  } dweights[2];  // (w_ih, w_hh and bias go together)
+    Real *w_ih, *w_hh, *b_ih, *b_hh, *w_hr, *peephole;  // as the weights; all null: none are wanted.
+    // b_hh of a GRU alone: the others' is that of b_ih
+  } dweights[2];
 };
 
 // One instruction set's kernels.
 struct Kernels {
   const char* name;
   bool (*supported)();
-  int64_t (*reserve_values32)(
-      int64_t hidden);  // values that the reserve holds for each row of x and direction
-  int64_t (*reserve_values64)(int64_t hidden);
+  // Values that the reserve holds for each row of x and direction.
+  int64_t (*reserve_values32)(CellKind cell, int64_t hidden);
+  int64_t (*reserve_values64)(CellKind cell, int64_t hidden);
   void (*forward32)(const Forward<float>&);
   void (*forward64)(const Forward<double>&);
   void (*backward32)(const Backward<float>&);

@@ -24,15 +24,18 @@ void pack_unit_panel(const Real* w, int64_t H, int64_t K, int64_t panel, Real* t
                     true);
 }
 
-// The sum of both biases for one unit panel: to[gate][lane].
+// A vector of (gates·H) for one unit panel, or the sum of two, either of which may be missing:
+// to[gate][lane].
 template <class Real, int kGates>
-void pack_bias(const Real* b_ih, const Real* b_hh, int64_t H, int64_t panel, Real* to) {
+void pack_bias(const Real* a, const Real* b, int64_t H, int64_t panel, Real* to) {
   constexpr int L = kLanes<Real>;
   const int live = live_lanes(H, panel, L);
   for (int gate = 0; gate < kGates; ++gate) {
     const int64_t at = gate * H + panel * L;
-    store(to + gate * L,
-          b_ih ? Vec<Real>(load_first(b_ih + at, live) + load_first(b_hh + at, live)) : Vec<Real>{});
+    Vec<Real> sum{};
+    if (a) sum += load_first(a + at, live);
+    if (b) sum += load_first(b + at, live);
+    store(to + gate * L, sum);
   }
 }
 

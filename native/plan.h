@@ -53,6 +53,12 @@ class Plan {
     return reversed ? length(position) - 1 - step : step;
   }
 
+  // Whether the sequence forgets what was before its step s. A mark at time t cuts between t - 1 and t.
+  FASTLSTM_INLINE bool forgets(const uint8_t* reset, int64_t position, int64_t step, bool reversed) const {
+    const int64_t t = time(position, step, reversed) + reversed;
+    return t < length(position) && reset[row(order_[position], t)];
+  }
+
  private:
   void choose_grid(int threads);
   void deal_out(int64_t* sorted);

@@ -2,13 +2,14 @@
 
 from torch import Tensor
 
-Sizes = tuple[int, int, int, int, int, int, int, int, int]
-"""T, B, I, H, P, directions, layout (0 time-major, 1 batch-first, 2 packed), rows of x, whether projected."""
+Sizes = tuple[int, int, int, int, int, int, int, int, int, int, int]
+"""T, B, I, H, P, directions, layout (0 time-major, 1 batch-first, 2 packed), rows of x, whether projected, cell
+(0 LSTM, 1 coupled LSTM, 2 GRU, 3 RNN with tanh, 4 RNN with relu), whether the one direction runs backwards."""
 
 RESERVE_HEADER: int
 """Values that a forward call keeps for its backward call, besides those that go with the rows."""
 
-def reserve_values(is_double: bool, hidden: int, /) -> int:
+def reserve_values(is_double: bool, cell: int, hidden: int, /) -> int:
     """Count the values that a forward call keeps for its backward call, for each row of x and direction."""
 
 def empty32(values: int, /) -> Tensor:
@@ -17,24 +18,33 @@ def empty32(values: int, /) -> Tensor:
 def empty64(values: int, /) -> Tensor:
     """Make a float64 vector likewise."""
 
-def lstm_forward(
-    is_double: bool, sizes: Sizes, arrays: tuple[int, ...], weights: tuple[int, ...], threads: int, /
-) -> None:
-    """Run ``arrays`` (lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve) through ``weights``.
-
-    ``weights`` holds w_ih, w_hh, b_ih, b_hh, w_hr for each direction.
-    """
-
-def lstm_backward(
+def forward(
     is_double: bool,
     sizes: Sizes,
     arrays: tuple[int, ...],
+    zoneout: tuple[float, float],
+    weights: tuple[int, ...],
+    threads: int,
+    /,
+) -> None:
+    """Run ``arrays`` through ``weights``.
+
+    ``arrays`` holds lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve, reset, recurrent_mask, seed; ``weights``
+    w_ih, w_hh, b_ih, b_hh, w_hr, peephole for each direction.
+    """
+
+def backward(
+    is_double: bool,
+    sizes: Sizes,
+    arrays: tuple[int, ...],
+    zoneout: tuple[float, float],
     weights: tuple[int, ...],
     gradients: tuple[int, ...],
+    reads: int,
     dweights: tuple[int, ...],
     /,
 ) -> None:
-    """Fill ``gradients`` (dy, dhn, dcn in; dx, dh0, dc0 out) and ``dweights`` (w_ih, w_hh, bias, w_hr a direction)."""
+    """Fill ``gradients`` (dy, read_steps, dhn, dcn in; dx, dh0, dc0 out) and ``dweights``, as ``weights``."""
 
 def instruction_set() -> str:
     """Name the instruction set whose kernels serve the calls."""

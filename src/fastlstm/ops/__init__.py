@@ -43,6 +43,7 @@ def sequence(
     zoneout: tuple[float, float] = _NO_ZONEOUT,
     seed: Tensor | None = None,
     reverse: bool = False,
+    read_steps: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run one layer in one or both directions; :mod:`.reference` states the equations.
 
@@ -76,14 +77,17 @@ def sequence(
         projection: a projected h is a mixture, none of whose values belongs to one unit.
     seed
         int64 ``(1,)`` for zoneout's masks, see :mod:`.random`; without it, masks are replaced by their expectation.
+    read_steps
+        ``(K,)`` integers in 0 … T - 1: the time steps at which outputs are wanted, in any order. The others cost
+        nothing on the way back. Not with ``batch_sizes``.
     reverse
         Whether the weights are those of one direction that runs from the end to the beginning.
 
     Returns
     -------
     y, hn, cn
-        Shaped as ``x`` with D·P values a row, ``(D, B, P)``, ``(D, B, H)``. Without a cell state, ``cn`` is an empty
-        tensor ``(0,)``.
+        Shaped as ``x`` with D·P values a row (and K steps), ``(D, B, P)``, ``(D, B, H)``. Without a cell state, ``cn``
+        is an empty tensor ``(0,)``.
 
     Raises
     ------
@@ -123,31 +127,19 @@ def sequence(
         recurrent_mask = None if recurrent_mask is None else recurrent_mask.float()
     if kernel == "native":
         layout = native.PACKED if batch_sizes is not None else int(batch_first)
-        if (
-            reverse
-        ):  # the kernel runs backwards beside a direction that runs forwards: one that is thrown away
-            weights = [*weights, *weights]
-            h0, c0 = (None if state is None else torch.cat([state, state]) for state in (h0, c0))
-        y, hn, cn, _ = torch.ops.fastlstm.lstm(
-            x,
-            h0,
-            c0,
-            weights,
-            lengths,
-            batch_sizes,
-            layout,
-            packed_batch,
-            cell.has_bias,
-            cell.projected,
-            False,
-        )
-        if reverse:
-            y, hn, cn = y[..., y.shape[-1] // 2 :], hn[1:], cn[1:]
+        y, hn, cn = native.run(
+            native.Call(
+                x, h0, c0, weights, lengths, batch_sizes, reset, recurrent_mask, seed, read_steps, cell.kind,
+                cell.variants, layout, packed_batch, zoneout, reverse,
+            )
+        )  # fmt: skip
     else:
         y, hn, cn = reference.sequence(
             cell, x, h0, c0, weights, lengths=lengths, batch_sizes=batch_sizes, batch_first=batch_first, reset=reset,
             recurrent_mask=recurrent_mask, zoneout=zoneout, seed=seed, reverse=reverse,
         )  # fmt: skip
+        if read_steps is not None:
+            y = y.index_select(int(batch_first), read_steps)
     return (y, hn, cn) if y.dtype == dtype else (y.to(dtype), hn.to(dtype), cn.to(dtype))
 
 
@@ -190,45 +182,17 @@ def _choose(
 ) -> tuple[str, list[str]]:
     """Name the kernel that serves a call, and where it is the reference, what the device's own kernel does not take."""
     on_native_device = x.device.type in _NATIVE_DEVICES
-    unserved = _unserved_by_native if on_native_device else _unserved_by_torch
-    reasons = unserved(cell, x, lengths, reset, recurrent_mask, zoneout, reverse)
-    if reasons:
-        return "reference", reasons
-    return ("native" if on_native_device else "torch"), reasons
-
-
-def _unserved_by_native(
-    cell: Cell,
-    x: Tensor,
-    lengths: Tensor | None,  # noqa: ARG001
-    reset: Tensor | None,
-    recurrent_mask: Tensor | None,
-    zoneout: tuple[float, float],
-    reverse: bool,  # noqa: ARG001
-) -> list[str]:
-    """Name what in a call the native kernel has not been written for: the place to widen."""
-    unserved = [] if x.dtype in native.DTYPES or x.dtype in _HALF_PRECISION else [str(x.dtype)]
-    if cell.kind != "lstm":
-        unserved.append(cell.kind)
-    unserved += [name for name in ("peephole", "coupled", "layer_norm") if getattr(cell, name)]
-    unserved += ["reset"] * (reset is not None) + ["recurrent_mask"] * (recurrent_mask is not None)
-    return unserved + ["zoneout"] * (zoneout != _NO_ZONEOUT)
-
-
-def _unserved_by_torch(
-    cell: Cell,
-    x: Tensor,  # noqa: ARG001
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    recurrent_mask: Tensor | None,
-    zoneout: tuple[float, float],
-    reverse: bool,
-) -> list[str]:
-    """Name what in a call PyTorch's own kernels do not do."""
-    given = {"lengths": lengths, "reset": reset, "recurrent_mask": recurrent_mask}
-    unserved = [name for name, argument in given.items() if argument is not None]
-    unserved += ["zoneout"] * (zoneout != _NO_ZONEOUT) + ["reverse"] * reverse
-    return unserved + [name for name in ("peephole", "coupled", "layer_norm") if getattr(cell, name)]
+    if on_native_device:
+        unserved = [] if x.dtype in native.DTYPES or x.dtype in _HALF_PRECISION else [str(x.dtype)]
+        unserved += ["layer_norm"] * cell.layer_norm
+    else:  # PyTorch's own kernels
+        given = {"lengths": lengths, "reset": reset, "recurrent_mask": recurrent_mask}
+        unserved = [name for name, argument in given.items() if argument is not None]
+        unserved += ["zoneout"] * (zoneout != _NO_ZONEOUT) + ["reverse"] * reverse
+        unserved += [name for name in ("peephole", "coupled", "layer_norm") if getattr(cell, name)]
+    if unserved:
+        return "reference", unserved
+    return ("native" if on_native_device else "torch"), unserved
 
 
 def _check(

@@ -90,6 +90,11 @@ class Cell:
                 raise ValueError(f"{variant}: only an LSTM cell has this variant, not {self.kind!r}")
 
     @property
+    def variants(self) -> tuple[bool, ...]:
+        """What may be chosen beside the kind, as ``Cell(kind, *variants)`` takes it."""
+        return (self.has_bias, self.projected, self.peephole, self.coupled, self.layer_norm)
+
+    @property
     def gates(self) -> int:
         """G, the blocks of H rows that ``w_ih`` and ``w_hh`` have.
 

@@ -317,21 +317,3 @@ def _without_autocast(device: str) -> AbstractContextManager[object]:
     if torch.amp.is_autocast_available(device):
         return torch.autocast(device, enabled=False)
     return nullcontext()
-
-
-def lstm(
-    x: Tensor,
-    h0: Tensor | None,
-    c0: Tensor | None,
-    weights: Sequence[Tensor],
-    has_bias: bool,
-    projected: bool,
-    lengths: Tensor | None = None,
-    batch_sizes: Tensor | None = None,
-    batch_first: bool = False,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Run a plain LSTM layer: :func:`sequence` under the arguments of the native op, which takes derivatives here."""
-    cell = Cell("lstm", has_bias, projected)
-    return sequence(
-        cell, x, h0, c0, weights, lengths=lengths, batch_sizes=batch_sizes, batch_first=batch_first
-    )

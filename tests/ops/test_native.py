@@ -11,6 +11,19 @@ from fastlstm.ops import Cell, explain, reference, sequence
 # A float32 sum of n terms is off by about 6e-8 times √n of its terms' size; 4e-6 leaves room for n = 1000.
 TOLERANCE = {torch.float32: 4e-6, torch.float64: 1e-13}
 
+CELLS = [
+    Cell(),
+    Cell(has_bias=False),
+    Cell(projected=True),
+    Cell(coupled=True),
+    Cell(peephole=True),
+    Cell(peephole=True, coupled=True, projected=True),
+    Cell("gru"),
+    Cell("gru", has_bias=False),
+    Cell("rnn_tanh"),
+    Cell("rnn_relu"),
+]
+
 sizes = st.one_of(st.integers(1, 5), st.integers(6, 40), st.sampled_from([16, 17, 31, 32, 33, 64, 65, 130]))
 small = st.integers(1, 12)
 
@@ -19,16 +32,21 @@ small = st.integers(1, 12)
 def problems(draw):
     hidden = draw(sizes)
     return {
+        "cell": draw(st.sampled_from(CELLS)),
         "T": draw(small),
         "B": draw(st.one_of(small, st.sampled_from([13, 24, 49]))),
         "I": draw(sizes),
         "H": hidden,
-        "P": draw(st.integers(1, hidden)) if draw(st.booleans()) else 0,
+        "P": draw(st.integers(1, hidden)),
         "directions": draw(st.integers(1, 2)),
-        "has_bias": draw(st.booleans()),
+        "reverse": draw(st.booleans()),
         "has_state": draw(st.booleans()),
         "layout": draw(st.sampled_from(["time-major", "batch-first", "packed"])),
         "ragged": draw(st.booleans()),
+        "reset": draw(st.booleans()),
+        "recurrent_mask": draw(st.booleans()),
+        "zoneout": draw(st.sampled_from([None, "draw", "expectation"])),
+        "read_steps": draw(st.booleans()),
         "instruction_set": draw(st.sampled_from(_native.instruction_sets())),
         "threads": draw(st.integers(1, 2)),
         "seed": draw(st.integers(0, 1000)),
@@ -36,60 +54,83 @@ def problems(draw):
 
 
 def make(problem, dtype):
-    """The arguments of lstm() for a problem: tensors that want gradients, and the rest."""
+    """The arguments of sequence() for a problem: the cell, tensors that want gradients, and the rest."""
     generator = torch.Generator().manual_seed(problem["seed"])
+    cell = problem.get("cell", Cell())
     T, B, I, H = (problem[letter] for letter in "TBIH")  # noqa: E741
-    P, D = problem["P"] or H, problem["directions"]
+    P, D = (problem["P"] if cell.projected else H), problem["directions"]
 
     def random(*shape, scale=1.0):
         return (
             (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype).requires_grad_()
         )
 
-    weights = []
-    for _ in range(D):
-        weights += [random(4 * H, I, scale=I**-0.5), random(4 * H, P, scale=P**-0.5)]
-        weights += [random(4 * H, scale=0.3), random(4 * H, scale=0.3)] if problem["has_bias"] else []
-        weights += [random(P, H, scale=H**-0.5)] if problem["P"] else []
-    options = {"has_bias": problem["has_bias"], "projected": bool(problem["P"])}
+    weights = [
+        random(*shape, scale=shape[-1] ** -0.5 if len(shape) == 2 else 0.3)
+        for _ in range(D)
+        for shape in cell.weight_shapes(I, H, P).values()
+    ]
+    options = {"reverse": bool(problem.get("reverse")) and D == 1}
     lengths = torch.randint(0, T + 1, (B,), generator=generator) if problem["ragged"] else torch.full((B,), T)
     if problem["layout"] == "packed":
         lengths = lengths.clamp(min=1).sort(descending=True).values
-        batch_sizes = torch.stack([(lengths > t).sum() for t in range(int(lengths[0]))])
-        options["batch_sizes"] = batch_sizes
-        shape = (int(lengths.sum()), I)
+        options["batch_sizes"] = torch.stack([(lengths > t).sum() for t in range(int(lengths[0]))])
+        rows = (int(lengths.sum()),)
     else:
         options["batch_first"] = problem["layout"] == "batch-first"
-        shape = (B, T, I) if options["batch_first"] else (T, B, I)
+        rows = (B, T) if options["batch_first"] else (T, B)
         if problem["ragged"]:
             options["lengths"] = lengths
-    state = [random(D, B, P), random(D, B, H)] if problem["has_state"] else [None, None]
-    return random(*shape), state, weights, options
+        if problem.get("read_steps"):
+            options["read_steps"] = torch.randint(0, T, (3,), generator=generator)
+    if problem.get("reset"):
+        options["reset"] = torch.rand(rows, generator=generator) < 0.2
+    if problem.get("recurrent_mask"):
+        options["recurrent_mask"] = (torch.rand(D, B, P, generator=generator) < 0.7).to(dtype) / 0.7
+    if problem.get("zoneout") and not cell.projected:
+        options["zoneout"] = (0.3, 0.2 if cell.has_cell_state else 0.0)
+        options["seed"] = torch.tensor([problem["seed"]]) if problem["zoneout"] == "draw" else None
+    state = [None, None]
+    if problem["has_state"]:
+        state = [random(D, B, P), random(D, B, H) if cell.has_cell_state else None]
+    return cell, random(*rows, I), state, weights, options
 
 
-def run(function, x, state, weights, options):
+def run(function, cell, x, state, weights, options):
     """Outputs, and gradients of everything for fixed random output gradients."""
-    outputs = function(x, *state, weights, **options)
+    outputs = function(cell, x, *state, weights, **options)
     generator = torch.Generator().manual_seed(7)
     given_ = [torch.randn(y.shape, generator=generator, dtype=torch.float64).to(y.dtype) for y in outputs]
     leaves = [t for t in (x, *state, *weights) if t is not None]
-    return [*outputs, *torch.autograd.grad(outputs, leaves, given_)]
+    used = [(y, dy) for y, dy in zip(outputs, given_, strict=True) if y.requires_grad]
+    gradients = torch.autograd.grad(
+        [y for y, _ in used], leaves, [dy for _, dy in used], allow_unused=True, materialize_grads=True
+    )
+    return [*outputs, *gradients]
 
 
 def as_double(problem_parts):
-    x, state, weights, options = problem_parts
+    cell, x, state, weights, options = problem_parts
     widen = [t if t is None else t.detach().double().requires_grad_() for t in (x, *state, *weights)]
-    return widen[0], widen[1:3], widen[3:], options
+    if "recurrent_mask" in options:
+        options = {**options, "recurrent_mask": options["recurrent_mask"].double()}
+    return cell, widen[0], widen[1:3], widen[3:], options
 
 
-def lstm(x, h0, c0, weights, has_bias=True, projected=False, **options):
-    return sequence(Cell("lstm", has_bias, projected), x, h0, c0, weights, **options)
+def equations(cell, x, h0, c0, weights, read_steps=None, **options):
+    y, hn, cn = reference.sequence(cell, x, h0, c0, weights, **options)
+    return (y if read_steps is None else y.index_select(int(options["batch_first"]), read_steps)), hn, cn
 
 
-def native_lstm(x, h0, c0, weights, **options):
+def native(cell, x, h0, c0, weights, **options):
+    assert explain(x, cell=cell).startswith("native")
     if "batch_sizes" in options:
         options["packed_batch"] = int(options["batch_sizes"][0])
-    return lstm(x, h0, c0, weights, **options)
+    return sequence(cell, x, h0, c0, weights, **options)
+
+
+def lstm(x, h0, c0, weights, **options):
+    return sequence(Cell(), x, h0, c0, weights, **options)
 
 
 @pytest.fixture(autouse=True)
@@ -101,14 +142,14 @@ def _restore():
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(problem=problems())
 def test_kernel_agrees_with_the_equations(dtype, problem):
     _native.use_instruction_set(problem["instruction_set"])
     torch.set_num_threads(problem["threads"])
     parts = make(problem, dtype)
-    expected = run(reference.lstm, *as_double(parts))
-    found = run(native_lstm, *parts)
+    expected = run(equations, *as_double(parts))
+    found = run(native, *parts)
     for value, truth in zip(found, expected, strict=True):
         assert value.dtype == dtype
         size = truth.abs().max().clamp(min=1) if truth.numel() else 1.0
@@ -117,23 +158,27 @@ def test_kernel_agrees_with_the_equations(dtype, problem):
 
 # Sizes at which the kernel takes its other ways: hidden slices, chunks of steps, several panels and blocks.
 LARGE = [
-    {"T": 6, "B": 4, "I": 30, "H": 350, "P": 0},
-    {"T": 300, "B": 1, "I": 5, "H": 40, "P": 0},
+    {"T": 6, "B": 4, "I": 30, "H": 350},
+    {"T": 300, "B": 1, "I": 5, "H": 40},
     {"T": 20, "B": 70, "I": 300, "H": 48, "P": 20},
-    {"T": 3, "B": 150, "I": 9, "H": 130, "P": 0},
+    {"T": 3, "B": 150, "I": 9, "H": 130},
 ]
 
 
 @pytest.mark.parametrize("size", LARGE, ids=str)
-@pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
 @pytest.mark.parametrize("directions", [1, 2])
-def test_large_sizes(size, ragged, directions, instruction_set, threads):
-    problem = {
-        **size, "directions": directions, "has_bias": True, "has_state": True, "layout": "batch-first",
-        "ragged": ragged, "seed": 3,
-    }  # fmt: skip
-    parts = make(problem, torch.float64)
-    torch.testing.assert_close(run(native_lstm, *parts), run(reference.lstm, *parts), rtol=1e-11, atol=1e-12)
+@pytest.mark.parametrize("everything", [False, True], ids=["plain", "everything"])
+def test_large_sizes(size, directions, everything, instruction_set, threads):
+    for cell in CELLS[::3] if not everything else CELLS[1::3]:
+        if cell.projected and "P" not in size:
+            continue
+        problem = {
+            **size, "cell": cell, "directions": directions, "has_state": True, "layout": "batch-first",
+            "ragged": everything, "reset": everything, "recurrent_mask": everything,
+            "zoneout": "draw" if everything else None, "seed": 3,
+        }  # fmt: skip
+        parts = make(problem, torch.float64)
+        torch.testing.assert_close(run(native, *parts), run(equations, *parts), rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -145,35 +190,35 @@ def test_float32_is_as_exact_as_torch(B, T, I, H, instruction_set):  # noqa: E74
     x, weights = torch.randn(T, B, I).requires_grad_(), list(theirs.parameters())
     zeros = [torch.zeros(1, B, H), torch.zeros(1, B, H)]
 
-    def torch_lstm(x, h0, c0, weights):
+    def torch_lstm(_, x, h0, c0, weights):
         y, h, c = torch.lstm(x, (h0, c0), weights, True, 1, 0.0, True, False, False)
         return y, h, c
 
-    parts = (x, [z.requires_grad_() for z in zeros], weights, {})
-    truth = run(reference.lstm, *as_double((*parts[:3], {"has_bias": True, "projected": False})))
+    parts = (Cell(), x, [z.requires_grad_() for z in zeros], weights, {})
+    truth = run(equations, *as_double(parts))
     errors = [
         [
             (value.double() - true).square().mean().sqrt()
             for value, true in zip(run(f, *parts), truth, strict=True)
         ]
-        for f in (lstm, torch_lstm)
+        for f in (sequence, torch_lstm)
     ]
     for ours, torchs in zip(*errors, strict=True):
         assert ours <= 2 * torchs
 
 
-@pytest.mark.parametrize("function", [native_lstm, reference.lstm], ids=["native", "reference"])
+@pytest.mark.parametrize("function", [native, equations], ids=["native", "reference"])
 def test_what_lies_past_an_end_does_not_matter(function):
     problem = {
-        "T": 6, "B": 3, "I": 4, "H": 5, "P": 0, "directions": 2, "has_bias": True, "has_state": True,
+        "T": 6, "B": 3, "I": 4, "H": 5, "directions": 2, "has_state": True,
         "layout": "time-major", "ragged": False, "seed": 1,
     }  # fmt: skip
-    x, state, weights, options = make(problem, torch.float64)
+    cell, x, state, weights, options = make(problem, torch.float64)
     options["lengths"] = torch.tensor([2, 0, 6])
-    expected = run(function, x, state, weights, options)
+    expected = run(function, cell, x, state, weights, options)
     spoilt = x.detach().clone()
     spoilt[2:, 0], spoilt[:, 1] = torch.nan, torch.inf
-    found = run(function, spoilt.requires_grad_(), state, weights, options)
+    found = run(function, cell, spoilt.requires_grad_(), state, weights, options)
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
     y, hn = found[:2]
     assert not y[2:, 0].any()
@@ -197,7 +242,7 @@ def test_saturated_gates(value, instruction_set):
     """Sums far outside the exponential's range give the limits, as torch's functions do."""
     weights = [torch.zeros(12, 1), torch.zeros(12, 3), torch.full((12,), value), torch.zeros(12)]
     x = torch.zeros(4, 2, 1)
-    expected = reference.lstm(x, None, None, weights, True, False)
+    expected = reference.sequence(Cell(), x, None, None, weights)
     torch.testing.assert_close(lstm(x, None, None, weights), expected)
 
 
@@ -209,12 +254,12 @@ def test_denormals_flush_inside_and_are_kept_outside():
 
 def test_same_bits_again(threads):
     parts = make(
-        {"T": 20, "B": 25, "I": 40, "H": 70, "P": 0, "directions": 2, "has_bias": True, "has_state": True,
+        {"T": 20, "B": 25, "I": 40, "H": 70, "directions": 2, "has_state": True,
          "layout": "batch-first", "ragged": True, "seed": 5}, torch.float32,
     )  # fmt: skip
-    first = run(native_lstm, *parts)
+    first = run(native, *parts)
     for _ in range(5):
-        assert all(torch.equal(a, b) for a, b in zip(run(native_lstm, *parts), first, strict=True))
+        assert all(torch.equal(a, b) for a, b in zip(run(native, *parts), first, strict=True))
 
 
 @pytest.mark.parametrize("lengths", [[4, 0, 0], [-1, 2, 2]])
@@ -241,13 +286,27 @@ def test_opcheck():
         torch.randn(s, dtype=torch.float64, requires_grad=True) for s in [(4, 2, 3), (1, 2, 5), (1, 2, 5)]
     )
     torch.library.opcheck(
-        torch.ops.fastlstm.lstm.default,
-        (x, h0, c0, weights, None, None, 0, 0, True, False, True),
+        torch.ops.fastlstm.sequence.default,
+        (x, h0, c0, weights, *[None] * 6, "lstm", Cell().variants, 0, 0, [0.0, 0.0], False, True),
         test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_dynamic"),
     )
     # With lengths, what is kept for the backward pass is not filled past the ends: its values cannot be compared.
     torch.library.opcheck(
-        torch.ops.fastlstm.lstm.default,
-        (x, h0, c0, weights, torch.tensor([1, 4]), None, 0, 0, True, False, True),
+        torch.ops.fastlstm.sequence.default,
+        (
+            x,
+            h0,
+            c0,
+            weights,
+            torch.tensor([1, 4]),
+            *[None] * 5,
+            "lstm",
+            Cell().variants,
+            0,
+            0,
+            [0.0, 0.0],
+            False,
+            True,
+        ),
         test_utils=("test_schema", "test_faketensor"),
     )
