@@ -18,13 +18,29 @@ def test_quantiles_never_cross(quantiles: list[float], seed: int) -> None:
     assert (forecast.diff(dim=-1) >= 0).all()
 
 
-def test_the_head_states_its_equation() -> None:
-    head = QuantileHead(2, [0.1, 0.3, 0.5, 0.9])
-    hidden = torch.randn(6, 2)
+def test_the_head_and_its_gradients_are_those_of_its_equation() -> None:
+    head = QuantileHead(2, [0.1, 0.3, 0.5, 0.9]).double()
+    hidden = torch.randn(3, 2, 2, dtype=torch.double, requires_grad=True)
     median, *gaps = head.linear(hidden).unbind(-1)
     low, lower, upper = (torch.nn.functional.softplus(gap) for gap in gaps)
     expected = torch.stack([median - low - lower, median - lower, median, median + upper], dim=-1)
     torch.testing.assert_close(head(hidden), expected)
+    outer = torch.randn_like(expected)
+    wanted = (hidden, *head.parameters())
+    torch.testing.assert_close(
+        torch.autograd.grad(head(hidden), wanted, outer), torch.autograd.grad(expected, wanted, outer)
+    )
+
+
+def test_the_head_learns_in_half_precision() -> None:
+    head = QuantileHead(2, [0.1, 0.5, 0.9])
+    hidden = torch.randn(50, 2)
+    gradients = []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = pinball_loss(head(hidden), torch.ones(50), torch.ones(50), head.levels)
+        gradients.append(torch.autograd.grad(loss, head.linear.weight)[0])
+    torch.testing.assert_close(*gradients, rtol=0.05, atol=0.02)  # bfloat16 keeps 8 bits
 
 
 def plain_pinball(forecast, target, weight, levels):

@@ -40,21 +40,22 @@ class QuantileHead(nn.Module):
     """
 
     levels: Tensor
-    sums: Tensor
+    parts: Tensor
 
     def __init__(self, input_size: int, quantiles: Sequence[float]) -> None:
         super().__init__()
         Q, median = len(quantiles), list(quantiles).index(0.5)
         # Output 0 is the median; the others are the distances, in the order of the quantiles.
         self.linear = nn.Linear(input_size, Q)
-        # Row k says to which quantiles distance k counts, and with which sign.
-        sums = torch.zeros(Q - 1, Q)
+        # Row k says to which quantiles output k counts, and with which sign.
+        parts = torch.zeros(Q, Q)
+        parts[0] = 1
         for place in range(Q - 1):
             if place < median:
-                sums[place, : place + 1] = -1
+                parts[1 + place, : place + 1] = -1
             else:
-                sums[place, place + 1 :] = 1
-        self.register_buffer("sums", sums, persistent=False)
+                parts[1 + place, place + 1 :] = 1
+        self.register_buffer("parts", parts, persistent=False)
         self.register_buffer("levels", torch.tensor(list(quantiles)), persistent=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -70,9 +71,26 @@ class QuantileHead(nn.Module):
         Tensor
             (…, Q), rising along the last axis.
         """
-        raw = self.linear(hidden)
-        rising: Tensor = raw[..., :1] + F.softplus(raw[..., 1:]) @ self.sums
+        rising: Tensor = _Rising.apply(self.linear(hidden), self.parts)  # type: ignore[no-untyped-call]
         return rising
+
+
+class _Rising(torch.autograd.Function):
+    """The quantiles from the outputs of the linear layer; a third of the calls that autograd would make of it."""
+
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, parts: Tensor) -> Tensor:
+        ctx.save_for_backward(outputs, parts)
+        terms = F.softplus(outputs)
+        terms[..., 0] = outputs[..., 0]
+        return terms @ parts
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        outputs, parts = ctx.saved_tensors
+        slope = outputs.sigmoid()
+        slope[..., 0] = 1
+        return (outer @ parts.T.to(outer.dtype)).mul_(slope), None
 
 
 class IntervalStretch(nn.Module):
@@ -181,11 +199,12 @@ class _PinballLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, forecast: Tensor, target: Tensor, weight: Tensor, levels: Tensor) -> Tensor:
-        error = target.unsqueeze(-1) - forecast
-        share = weight / (weight.sum() * len(levels)).clamp_(min=1)
-        gradient = (error < 0).to(error.dtype).sub_(levels).mul_(share.unsqueeze(-1))
+        excess = forecast - target.unsqueeze(-1)
+        share = weight / weight.sum().mul_(len(levels)).clamp_(min=1)
+        above = torch.heaviside(excess, excess.new_zeros(()))
+        gradient = above.sub_(levels).mul_(share.unsqueeze(-1))
         ctx.save_for_backward(gradient)
-        return torch.dot(gradient.view(-1), error.view(-1)).neg_()
+        return torch.dot(gradient.view(-1), excess.view(-1))
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
