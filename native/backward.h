@@ -37,7 +37,7 @@ class BackwardPass {
 
     recurrent_ = arena.take<Real>(units * G * output_vectors_ * L);
     const Extras<Real>& extras = forward_.extras;
-    carries_ = !Cell::kHasCell && Cell::kSeparate;
+    carries_ = !Cell::kHasCell && Cell::kSeparate;  // a GRU
     if (extras.zoneout_h > 0 || extras.zoneout_c > 0) carries_ = true;
     if (Cell::kHasCell) {
       cells0_ = arena.take<Real>(B * units);
@@ -48,7 +48,8 @@ class BackwardPass {
       dsums_[turn] = dinput_sums_[turn] = arena.take<Real>(chunk_capacity_ * units * G);
       if (Cell::kSeparate) dinput_sums_[turn] = arena.take<Real>(chunk_capacity_ * units * G);
     }
-    if (forward_.weights[0].peephole) peephole_ = arena.take<Real>(panels_ * Cell::kPeepholes * L);
+    if (Cell::kNormalised || forward_.weights[0].peephole)
+      vectors_ = arena.take<Real>(panels_ * Cell::kVectors * L);
     no_state_ = arena.take<Real>(P);
     __builtin_memset(no_state_, 0, P * sizeof(Real));
     point_reads(arena);
@@ -87,7 +88,8 @@ class BackwardPass {
         for (uint8_t*& forget : thread.forget) forget = arena.take<uint8_t>(sequences);
       if (extras.seed)
         for (uint32_t*& keys : thread.keys) keys = arena.take<uint32_t>(sequences);
-      if (peephole_ && wants_weights()) thread.dpeephole = arena.take<Real>(panels_ * Cell::kPeepholes * L);
+      if (vectors_ && wants_weights()) thread.dvectors = arena.take<Real>(panels_ * Cell::kVectors * L);
+      if constexpr (Cell::kNormalised) thread.dh = arena.take<Real>((sequences + 1) * panels_ * L);
     }
   }
 
@@ -111,7 +113,8 @@ class BackwardPass {
     const Real** h_before;  // of the step: the rows of the hidden state before it, where the cell reads them
     uint8_t* forget[2];     // which rows forget the state before the step, and before the one after it
     uint32_t* keys[2];      // the rows' keys of zoneout, of h and of the cell
-    Real* dpeephole;        // the thread's own sums: [panel][peephole][lane]
+    Real* dvectors;         // the thread's own sums of their gradients: [panel][elementwise weight][lane]
+    Real* dh;               // normalised: the step's gradients of h, [panel][row][lane], and room for a row
   };
   struct Chunk {
     int64_t begin, end;    // steps
@@ -136,6 +139,7 @@ class BackwardPass {
         point_states(thread, direction, step);
         sizes_.projected ? run_projected_step(thread, direction, chunk, step, reserve)
                          : run_step(thread, direction, chunk, step, reserve);
+        if constexpr (Cell::kNormalised) run_rows(thread, chunk, step, reserve);
         if (plan_.hidden_slices > 1) barrier_.wait();
       }
       barrier_.wait();
@@ -176,12 +180,10 @@ class BackwardPass {
           pack_plain_columns(weights.w_hr, P, H, first, width, projection_ + first * L * P);
       });
     const Range own = share(panels_, index, plan_.threads());
-    for (int64_t panel = own.begin; peephole_ && panel < own.end; ++panel)
-      pack_bias<Real, Cell::kPeepholes>(weights.peephole, nullptr, H, panel,
-                                        peephole_ + panel * Cell::kPeepholes * L);
+    for (int64_t panel = own.begin; vectors_ && panel < own.end; ++panel)
+      pack_vectors<Real, Cell>(weights, H, panel, vectors_ + panel * Cell::kVectors * L);
     if (!wants_weights()) return;
-    if (peephole_)
-      __builtin_memset(threads_[index].dpeephole, 0, panels_ * Cell::kPeepholes * L * sizeof(Real));
+    if (vectors_) __builtin_memset(threads_[index].dvectors, 0, panels_ * Cell::kVectors * L * sizeof(Real));
     const int64_t values = (I + 2 + P) * G * L;
     __builtin_memset(dweights_ + own.begin * values, 0, (own.end - own.begin) * values * sizeof(Real));
     if (dprojection_)
@@ -359,6 +361,12 @@ class BackwardPass {
 
   void run_cell(Thread& thread, const Chunk& chunk, int64_t step, int64_t panel, int64_t first, int rows,
                 Rows<const Real> dh, const Reserve<Real, Cell>& reserve) {
+    if constexpr (Cell::kNormalised) {  // all of a row must be there before its cells are run
+      const int64_t live = plan_.active(step, thread.slice);
+      for (int row = 0; row < rows; ++row)
+        store(thread.dh + (panel * live + first + row) * L, load(dh.data + row * dh.stride));
+      return;
+    }
     const auto constant = [](Rows<Real> rows_) { return Rows<const Real>{rows_.data, rows_.stride}; };
     const int64_t chunk_row = plan_.base(step, thread.slice) - chunk.first + first;
     const int64_t state = ((thread.own.begin + first) * panels_ + panel) * L;
@@ -379,10 +387,40 @@ class BackwardPass {
     tile.h_lanes = live_lanes(sizes_.hidden, panel, L);
     if (thread.h_before) tile.rows.h_before = thread.h_before + first;
     if (thread.forget[0]) tile.rows.forget = thread.forget[0] + first;
-    if (peephole_) tile.rows.peephole = peephole_ + panel * Cell::kPeepholes * L;
-    if (thread.dpeephole) tile.dpeephole = thread.dpeephole + panel * Cell::kPeepholes * L;
+    if (vectors_) tile.rows.peephole = vectors_ + panel * Cell::kVectors * L;
+    if (thread.dvectors) tile.dpeephole = thread.dvectors + panel * Cell::kVectors * L;
     tile.rows.set_zoneout(forward_.extras, thread.keys, first);
-    Cell::backward(tile, rows);
+    if constexpr (!Cell::kNormalised) Cell::backward(tile, rows);
+  }
+
+  // With layer normalisation: the step's rows, once all their gradients are there.
+  void run_rows(Thread& thread, const Chunk& chunk, int64_t step, const Reserve<Real, Cell>& reserve) {
+    const auto constant = [](PanelRow<Real> row) { return PanelRow<const Real>{row.data, row.stride}; };
+    const int64_t live = plan_.active(step, thread.slice);
+    for (int64_t i = 0; i < live; ++i) {
+      const int64_t chunk_row = plan_.base(step, thread.slice) - chunk.first + i;
+      const int64_t state = (thread.own.begin + i) * panels_ * L;
+      BackwardRow<Real> row{};
+      row.dh = {thread.dh + i * L, live * L};
+      row.gates = constant(reserve.gates_of(plan_, step, thread.slice, i));
+      row.cell = constant(reserve.cells_of(plan_, step, thread.slice, i));
+      row.cell_before = step > 0 ? constant(reserve.cells_of(plan_, step - 1, thread.slice, i))
+                                 : PanelRow<const Real>{cells0_ + state, L};
+      row.sums = constant(reserve.sums_of(plan_, step, thread.slice, i));
+      row.input = constant(reserve.input_sums_of(plan_, step, thread.slice, i));
+      row.statistics = *reserve.statistics_of(plan_, step, thread.slice, i);
+      row.dcell = {dcells_ + state, L};
+      if (carries_) row.dcarry = {dcarries_ + state, L};
+      row.dsums = {dsums(dsums_, chunk, 0, chunk_row), chunk.count * G * L};
+      row.dinput_sums = {dsums(dinput_sums_, chunk, 0, chunk_row), chunk.count * G * L};
+      if (dprojection_) row.h = {h_[chunk.turn] + chunk_row * L, chunk.count * L};
+      row.weights = vectors_;
+      row.dweights = thread.dvectors;
+      row.fresh = thread.dh + live * panels_ * L;
+      if (thread.forget[0]) row.rows.forget = thread.forget[0] + i;
+      row.rows.set_zoneout(forward_.extras, thread.keys, i);
+      Cell::backward(row, sizes_.hidden);
+    }
   }
 
   void run_step(Thread& thread, int direction, const Chunk& chunk, int64_t step,
@@ -465,7 +503,7 @@ class BackwardPass {
       const Real *right_x = dsums(dinput_sums_, chunk, panel, 0), *right_h = dsums(dsums_, chunk, panel, 0);
       add_product<G>(left_x, x.end - x.begin, chunk.count, right_x, out + x.begin * G * L);
       add_product<G>(left_h, h.end - h.begin, chunk.count, right_h, out + (I + h.begin) * G * L);
-      if (thread.index != 0) continue;
+      if (Cell::kNormalised || thread.index != 0) continue;  // there the bias is an elementwise weight
       add_product<G>(ones_, 1, chunk.count, right_x, out + (I + P) * G * L);
       if (Cell::kSeparate) add_product<G>(ones_, 1, chunk.count, right_h, out + (I + P + 1) * G * L);
     }
@@ -546,23 +584,26 @@ class BackwardPass {
       const Real* from = dweights_ + panel * (I + P + 2) * G * L;
       unpack_unit_panel<Real, G>(from, H, I, panel, gradients.w_ih);
       unpack_unit_panel<Real, G>(from + I * G * L, H, P, panel, gradients.w_hh);
-      if (gradients.b_ih) unpack_unit_panel<Real, G>(from + (I + P) * G * L, H, 1, panel, gradients.b_ih);
+      if (gradients.b_ih && !Cell::kNormalised)
+        unpack_unit_panel<Real, G>(from + (I + P) * G * L, H, 1, panel, gradients.b_ih);
       if (gradients.b_hh) unpack_unit_panel<Real, G>(from + (I + P + 1) * G * L, H, 1, panel, gradients.b_hh);
-      if (gradients.peephole) finish_peephole(panel, gradients.peephole);
+      if (vectors_) finish_vectors(panel, gradients);
       if (!dprojection_) continue;
       for (int64_t p = 0; p < P; ++p)
         store_first(gradients.w_hr + p * H + panel * L, load(dprojection_ + (panel * P + p) * L),
                     live_lanes(H, panel, L));
     }
   }
-  void finish_peephole(int64_t panel, Real* to) {
-    Real* sum = threads_[0].dpeephole + panel * Cell::kPeepholes * L;
-    for (int gate = 0; gate < Cell::kPeepholes; ++gate, sum += L) {
-      for (int other = 1; other < plan_.threads(); ++other)
-        store(sum,
-              Vec<Real>(load(sum) + load(threads_[other].dpeephole + (panel * Cell::kPeepholes + gate) * L)));
-      store_first(to + gate * sizes_.hidden + panel * L, load(sum), live_lanes(sizes_.hidden, panel, L));
-    }
+  template <class Gradients>
+  void finish_vectors(int64_t panel, const Gradients& gradients) {
+    for_vectors<Cell>(gradients, [&](Real* to, int first, int vectors) {
+      for (int v = 0; to && v < vectors; ++v) {
+        Vec<Real> sum{};
+        for (int thread = 0; thread < plan_.threads(); ++thread)
+          sum += load(threads_[thread].dvectors + (panel * Cell::kVectors + first + v) * L);
+        store_first(to + v * sizes_.hidden + panel * L, sum, live_lanes(sizes_.hidden, panel, L));
+      }
+    });
   }
   // Only unprojected layers have hidden slices, and there output vectors are unit panels.
   Range share_of_outputs(const Thread& thread) const {
@@ -581,7 +622,7 @@ class BackwardPass {
   Real *cells0_ = nullptr, *dcells_ = nullptr, *dcarries_ = nullptr;  // [position][panel][lane]
   bool carries_;                      // whether gradients reach h past the recurrent product
   Real *dsums_[2], *dinput_sums_[2];  // [panel][row][gate][lane]; one and the same unless kSeparate
-  Real* peephole_ = nullptr;          // [panel][peephole][lane]
+  Real* vectors_ = nullptr;           // [panel][elementwise weight][lane]
   Real* masked_[2] = {};              // rows of h as the recurrent product read them, where there is a mask
   int64_t *first_read_ = nullptr, *next_read_ = nullptr;
   Real *dh_[2] = {}, *h_[2] = {};  // with a projection: [row][output], [panel][row][lane]

@@ -32,10 +32,11 @@ Sizes sizes_from(const nb::tuple& s) {
           number(7),
           number(8) != 0,
           static_cast<CellKind>(number(9)),
-          number(10) != 0};
+          number(10) != 0,
+          number(11) != 0};
 }
 
-constexpr int kWeights = 6;  // of a direction: w_ih, w_hh, b_ih, b_hh, w_hr, peephole
+constexpr int kWeights = 10;  // of a direction, in the order of Weights
 
 // arrays: lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve, reset, recurrent_mask, seed; zoneout: of h,
 // of c.
@@ -56,7 +57,8 @@ Forward<Real> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, cons
                  nb::cast<double>(zoneout[1]), at<const int64_t>(arrays[11])};
   for (int d = 0; d < call.sizes.directions; ++d) {
     const auto weight = [&](int i) { return at<const Real>(weights[kWeights * d + i]); };
-    call.weights[d] = {weight(0), weight(1), weight(2), weight(3), weight(4), weight(5)};
+    call.weights[d] = {weight(0), weight(1), weight(2), weight(3), weight(4),
+                       weight(5), weight(6), weight(7), weight(8), weight(9)};
   }
   call.threads = threads;
   return call;
@@ -78,7 +80,8 @@ Backward<Real> backward_from(Forward<Real> forward, const nb::tuple& gradients, 
   call.dc0 = at<Real>(gradients[6]);
   for (int d = 0; d < forward.sizes.directions; ++d) {
     const auto gradient = [&](int i) { return at<Real>(dweights[kWeights * d + i]); };
-    call.dweights[d] = {gradient(0), gradient(1), gradient(2), gradient(3), gradient(4), gradient(5)};
+    call.dweights[d] = {gradient(0), gradient(1), gradient(2), gradient(3), gradient(4),
+                        gradient(5), gradient(6), gradient(7), gradient(8), gradient(9)};
   }
   return call;
 }
@@ -101,10 +104,10 @@ void without_gil(void (*kernel)(const Call&), const Call& call) {
 
 NB_MODULE(_native, m) {
   m.doc() = "The kernels. Arrays are addresses; fastlstm.ops is the face that one calls.";
-  m.def("reserve_values", [](bool is_double, int cell, int64_t hidden) {
+  m.def("reserve_values", [](bool is_double, int cell, bool layer_norm, int64_t hidden) {
     const Kernels& kernels = active_kernels();
     return (is_double ? kernels.reserve_values64 : kernels.reserve_values32)(static_cast<CellKind>(cell),
-                                                                             hidden);
+                                                                             layer_norm, hidden);
   });
   m.def("empty32", [](size_t values) { return tensor_on_block<float>(values); });
   m.def("empty64", [](size_t values) { return tensor_on_block<double>(values); });

@@ -13,7 +13,8 @@ struct GruCell {
   static constexpr int kGates = 3;  // r, z, n
   static constexpr int kKept = 4;   // r, z, n, and the recurrent sum of n
   static constexpr int kPeepholes = 0;
-  static constexpr bool kHasCell = false, kSeparate = true;
+  static constexpr int kVectors = kPeepholes;  // elementwise weights of a unit
+  static constexpr bool kHasCell = false, kSeparate = true, kNormalised = false;
   static constexpr int L = kLanes<Real>;
 
   static void forward(const ForwardTile<Real>& tile, int rows) {

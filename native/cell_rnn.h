@@ -10,7 +10,8 @@ struct RnnCell {
   static constexpr int kGates = 1;
   static constexpr int kKept = 1;  // the new hidden state, before zoneout
   static constexpr int kPeepholes = 0;
-  static constexpr bool kHasCell = false, kSeparate = false;
+  static constexpr int kVectors = kPeepholes;  // elementwise weights of a unit
+  static constexpr bool kHasCell = false, kSeparate = false, kNormalised = false;
   static constexpr int L = kLanes<Real>;
 
   static void forward(const ForwardTile<Real>& tile, int rows) {

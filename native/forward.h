@@ -26,9 +26,10 @@ class ForwardPass {
     panels_ = vectors_for(sizes_.hidden, L);
     weights_ = arena.take<Real>(panels_ * (sizes_.inputs + sizes_.outputs) * G * L);
     bias_ = arena.take<Real>(panels_ * G * L);
-    if (Cell::kSeparate) recurrent_bias_ = arena.take<Real>(panels_ * G * L);
+    if (Cell::kSeparate && !Cell::kNormalised) recurrent_bias_ = arena.take<Real>(panels_ * G * L);
     if (Cell::kHasCell) cells_ = arena.take<Real>(B * panels_ * L);
-    if (call.weights[0].peephole) peephole_ = arena.take<Real>(panels_ * Cell::kPeepholes * L);
+    if (Cell::kNormalised || call.weights[0].peephole)
+      vectors_ = arena.take<Real>(panels_ * Cell::kVectors * L);
     no_state_ = arena.take<Real>(sizes_.outputs);
     __builtin_memset(no_state_, 0, sizes_.outputs * sizeof(Real));
     if (sizes_.projected) {
@@ -60,6 +61,11 @@ class ForwardPass {
         for (uint32_t*& keys : thread.keys) keys = arena.take<uint32_t>(rows);
       thread.y = arena.take<Real*>(rows);
       thread.h = arena.take<Real*>(rows);
+      if constexpr (Cell::kNormalised) {
+        thread.input_scales = arena.take<Real>(chunk_rows_);
+        thread.sums = arena.take<Real>(rows * panels_ * G * L);
+        thread.row = arena.take<Real>(panels_ * (G + 1) * L);
+      }
       thread.input_sums = arena.take<Real>(chunk_rows_ * (thread.units.end - thread.units.begin) * G * L);
     }
   }
@@ -88,6 +94,8 @@ class ForwardPass {
     Real** y;           // the rows of the output that it writes
     Real** h;           // where the cell leaves its hidden state: y, or a row to be projected
     Real* input_sums;   // a chunk's input products: [panel][row][gate][lane]
+    Real *sums, *input_scales,
+        *row;  // normalised: the step's recurrent products, the chunk's scales, a row's gates and cell
     int64_t chunk_end, chunk_rows,
         chunk_row;  // the chunk's last step + 1, its rows, the current step's first one
   };
@@ -115,6 +123,7 @@ class ForwardPass {
       prepare_inputs(thread, direction, step);
       for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
         run_panel(thread, step, panel, reserve);
+      if constexpr (Cell::kNormalised) run_rows(thread, step, reserve);
       if (sizes_.projected) project(thread, step);
       if (plan_.hidden_slices > 1) barrier_.wait();
     }
@@ -128,13 +137,12 @@ class ForwardPass {
       Real* to = weights_ + panel * (I + P) * G * L;
       pack_unit_panel<Real, G>(weights.w_hh, H, P, panel, to);
       pack_unit_panel<Real, G>(weights.w_ih, H, I, panel, to + P * G * L);
+      if (vectors_) pack_vectors<Real, Cell>(weights, H, panel, vectors_ + panel * Cell::kVectors * L);
+      if (Cell::kNormalised) continue;  // the bias is one of those vectors
       pack_bias<Real, G>(weights.b_ih, Cell::kSeparate ? nullptr : weights.b_hh, H, panel,
                          bias_ + panel * G * L);
       if (Cell::kSeparate)
         pack_bias<Real, G>(weights.b_hh, nullptr, H, panel, recurrent_bias_ + panel * G * L);
-      if (peephole_)
-        pack_bias<Real, Cell::kPeepholes>(weights.peephole, nullptr, H, panel,
-                                          peephole_ + panel * Cell::kPeepholes * L);
     }
     if (!sizes_.projected || index != 0) return;
     const int64_t vectors = vectors_for(P, L);
@@ -220,8 +228,13 @@ class ForwardPass {
       for_row_blocks(thread.chunk_rows, R, [&](int64_t first, int rows) {
         const Part<Real> part{thread.x + first, 0, I};
         tile_function<Real, G>(rows)(&part, 1, panel_weights(panel) + sizes_.outputs * G * L,
-                                     {bias_ + panel * G * L, 0}, {input_sums(thread, panel, first), G * L});
+                                     {Cell::kNormalised ? kZeros<Real> : bias_ + panel * G * L, 0},
+                                     {input_sums(thread, panel, first), G * L});
       });
+    if constexpr (Cell::kNormalised)
+      for (int64_t row = 0; row < thread.chunk_rows; ++row)
+        thread.input_scales[row] =
+            Cell::normalise({input_sums(thread, 0, row), thread.chunk_rows * G * L}, G, sizes_.hidden);
   }
   const Real* panel_weights(int64_t panel) const {
     return weights_ + panel * (sizes_.inputs + sizes_.outputs) * G * L;
@@ -244,38 +257,82 @@ class ForwardPass {
       if (has_state)
         parts[count++] = {thread.h_read + first, 0, P};  // first, for it sums up to the smaller values
       if (fused) parts[count++] = {thread.x + first, 0, sizes_.inputs};
-      const Rows<const Real> in = Cell::kSeparate ? Rows<const Real>{recurrent_bias_ + panel * G * L, 0}
-                                  : fused         ? Rows<const Real>{bias_ + panel * G * L, 0}
-                                                  : input_sums_;
-      tile_function<Real, G>(rows)(parts, count, weights, in, {sums, G * L});
+      if constexpr (Cell::kNormalised) {
+        tile_function<Real, G>(rows)(parts, count, weights, {kZeros<Real>, 0},
+                                     {thread.sums + (panel * live + first) * G * L, G * L});
+      } else {
+        const Rows<const Real> in = Cell::kSeparate ? Rows<const Real>{recurrent_bias_ + panel * G * L, 0}
+                                    : fused         ? Rows<const Real>{bias_ + panel * G * L, 0}
+                                                    : input_sums_;
+        tile_function<Real, G>(rows)(parts, count, weights, in, {sums, G * L});
 
-      ForwardTile<Real> tile{};
-      tile.sums = sums;
-      if (Cell::kSeparate) tile.input_sums = input_sums_;
-      if (Cell::kHasCell) {
-        tile.cell = {cells_ + ((thread.own.begin + first) * panels_ + panel) * L, panels_ * L};
-        tile.cell_before = {tile.cell.data, tile.cell.stride};
-      }
-      tile.gates = {kept, Cell::kKept * L};
-      if (call_.reserve) {
-        tile.gates = reserve.gates_at(plan_, step, thread.slice, panel, first);
+        ForwardTile<Real> tile{};
+        tile.sums = sums;
+        if (Cell::kSeparate) tile.input_sums = input_sums_;
         if (Cell::kHasCell) {
-          tile.cell = reserve.cells_at(plan_, step, thread.slice, panel, first);
-          if (step > 0) {
-            const Rows<Real> before = reserve.cells_at(plan_, step - 1, thread.slice, panel, first);
-            tile.cell_before = {before.data, before.stride};
+          tile.cell = {cells_ + ((thread.own.begin + first) * panels_ + panel) * L, panels_ * L};
+          tile.cell_before = {tile.cell.data, tile.cell.stride};
+        }
+        tile.gates = {kept, Cell::kKept * L};
+        if (call_.reserve) {
+          tile.gates = reserve.gates_at(plan_, step, thread.slice, panel, first);
+          if (Cell::kHasCell) {
+            tile.cell = reserve.cells_at(plan_, step, thread.slice, panel, first);
+            if (step > 0) {
+              const Rows<Real> before = reserve.cells_at(plan_, step - 1, thread.slice, panel, first);
+              tile.cell_before = {before.data, before.stride};
+            }
           }
         }
+        tile.h = thread.h + first;
+        tile.h_offset = panel * L;
+        tile.h_lanes = sizes_.projected ? L : live_lanes(sizes_.hidden, panel, L);
+        tile.rows.h_before = thread.h_before + first;
+        if (thread.forget) tile.rows.forget = thread.forget + first;
+        if (vectors_) tile.rows.peephole = vectors_ + panel * Cell::kVectors * L;
+        tile.rows.set_zoneout(call_.extras, thread.keys, first);
+        Cell::forward(tile, rows);
       }
-      tile.h = thread.h + first;
-      tile.h_offset = panel * L;
-      tile.h_lanes = sizes_.projected ? L : live_lanes(sizes_.hidden, panel, L);
-      tile.rows.h_before = thread.h_before + first;
-      if (thread.forget) tile.rows.forget = thread.forget + first;
-      if (peephole_) tile.rows.peephole = peephole_ + panel * Cell::kPeepholes * L;
-      tile.rows.set_zoneout(call_.extras, thread.keys, first);
-      Cell::forward(tile, rows);
     });
+  }
+
+  // With layer normalisation: the step's rows, once all their products are there.
+  void run_rows(Thread& thread, int64_t step, const Reserve<Real, Cell>& reserve) {
+    const int64_t live = plan_.active(step, thread.slice);
+    const auto constant = [](PanelRow<Real> row) { return PanelRow<const Real>{row.data, row.stride}; };
+    for (int64_t i = 0; i < live; ++i) {
+      RowStatistics<Real> statistics;
+      ForwardRow<Real> row{};
+      row.sums = {thread.sums + i * G * L, live * G * L};
+      row.input = {input_sums(thread, 0, thread.chunk_row + i), thread.chunk_rows * G * L};
+      row.cell = {cells_ + (thread.own.begin + i) * panels_ * L, L};
+      row.cell_before = constant(row.cell);
+      row.gates = {thread.row, G * L};
+      if (call_.reserve) {
+        row.gates = reserve.gates_of(plan_, step, thread.slice, i);
+        row.cell = reserve.cells_of(plan_, step, thread.slice, i);
+        if (step > 0) row.cell_before = constant(reserve.cells_of(plan_, step - 1, thread.slice, i));
+      }
+      row.weights = vectors_;
+      row.h_before = thread.h_before[i];
+      row.h = thread.h[i];
+      row.h_size = sizes_.projected ? panels_ * L : sizes_.hidden;
+      row.fresh = thread.row + panels_ * G * L;
+      row.statistics = &statistics;
+      if (thread.forget) row.rows.forget = thread.forget + i;
+      row.rows.set_zoneout(call_.extras, thread.keys, i);
+      Cell::forward(row, sizes_.hidden);
+      if (!call_.reserve) continue;
+      statistics.input_scale = thread.input_scales[thread.chunk_row + i];
+      *reserve.statistics_of(plan_, step, thread.slice, i) = statistics;
+      keep(constant(row.sums), reserve.sums_of(plan_, step, thread.slice, i));
+      keep(row.input, reserve.input_sums_of(plan_, step, thread.slice, i));
+    }
+  }
+  void keep(PanelRow<const Real> from, PanelRow<Real> to) const {
+    for (int64_t panel = 0; panel < panels_; ++panel)
+      for (int gate = 0; gate < G; ++gate)
+        store(to.data + panel * to.stride + gate * L, load(from.data + panel * from.stride + gate * L));
   }
 
   // y = W_hr h for the thread's own rows; a projected layer has no hidden slices.
@@ -326,10 +383,10 @@ class ForwardPass {
   Plan plan_;
   Barrier barrier_;
   int64_t panels_, chunk_rows_;
-  Real *weights_, *bias_;                        // [panel][h, x][gate][lane], [panel][gate][lane]
-  Real* recurrent_bias_ = nullptr;               // where the sums stay apart
-  Real *cells_ = nullptr, *peephole_ = nullptr;  // [position][panel][lane], [panel][peephole][lane]
-  Real* no_state_;                               // P zeros
+  Real *weights_, *bias_;                       // [panel][h, x][gate][lane], [panel][gate][lane]
+  Real* recurrent_bias_ = nullptr;              // where the sums stay apart
+  Real *cells_ = nullptr, *vectors_ = nullptr;  // [position][panel][lane], [panel][elementwise weight][lane]
+  Real* no_state_;                              // P zeros
   Real *projection_ = nullptr, *unprojected_ = nullptr;
   Thread* threads_;
 };

@@ -4,6 +4,7 @@
 #include "backward.h"
 #include "cell_gru.h"
 #include "cell_lstm.h"
+#include "cell_normalised.h"
 #include "cell_rnn.h"
 #include "forward.h"
 
@@ -15,7 +16,10 @@ namespace {
 
 // Calls body with the policy of a cell.
 template <class Real, class Body>
-auto with_cell(CellKind cell, Body&& body) {
+auto with_cell(CellKind cell, bool layer_norm, Body&& body) {
+  if (layer_norm)
+    return cell == CellKind::kCoupledLstm ? body(NormalisedLstmCell<Real, true>())
+                                          : body(NormalisedLstmCell<Real, false>());
   switch (cell) {
     case CellKind::kCoupledLstm:
       return body(LstmCell<Real, true>());
@@ -34,20 +38,22 @@ template <class Real>
 void forward(const Forward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  with_cell<Real>(call.sizes.cell, [&](auto cell) { ForwardPass<Real, decltype(cell)>(call, arena).run(); });
+  with_cell<Real>(call.sizes.cell, call.sizes.layer_norm,
+                  [&](auto cell) { ForwardPass<Real, decltype(cell)>(call, arena).run(); });
 }
 
 template <class Real>
 void backward(const Backward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  with_cell<Real>(call.forward.sizes.cell,
+  with_cell<Real>(call.forward.sizes.cell, call.forward.sizes.layer_norm,
                   [&](auto cell) { BackwardPass<Real, decltype(cell)>(call, arena).run(); });
 }
 
 template <class Real>
-int64_t reserve_values(CellKind cell, int64_t hidden) {
-  return with_cell<Real>(cell, [&](auto policy) { return Reserve<Real, decltype(policy)>::values(hidden); });
+int64_t reserve_values(CellKind cell, bool layer_norm, int64_t hidden) {
+  return with_cell<Real>(cell, layer_norm,
+                         [&](auto policy) { return Reserve<Real, decltype(policy)>::values(hidden); });
 }
 
 bool supported() {

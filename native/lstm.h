@@ -33,7 +33,8 @@ struct Sizes {
   int64_t rows;    // of x and y: T·B, or the sum of the lengths in the packed layout
   bool projected;  // a w_hr is given; without it P = H
   CellKind cell;
-  bool reverse;  // whether the only direction runs from the end to the beginning
+  bool layer_norm;  // of an LSTM, coupled or not; the weights then hold gains
+  bool reverse;     // whether the only direction runs from the end to the beginning
 };
 
 // Which sequence is how long. Row r of the packed layout at step t is packed_offsets[t] + r.
@@ -50,6 +51,7 @@ template <class Real>
 struct Weights {                                 // of one direction
   const Real *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;  // biases and w_hr null where there are none
   const Real* peephole;  // of an LSTM: (3H) of i, f, o, or (2H) of i, o where they are coupled; null: none
+  const Real *gain_ih, *gain_hh, *gain_c, *bias_c;  // with layer normalisation: (4H), (4H), (H), (H)
 };
 
 // What a cell does beside its equations; all null or 0 for nothing.
@@ -73,7 +75,7 @@ struct Forward {
   Real *hn, *cn;  // (D, B, P), (D, B, H): the states at each sequence's own end; cn of an LSTM alone
   Real* reserve;  // kReserveHeader + D·rows·reserve_values(cell, H) values for the backward pass; null: none
                   // are kept
-  int threads;  // part of the computation's identity: the same threads give the same bits
+  int threads;    // part of the computation's identity: the same threads give the same bits
 };
 
 template <class Real>
@@ -87,7 +89,8 @@ struct Backward {
   Real* dx;               // as x; null: not wanted
   Real *dh0, *dc0;        // as h0, c0; null: not wanted
   struct {
-    Real *w_ih, *w_hh, *b_ih, *b_hh, *w_hr, *peephole;  // as the weights; all null: none are wanted.
+    Real *w_ih, *w_hh, *b_ih, *b_hh, *w_hr, *peephole, *gain_ih, *gain_hh, *gain_c,
+        *bias_c;  // as the weights; all null: none are wanted.
     // b_hh of a GRU alone: the others' is that of b_ih
   } dweights[2];
 };
@@ -97,8 +100,8 @@ struct Kernels {
   const char* name;
   bool (*supported)();
   // Values that the reserve holds for each row of x and direction.
-  int64_t (*reserve_values32)(CellKind cell, int64_t hidden);
-  int64_t (*reserve_values64)(CellKind cell, int64_t hidden);
+  int64_t (*reserve_values32)(CellKind cell, bool layer_norm, int64_t hidden);
+  int64_t (*reserve_values64)(CellKind cell, bool layer_norm, int64_t hidden);
   void (*forward32)(const Forward<float>&);
   void (*forward64)(const Forward<double>&);
   void (*backward32)(const Backward<float>&);

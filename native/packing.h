@@ -5,6 +5,7 @@
 #pragma once
 
 #include "gemm.h"
+#include "lstm.h"
 #include "plan.h"
 
 namespace fastlstm::FASTLSTM_ISA {
@@ -37,6 +38,38 @@ void pack_bias(const Real* a, const Real* b, int64_t H, int64_t panel, Real* to)
     if (b) sum += load_first(b + at, live);
     store(to + gate * L, sum);
   }
+}
+
+// The elementwise weights of one unit panel, or their gradients: the arrays that hold them, in the order in
+// which Cell::kVectors counts them, each with its number of vectors a unit.
+template <class Cell, class W, class Body>
+FASTLSTM_INLINE void for_vectors(const W& weights, Body&& body) {
+  int first = 0;
+  const auto next = [&](auto* data, int vectors) {
+    body(data, first, vectors);
+    first += vectors;
+  };
+  next(weights.peephole, Cell::kPeepholes);
+  if constexpr (Cell::kNormalised) {
+    next(weights.gain_ih, Cell::kGates);
+    next(weights.gain_hh, Cell::kGates);
+    next(weights.b_ih, Cell::kGates);
+    next(weights.gain_c, 1);
+    next(weights.bias_c, 1);
+  }
+}
+template <class Real, class Cell>
+void pack_vectors(const Weights<Real>& weights, int64_t H, int64_t panel, Real* to) {
+  constexpr int L = kLanes<Real>;
+  const int live = live_lanes(H, panel, L);
+  for_vectors<Cell>(weights, [&](const Real* data, int first, int vectors) {
+    for (int v = 0; v < vectors; ++v) {
+      const int64_t at = v * H + panel * L;
+      Vec<Real> value = data ? load_first(data + at, live) : Vec<Real>{};
+      if (data && data == weights.b_ih) value += load_first(weights.b_hh + at, live);
+      store(to + (first + v) * L, value);
+    }
+  });
 }
 
 // `vectors` vectors of columns of w (gates·H, K), its rows in the order of the unit panels: the right operand

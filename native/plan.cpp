@@ -19,10 +19,11 @@ Plan::Plan(const Sizes& sizes, const Ragged& ragged, int threads, Arena& arena)
   const int64_t B = sizes.batch;
   order_ = arena.take<int64_t>(B);
   deal_out(arena.take<int64_t>(B));
-  active_ = arena.take<int64_t>((steps + 1) * batch_slices);
-  base_ = arena.take<int64_t>((steps + 1) * batch_slices);
+  const int64_t last = std::max<int64_t>(steps, 1);  // base(1) is asked for even where all lengths are zero
+  active_ = arena.take<int64_t>((last + 1) * batch_slices);
+  base_ = arena.take<int64_t>((last + 1) * batch_slices);
   int64_t rows = 0;
-  for (int64_t s = 0; s <= steps; ++s)
+  for (int64_t s = 0; s <= last; ++s)
     for (int i = 0; i < batch_slices; ++i) {
       const Range positions = slice(i);
       int64_t live = s == 0 ? positions.end - positions.begin : active(s - 1, i);
@@ -40,7 +41,8 @@ void Plan::choose_grid(int threads) {
   if (threads < 2 || steps_of_all * 4 * hidden * (double)(sizes_.inputs + sizes_.outputs) < kWorthThreads)
     return;
   const bool weights_outgrow_cache = 4 * hidden * (double)sizes_.outputs > kCachedValues;
-  if (weights_outgrow_cache && sizes_.batch < kRowsToReuse * threads && !sizes_.projected)
+  const bool needs_whole_rows = sizes_.projected || sizes_.layer_norm;
+  if (weights_outgrow_cache && sizes_.batch < kRowsToReuse * threads && !needs_whole_rows)
     hidden_slices = (int)std::max<int64_t>(1, std::min<int64_t>(threads, sizes_.hidden / kUnitsWorthSlicing));
   else
     batch_slices = (int)std::min<int64_t>(threads, sizes_.batch);

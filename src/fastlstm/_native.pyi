@@ -2,14 +2,14 @@
 
 from torch import Tensor
 
-Sizes = tuple[int, int, int, int, int, int, int, int, int, int, int]
+Sizes = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
 """T, B, I, H, P, directions, layout (0 time-major, 1 batch-first, 2 packed), rows of x, whether projected, cell
-(0 LSTM, 1 coupled LSTM, 2 GRU, 3 RNN with tanh, 4 RNN with relu), whether the one direction runs backwards."""
+(0 LSTM, 1 coupled LSTM, 2 GRU, 3 RNN with tanh, 4 RNN with relu), whether with layer normalisation, whether the one direction runs backwards."""
 
 RESERVE_HEADER: int
 """Values that a forward call keeps for its backward call, besides those that go with the rows."""
 
-def reserve_values(is_double: bool, cell: int, hidden: int, /) -> int:
+def reserve_values(is_double: bool, cell: int, layer_norm: bool, hidden: int, /) -> int:
     """Count the values that a forward call keeps for its backward call, for each row of x and direction."""
 
 def empty32(values: int, /) -> Tensor:
@@ -30,7 +30,7 @@ def forward(
     """Run ``arrays`` through ``weights``.
 
     ``arrays`` holds lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve, reset, recurrent_mask, seed; ``weights``
-    w_ih, w_hh, b_ih, b_hh, w_hr, peephole for each direction.
+    w_ih, w_hh, b_ih, b_hh, w_hr, peephole, gain_ih, gain_hh, gain_c, bias_c for each direction.
     """
 
 def backward(

@@ -184,7 +184,6 @@ def _choose(
     on_native_device = x.device.type in _NATIVE_DEVICES
     if on_native_device:
         unserved = [] if x.dtype in native.DTYPES or x.dtype in _HALF_PRECISION else [str(x.dtype)]
-        unserved += ["layer_norm"] * cell.layer_norm
     else:  # PyTorch's own kernels
         given = {"lengths": lengths, "reset": reset, "recurrent_mask": recurrent_mask}
         unserved = [name for name, argument in given.items() if argument is not None]

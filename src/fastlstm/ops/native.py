@@ -23,7 +23,9 @@ TIME_MAJOR, BATCH_FIRST, PACKED = 0, 1, 2
 DTYPES = (torch.float32, torch.float64)
 _KERNELS = {"lstm": 0, "coupled lstm": 1, "gru": 2, "rnn_tanh": 3, "rnn_relu": 4}
 # The weights that kernels know, in their order.
-_KERNEL_WEIGHTS = ("w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_peephole")
+_KERNEL_WEIGHTS = (
+    "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_peephole", "gain_ih", "gain_hh", "gain_c", "bias_c",
+)  # fmt: skip
 
 _SHARED = (
     "Tensor x, Tensor? h0, Tensor? c0, Tensor[] weights, Tensor? lengths, Tensor? batch_sizes, Tensor? reset, "
@@ -97,7 +99,7 @@ class _Layer:
     def sizes(self) -> _native.Sizes:
         call, cell = self.call, self.cell
         return (self.steps, self.batch, call.x.shape[-1], self.hidden, self.outputs, self.directions, call.layout,
-                self.rows, int(cell.projected), self.kernel, int(call.reverse))  # fmt: skip
+                self.rows, int(cell.projected), self.kernel, int(cell.layer_norm), int(call.reverse))  # fmt: skip
 
     def empty_states(self) -> tuple[Tensor, Tensor, Tensor]:
         """Every step's output, and the last states."""
@@ -110,7 +112,7 @@ class _Layer:
         )
 
     def reserve_size(self) -> int:
-        values = _native.reserve_values(self.is_double, self.kernel, self.hidden)
+        values = _native.reserve_values(self.is_double, self.kernel, self.cell.layer_norm, self.hidden)
         return self.directions * self.rows * values + _native.RESERVE_HEADER
 
     def arrays(
@@ -370,7 +372,7 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     call
         Its tensors on the CPU, of a type in ``DTYPES``; checked.
     """
-    if _is_traced():
+    if call.x.is_meta or _is_traced():
         y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, False)
     elif torch.is_grad_enabled() and _needs_gradient(call):
         y, hn, cn, _, _ = _Sequence.apply(_forward, tuple(call[_OPTIONS:]), *call[:3], *call.weights)
