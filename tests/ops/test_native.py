@@ -10,6 +10,8 @@ from fastlstm.ops import Cell, explain, reference, sequence
 
 # A float32 sum of n terms is off by about 6e-8 times √n of its terms' size; 4e-6 leaves room for n = 1000.
 TOLERANCE = {torch.float32: 4e-6, torch.float64: 1e-13}
+# Normalisation divides by a standard deviation, which epsilon bounds at √1e-5 only: errors may grow by its inverse.
+NORMALISED = 300
 
 CELLS = [
     Cell(),
@@ -156,7 +158,8 @@ def test_kernel_agrees_with_the_equations(dtype, problem):
     for value, truth in zip(found, expected, strict=True):
         assert value.dtype == dtype
         size = truth.abs().max().clamp(min=1) if truth.numel() else 1.0
-        assert not value.numel() or (value.double() - truth).abs().max() <= TOLERANCE[dtype] * size
+        tolerance = TOLERANCE[dtype] * (NORMALISED if problem["cell"].layer_norm else 1)
+        assert not value.numel() or (value.double() - truth).abs().max() <= tolerance * size
 
 
 # Sizes at which the kernel takes its other ways: hidden slices, chunks of steps, several panels and blocks.
