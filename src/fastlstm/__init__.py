@@ -1,7 +1,8 @@
 """Long Short-Term Memory networks, from a data file to a forecast.
 
-The layer is ``fastlstm.LSTM``, a drop-in ``torch.nn.LSTM``; ``fastlstm.replace`` puts it into a model that has
-PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast, and ``fastlstm.load`` reads a run folder.
+The layers are ``fastlstm.LSTM``, ``fastlstm.GRU`` and ``fastlstm.RNN``, drop-ins of ``torch.nn``'s, and
+``fastlstm.replace`` puts them into a model that has PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast,
+and ``fastlstm.load`` reads a run folder.
 """
 
 from __future__ import annotations
@@ -10,17 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastlstm.nn import LSTM, replace
+    from fastlstm.nn import GRU, LSTM, RNN, replace
     from fastlstm.tasks import load
     from fastlstm.tasks.forecast import Forecaster
 
-__all__ = ["LSTM", "Forecaster", "__version__", "load", "replace"]
+__all__ = ["GRU", "LSTM", "RNN", "Forecaster", "__version__", "load", "replace"]
 
 __version__ = "0.1.0"
 
 # Read when first asked for: the command line's help must not wait for torch, nor the layer for what reads tables.
 _HOMES = {
+    "GRU": "fastlstm.nn",
     "LSTM": "fastlstm.nn",
+    "RNN": "fastlstm.nn",
     "replace": "fastlstm.nn",
     "load": "fastlstm.tasks",
     "Forecaster": "fastlstm.tasks.forecast",

@@ -1,6 +1,8 @@
 """The layers."""
 
-from fastlstm.nn.lstm import LSTM
+from fastlstm.nn.gru import GRU
+from fastlstm.nn.lstm import LSTM, Trace
 from fastlstm.nn.replacement import replace
+from fastlstm.nn.rnn import RNN
 
-__all__ = ["LSTM", "replace"]
+__all__ = ["GRU", "LSTM", "RNN", "Trace", "replace"]

@@ -1,21 +1,37 @@
-"""The LSTM layer: ``torch.nn.LSTM``'s interface on fastlstm's op."""
+"""The LSTM layer: ``torch.nn.LSTM``'s interface and the variants that it lacks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.nn.utils.rnn import PackedSequence
+from torch import Tensor
 
 from fastlstm import ops
+from fastlstm.nn.recurrent import Recurrent
+from fastlstm.ops import reference
 
 State = tuple[Tensor, Tensor]
 
 
-class LSTM(nn.RNNBase):
+class Trace(NamedTuple):
+    """What went on inside an LSTM at every step of every layer.
+
+    Each is ``(num_layers, T, B, D·H)``, with ``batch_first`` ``(num_layers, B, T, D·H)``, of a single sequence
+    ``(num_layers, T, D·H)``; of h, with P in the place of H. The forward direction comes first. Past the ends of
+    sequences, all is zero.
+    """
+
+    i: Tensor
+    f: Tensor
+    g: Tensor
+    o: Tensor
+    c: Tensor
+    h: Tensor
+
+
+class LSTM(Recurrent):
     r"""A multi-layer Long Short-Term Memory network: a drop-in replacement of :class:`torch.nn.LSTM`.
 
     For each step of each layer, with :math:`\sigma` the logistic function and :math:`\odot` the elementwise product,
@@ -29,11 +45,12 @@ class LSTM(nn.RNNBase):
         h_t &= o_t \odot \tanh(c_t)
 
     (Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000). With ``proj_size`` the hidden state is
-    :math:`h_t = W_{hr} (o_t \odot \tanh(c_t))` (Sak et al. 2014).
+    :math:`h_t = W_{hr} (o_t \odot \tanh(c_t))` (Sak et al. 2014). The equations of the variants, which go together with
+    each other, stand at :func:`fastlstm.ops.reference.lstm_step`.
 
     Parameter names and shapes, the order of the gates (i, f, g, o), initial weights for a given seed, ``state_dict``
-    and errors are those of :class:`torch.nn.LSTM`. Parameters are read at every call, so parametrizations, pruning,
-    weight norm and ``torch.func.functional_call`` take effect.
+    and errors are those of :class:`torch.nn.LSTM`; what a variant adds comes after them. Parameters are read at every
+    call, so parametrizations, pruning, weight norm and ``torch.func.functional_call`` take effect.
 
     Parameters
     ----------
@@ -55,6 +72,36 @@ class LSTM(nn.RNNBase):
         P, the size of the projected hidden state; 0 for none.
     device, dtype
         Of the parameters.
+    layer_norm
+        Whether the gates' sums and the cell are normalised (Ba et al. 2016). Adds ``gain_ih_l0 (G·H)``,
+        ``gain_hh_l0 (G·H)``, ``gain_c_l0 (H)`` and ``bias_c_l0 (H)``, with G gates, to each layer and direction.
+    peephole
+        Whether the gates see the cell through diagonal weights (Gers & Schmidhuber 2000). Adds ``weight_ch_l0 (3H)`` in
+        the order i, f, o, coupled ``(2H)`` in the order i, o.
+    coupled
+        Whether the forget gate is one minus the input gate (Greff et al. 2017). There are three gates then, i, g, o,
+        and weights of 3H rows.
+    recurrent_dropout
+        The probability with which values of h are set to zero on their way into the recurrent product in training, by
+        one mask for the whole sequence (Gal & Ghahramani 2016).
+    zoneout
+        The probability with which units of h and c keep their old value in training, or one for each of the two
+        (Krueger et al. 2017). In evaluation they move by the expected part of the way.
+    forget_bias
+        What the bias of the forget gate starts from (Gers et al. 2000; 1 is usual): ``bias_ih`` is set to it and
+        ``bias_hh`` to zero. Coupled, the input gate's bias starts from its negative.
+    learn_initial_state
+        Whether the state before the first step is learnt, where none is given: parameters ``h0`` and ``c0``
+        ``(num_layers · D, 1, P or H)``, zero at first.
+    checkpoint_every
+        Keep only the state after each k-th step for the backward pass and compute the steps between again: the memory
+        for T steps is that of T / k states and k steps, at the price of a second forward pass.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For arguments out of their range, and for what makes no sense together, with the reason: ``zoneout`` with
+        ``proj_size``, ``forget_bias`` without biases.
 
     Examples
     --------
@@ -64,6 +111,8 @@ class LSTM(nn.RNNBase):
     >>> y, (h, c) = lstm(torch.randn(5, 3, 10))
     >>> y.shape, h.shape, c.shape
     (torch.Size([5, 3, 20]), torch.Size([2, 3, 20]), torch.Size([2, 3, 20]))
+    >>> list(LSTM(10, 20, peephole=True, learn_initial_state=True).state_dict())
+    ['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0', 'weight_ch_l0', 'h0', 'c0']
     """
 
     def __init__(
@@ -78,14 +127,22 @@ class LSTM(nn.RNNBase):
         proj_size: int = 0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        layer_norm: bool = False,
+        peephole: bool = False,
+        coupled: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
+        forget_bias: float | None = None,
+        learn_initial_state: bool = False,
+        checkpoint_every: int | None = None,
     ) -> None:
         super().__init__(
-            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size, device,
-            dtype,
+            "LSTM", input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, proj_size,
+            device, dtype, layer_norm=layer_norm, peephole=peephole, coupled=coupled,
+            recurrent_dropout=recurrent_dropout, zoneout=zoneout, forget_bias=forget_bias,
+            learn_initial_state=learn_initial_state, checkpoint_every=checkpoint_every,
         )  # fmt: skip
-
-    def flatten_parameters(self) -> None:
-        """Do nothing: the kernel packs the weights itself, wherever they lie."""
 
     def get_expected_cell_size(self, input: Tensor, batch_sizes: Tensor | None) -> tuple[int, int, int]:  # noqa: A002
         """Tell the shape of the cell state that belongs to an input: ``(num_layers · D, B, H)``."""
@@ -106,148 +163,68 @@ class LSTM(nn.RNNBase):
             return hx
         return hx[0].index_select(1, permutation), hx[1].index_select(1, permutation)
 
-    def forward(
+    def _pair(self, hx: Any) -> tuple[Tensor, Tensor | None]:
+        if isinstance(hx, Tensor):
+            raise TypeError("hx: the state of LSTM is the pair (h, c), got one tensor")
+        return hx[0], hx[1]
+
+    def trace(
         self,
-        input: Tensor | PackedSequence,  # noqa: A002
+        input: Tensor,  # noqa: A002
         hx: State | None = None,
         *,
         lengths: Tensor | Sequence[int] | None = None,
-    ) -> tuple[Any, State]:
-        """Run the layer over whole sequences.
+        reset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Trace:
+        """Run the layer and tell its gates, cells and outputs at every step: to look inside.
 
-        T time steps, B sequences (left out for a single one), D directions, P = ``proj_size`` or else H.
+        It is computed by the equations' reference, in float32 where the layer has half precision, and can be
+        differentiated. In training, masks are drawn as in :meth:`forward`.
 
         Parameters
         ----------
-        input
-            ``(T, B, I)``, ``(B, T, I)`` with ``batch_first``, ``(T, I)``, or a packed sequence.
-        hx
-            ``h (num_layers · D, B, P)`` and ``c (num_layers · D, B, H)``; zeros where not given.
-        lengths
-            ``(B,)`` integers in 0 … T, on any device and in any order: how long each sequence is. Outputs past the end
-            are zero, and the state is the one at the end; what the input holds there does not matter.
+        input, hx, lengths, reset, generator
+            As :meth:`forward` takes them, but for a packed sequence: give the padded tensor and its lengths.
 
         Returns
         -------
-        output
-            As the input, with D·P values a step.
-        state
-            ``h`` and ``c`` after the last step, shaped as ``hx``.
+        trace
+            i, f, g, o, c and h of every layer; the last layer's h is the output of :meth:`forward`. With zoneout, c
+            and h are what the units hold, whether old or new.
 
         Raises
         ------
-        ValueError
-            For an input that is neither 2-D nor 3-D, of another dtype than the weights, or lengths that do not fit.
-        RuntimeError
-            For an input or state of the wrong size, or without time steps.
+        ValueError, RuntimeError
+            As :meth:`forward` does.
 
         Examples
         --------
         >>> import torch
         >>> from fastlstm import LSTM
-        >>> y, (h, c) = LSTM(10, 20)(torch.randn(5, 3, 10), lengths=[5, 0, 2])
-        >>> y[2:, 2].abs().max().item(), torch.equal(y[1, 2], h[0, 2])
-        (0.0, True)
+        >>> lstm, x = LSTM(10, 20, num_layers=2), torch.randn(5, 3, 10)
+        >>> trace = lstm.trace(x)
+        >>> trace.f.shape
+        torch.Size([2, 5, 3, 20])
+        >>> torch.allclose(trace.o[-1] * trace.c[-1].tanh(), lstm(x)[0], atol=1e-6)
+        True
         """
-        if isinstance(input, PackedSequence):
-            if lengths is not None:
-                raise ValueError("lengths: a PackedSequence has its own; give one or the other")
-            return self._forward_packed(input, hx)
-        if input.dim() not in (2, 3):
-            raise ValueError(f"LSTM: Expected input to be 2D or 3D, got {input.dim()}D instead")
-        batched = input.dim() == 3
-        batch_dim = 0 if self.batch_first else 1
-        x = input if batched else input.unsqueeze(batch_dim)
-        if hx is None:
-            self.check_input(x, None)
-        else:
-            hx = self._batched_state(hx, batched)
-            self.check_forward_args(x, hx, None)
-        if x.shape[1 - batch_dim] == 0:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        y, h, c = self._run_layers(
-            x,
-            hx,
-            batch_first=self.batch_first,
-            lengths=self._checked_lengths(lengths, x.shape[batch_dim], batched),
-        )
-        if not batched:
-            return y.squeeze(batch_dim), (h.squeeze(1), c.squeeze(1))
-        return y, (h, c)
-
-    def _forward_packed(self, packed: PackedSequence, hx: State | None) -> tuple[PackedSequence, State]:
-        x, batch_sizes, sorted_indices, unsorted_indices = packed
-        if hx is None:
-            self.check_input(x, batch_sizes)
-        else:
-            hx = self.permute_hidden(hx, sorted_indices)
-            self.check_forward_args(x, hx, batch_sizes)
-        y, h, c = self._run_layers(x, hx, batch_sizes=batch_sizes, packed_batch=int(batch_sizes[0]))
-        state = self.permute_hidden((h, c), unsorted_indices)
-        return PackedSequence(y, batch_sizes, sorted_indices, unsorted_indices), state
-
-    def _batched_state(self, hx: State, batched: bool) -> State:
-        expected = 3 if batched else 2
-        if hx[0].dim() != expected or hx[1].dim() != expected:
-            kind = "batched 3-D" if batched else "unbatched 2-D"
-            raise RuntimeError(
-                f"For {kind} input, hx and cx should also be {expected}-D but got "
-                f"({hx[0].dim()}-D, {hx[1].dim()}-D) tensors"
-            )
-        return hx if batched else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
-
-    def _checked_lengths(
-        self, lengths: Tensor | Sequence[int] | None, batch: int, batched: bool
-    ) -> Tensor | None:
-        if lengths is None:
-            return None
-        lengths = torch.as_tensor(lengths)
-        if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
-            raise ValueError(f"lengths: expected integers, got {lengths.dtype}")
-        if not batched and lengths.dim() == 0:
-            lengths = lengths.unsqueeze(0)
-        if lengths.shape != (batch,):
+        if not isinstance(input, Tensor):
             raise ValueError(
-                f"lengths: expected shape ({batch},), one a sequence, got {tuple(lengths.shape)}"
+                f"trace: expected a tensor, got {type(input).__name__}: of a packed sequence, give the padded tensor "
+                "and lengths="
             )
-        return lengths
+        inside: list[tuple[Tensor, ...]] = []
 
-    def _run_layers(self, x: Tensor, hx: State | None, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
-        weights = [getattr(self, name) for name in self._flat_weights_names]
-        dtype = x.dtype
-        device = x.device.type
-        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-            dtype = torch.get_autocast_dtype(device)
-            x = x.to(weights[0].dtype)
-        if hx is not None:
-            hx = self._state_in(hx, x.dtype, cast=dtype != x.dtype)
-        directions = 2 if self.bidirectional else 1
-        per_layer = len(weights) // self.num_layers
-        last_h, last_c = [], []
-        for layer in range(self.num_layers):
-            own = slice(layer * directions, (layer + 1) * directions)
-            x, h, c = ops.sequence(
-                ops.Cell("lstm", self.bias, self.proj_size > 0),
-                x,
-                None if hx is None else hx[0][own],
-                None if hx is None else hx[1][own],
-                weights[layer * per_layer : (layer + 1) * per_layer],
-                **options,
-            )
-            last_h.append(h)
-            last_c.append(c)
-            if self.dropout and self.training and layer + 1 < self.num_layers:
-                x = F.dropout(x, self.dropout)
-        h, c = (s[0] if self.num_layers == 1 else torch.cat(s) for s in (last_h, last_c))
-        return x.to(dtype), h.to(dtype), c.to(dtype)
+        def run(cell: ops.Cell, *tensors: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
+            gates: list[reference.Gates] = []
+            y, h, c = reference.sequence(cell, *tensors, **options, inside=gates)
+            of_gates = (torch.cat(of_directions, dim=-1) for of_directions in zip(*gates, strict=True))
+            inside.append((*of_gates, y))
+            return y, h, c
 
-    @staticmethod
-    def _state_in(hx: State, dtype: torch.dtype, cast: bool) -> State:
-        if cast:
-            return hx[0].to(dtype), hx[1].to(dtype)
-        for name, state in zip(("hx", "cx"), hx, strict=True):
-            if state.dtype != dtype:
-                raise RuntimeError(
-                    f"{name} has dtype {state.dtype}, but the input has {dtype}: use {name}.to({dtype})"
-                )
-        return hx
+        self._forward_padded(run, input, hx, lengths, reset, generator)
+        trace = Trace(*(torch.stack(layers) for layers in zip(*inside, strict=True)))
+        if input.dim() == 2:
+            trace = Trace(*(values.squeeze(1 if self.batch_first else 2) for values in trace))
+        return trace

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from torch import nn
 
+from fastlstm.nn.gru import GRU
 from fastlstm.nn.lstm import LSTM
+from fastlstm.nn.recurrent import Recurrent
+from fastlstm.nn.rnn import RNN
 
 _ModuleType = TypeVar("_ModuleType", bound=nn.Module)
+_OURS: Final[dict[type, type[Recurrent]]] = {nn.LSTM: LSTM, nn.GRU: GRU, nn.RNN: RNN}
 
 
 def replace(model: _ModuleType) -> _ModuleType:
-    """Turn every ``torch.nn.LSTM`` of a model into a :class:`fastlstm.LSTM`, in place.
+    """Turn every ``torch.nn`` LSTM, GRU and RNN of a model into fastlstm's, in place.
 
     The layers keep their parameters, hooks, parametrizations and training flags, and stay the same objects: optimizers
-    and other references to them remain valid. Subclasses of ``torch.nn.LSTM`` with code of their own are left alone.
+    and other references to them remain valid. Subclasses of torch's layers with code of their own are left alone.
 
     Parameters
     ----------
     model
-        Any module, an LSTM itself included.
+        Any module, a recurrent layer itself included.
 
     Returns
     -------
@@ -30,20 +34,24 @@ def replace(model: _ModuleType) -> _ModuleType:
     Examples
     --------
     >>> import torch, fastlstm
-    >>> model = torch.nn.ModuleDict({"encoder": torch.nn.LSTM(10, 20), "head": torch.nn.Linear(20, 1)})
+    >>> model = torch.nn.ModuleDict({"encoder": torch.nn.LSTM(10, 20), "decoder": torch.nn.GRU(20, 1)})
     >>> fastlstm.replace(model)["encoder"]
     LSTM(10, 20)
-    >>> type(model["encoder"])
-    <class 'fastlstm.nn.lstm.LSTM'>
+    >>> type(model["encoder"]), type(model["decoder"])
+    (<class 'fastlstm.nn.lstm.LSTM'>, <class 'fastlstm.nn.gru.GRU'>)
     """
     for module in model.modules():
         kind = type(module)
-        if kind is nn.LSTM:
-            module.__class__ = LSTM
-        elif kind.__bases__ == (nn.LSTM,) and nn.utils.parametrize.is_parametrized(module):
+        if kind in _OURS:
+            module.__class__ = _OURS[kind]
+        elif kind.__bases__[0] in _OURS and nn.utils.parametrize.is_parametrized(module):
             # Parametrizing a module gives it a class of its own, which holds the parametrized properties.
             own = {
                 name: value for name, value in vars(kind).items() if name not in ("__dict__", "__weakref__")
             }
-            module.__class__ = type(kind.__name__, (LSTM,), own)
+            module.__class__ = type(kind.__name__, (_OURS[kind.__bases__[0]],), own)
+        else:
+            continue
+        assert isinstance(module, Recurrent)
+        module.describe()
     return model

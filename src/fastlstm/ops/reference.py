@@ -260,6 +260,8 @@ def sequence(
         x, reset = x.transpose(0, 1), None if reset is None else reset.transpose(0, 1)
     steps, batch = x.shape[:2]
     if lengths is not None:  # what lies past the ends must not matter, not even when it is NaN
+        if type(lengths) is Tensor and lengths.device.type == "cpu" and not torch.compiler.is_compiling():
+            check_lengths(lengths, steps)
         lengths = lengths.to(x.device)
         alive = torch.arange(steps, device=x.device).unsqueeze(-1) < lengths
         x = x.masked_fill(~alive.unsqueeze(-1), 0)
@@ -298,6 +300,12 @@ def sequence(
     y = as_given(torch.cat([run[0] for run in runs], dim=-1))
     cells = [run[2] for run in runs if run[2] is not None]
     return y, torch.stack([run[1] for run in runs]), torch.stack(cells) if cells else x.new_empty(0)
+
+
+def check_lengths(lengths: Tensor, steps: int) -> None:
+    """Raise a ValueError for lengths that do not lie in 0 … T."""
+    if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= steps:
+        raise ValueError(f"lengths must lie in 0 … {steps} (the time steps), got {lengths.tolist()}")
 
 
 def _zoneout_keys(seed: Tensor, steps: int, batch: int, direction: int) -> tuple[Tensor, Tensor]:

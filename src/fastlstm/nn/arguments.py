@@ -1,0 +1,107 @@
+"""What the layers accept: each function gives back what was meant, or says what was found and the mend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+
+import torch
+from torch import Tensor
+
+LSTM_ONLY = ("layer_norm", "peephole", "coupled", "forget_bias")
+
+
+def lengths_given(lengths: Tensor | Sequence[int] | None, batch: int, batched: bool) -> Tensor | None:
+    """Give ``(batch,)`` integers; a single sequence may be given a single integer."""
+    if lengths is None:
+        return None
+    lengths = torch.as_tensor(lengths)
+    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
+        raise ValueError(f"lengths: expected integers, got {lengths.dtype}")
+    if not batched and lengths.dim() == 0:
+        lengths = lengths.unsqueeze(0)
+    if lengths.shape != (batch,):
+        raise ValueError(f"lengths: expected shape ({batch},), one a sequence, got {tuple(lengths.shape)}")
+    return lengths
+
+
+def reset_given(reset: Tensor | Sequence[object] | None, x: Tensor) -> Tensor | None:
+    """Give bools on the input's device, one for each row of the input ``(..., I)``."""
+    if reset is None:
+        return None
+    reset = torch.as_tensor(reset, device=x.device)
+    if reset.dtype != torch.bool:
+        raise ValueError(f"reset: expected torch.bool, got {reset.dtype}: use reset.bool()")
+    if reset.shape != x.shape[:-1]:
+        raise ValueError(
+            f"reset: expected shape {tuple(x.shape[:-1])}, one for each step that the input has, "
+            f"got {tuple(reset.shape)}"
+        )
+    return reset
+
+
+def generator_given(generator: torch.Generator | None, x: Tensor) -> torch.Generator | None:
+    """Give a generator that can draw on the input's device."""
+    if generator is not None and generator.device.type != x.device.type:
+        raise ValueError(
+            f"generator: it draws on {generator.device}, but the input is on {x.device}: "
+            f'use torch.Generator("{x.device}")'
+        )
+    return generator
+
+
+def rate_given(name: str, rate: float) -> float:
+    """Give a probability in 0 ≤ rate < 1."""
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < 1:
+        raise ValueError(f"{name}: expected a number in 0 ≤ {name} < 1, got {rate!r}")
+    return float(rate)
+
+
+def zoneout_given(
+    zoneout: float | tuple[float, float], kind: str, projected: bool, has_cell_state: bool
+) -> tuple[float, float]:
+    """Give the rates of h and c; one number is that of all the state that there is."""
+    if isinstance(zoneout, (tuple, list)):
+        if not has_cell_state:
+            raise ValueError(f"zoneout: the state of {kind} is h alone; expected one number, got {zoneout!r}")
+        if len(zoneout) != 2:
+            raise ValueError(f"zoneout: expected one number or two, for h and for c, got {zoneout!r}")
+        rates = rate_given("zoneout", zoneout[0]), rate_given("zoneout", zoneout[1])
+    else:
+        rate = rate_given("zoneout", zoneout)
+        rates = rate, rate if has_cell_state else 0.0
+    if any(rates) and projected:
+        raise ValueError(
+            "zoneout: not with proj_size: a unit keeps its own old value, but each value of a projected h is a "
+            "mixture of all units"
+        )
+    return rates
+
+
+def steps_given(checkpoint_every: int | None) -> int | None:
+    """Give a number of steps, or None."""
+    if checkpoint_every is None:
+        return None
+    if isinstance(checkpoint_every, bool) or not isinstance(checkpoint_every, int) or checkpoint_every < 1:
+        raise ValueError(
+            f"checkpoint_every: expected a number of steps, 1 or more, or None, got {checkpoint_every!r}"
+        )
+    return checkpoint_every
+
+
+def refuse(layer: str, unknown: dict[str, object]) -> None:
+    """Raise for keyword arguments that a layer without gates i, f, g, o does not have.
+
+    Raises
+    ------
+    ValueError
+        For what only an LSTM has.
+    TypeError
+        For what no layer has.
+    """
+    for name in unknown:
+        if name == "proj_size":
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+        if name in LSTM_ONLY:
+            raise ValueError(f"{name}: only an LSTM has it; {layer} has no input, forget and output gates")
+        raise TypeError(f"{layer}: unexpected keyword argument {name!r}")

@@ -1,0 +1,457 @@
+"""What the layers LSTM, GRU and RNN share: ``torch.nn``'s interface on fastlstm's op."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn import init
+from torch.nn.utils.rnn import PackedSequence
+
+from fastlstm import ops
+from fastlstm.nn import arguments, checkpoint
+
+KINDS: Final = {"LSTM": "lstm", "GRU": "gru", "RNN_TANH": "rnn_tanh", "RNN_RELU": "rnn_relu"}
+# The parameters' names, by the names of the op's weights.
+PARAMETERS: Final = {
+    "w_ih": "weight_ih",
+    "w_hh": "weight_hh",
+    "b_ih": "bias_ih",
+    "b_hh": "bias_hh",
+    "w_hr": "weight_hr",
+    "w_peephole": "weight_ch",
+    "gain_ih": "gain_ih",
+    "gain_hh": "gain_hh",
+    "gain_c": "gain_c",
+    "bias_c": "bias_c",
+}
+
+_Run = Callable[..., tuple[Tensor, Tensor, Tensor]]
+_States = tuple[Tensor, Tensor | None]  # h, and c where the cell has one
+
+
+class Recurrent(nn.RNNBase):
+    """A stack of recurrent layers; :class:`fastlstm.LSTM`, :class:`fastlstm.GRU` and :class:`fastlstm.RNN` are it."""
+
+    # What torch's layers do not have. Class attributes, because one of torch's becomes one of ours by its class alone.
+    layer_norm = peephole = coupled = learn_initial_state = False
+    recurrent_dropout = 0.0
+    zoneout = (0.0, 0.0)
+    forget_bias: float | None = None
+    checkpoint_every: int | None = None
+
+    cell: ops.Cell
+
+    def __init__(
+        self,
+        mode: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        proj_size: int,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+        *,
+        layer_norm: bool = False,
+        peephole: bool = False,
+        coupled: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
+        forget_bias: float | None = None,
+        learn_initial_state: bool = False,
+        checkpoint_every: int | None = None,
+    ) -> None:
+        self.layer_norm, self.peephole, self.coupled = layer_norm, peephole, coupled
+        self.forget_bias = forget_bias  # asked for when parameters are initialised
+        # A coupled LSTM has three gates, which torch's class knows under this name.
+        super().__init__(
+            "GRU" if coupled else mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            proj_size, device, dtype,
+        )  # fmt: skip
+        self.mode = mode
+        self.describe()
+        self.recurrent_dropout = arguments.rate_given("recurrent_dropout", recurrent_dropout)
+        self.zoneout = arguments.zoneout_given(
+            zoneout, type(self).__name__, self.proj_size > 0, self.cell.has_cell_state
+        )
+        self.checkpoint_every = arguments.steps_given(checkpoint_every)
+        if forget_bias is not None and not self.bias:
+            raise ValueError("forget_bias: the layer has no biases (bias=False)")
+        self._add_parameters(device, dtype)
+        self.learn_initial_state = learn_initial_state
+        if learn_initial_state:
+            states = self.num_layers * (2 if self.bidirectional else 1)
+            for name, width in self._state_widths().items():
+                self.register_parameter(
+                    name, nn.Parameter(torch.zeros(states, 1, width, device=device, dtype=dtype))
+                )
+
+    def describe(self) -> None:
+        """Say what cell the attributes describe."""
+        self.cell = ops.Cell(
+            KINDS[self.mode], self.bias, self.proj_size > 0, self.peephole, self.coupled, self.layer_norm
+        )
+
+    def _state_widths(self) -> dict[str, int]:
+        widths = {"h0": self.proj_size or self.hidden_size}
+        return widths | {"c0": self.hidden_size} if self.cell.has_cell_state else widths
+
+    def _add_parameters(self, device: torch.device | str | None, dtype: torch.dtype | None) -> None:
+        """Add to torch's parameters, after all of them, what the variants have beside; list all in the op's order."""
+        directions = 2 if self.bidirectional else 1
+        outputs = self.proj_size or self.hidden_size
+        for index in range(self.num_layers * directions):
+            layer, direction = divmod(index, directions)
+            inputs = directions * outputs if layer else self.input_size
+            names = []
+            for weight, shape in self.cell.weight_shapes(inputs, self.hidden_size, outputs).items():
+                names.append(f"{PARAMETERS[weight]}_l{layer}{'_reverse' if direction else ''}")
+                if not hasattr(self, names[-1]):
+                    parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+                    self._initialise(names[-1], parameter)
+                    self.register_parameter(names[-1], parameter)
+            self._all_weights[index] = names
+
+    def reset_parameters(self) -> None:
+        r"""Draw the weights from :math:`\mathcal{U}(-1/\sqrt{H}, 1/\sqrt{H})`, as torch does, and set the others.
+
+        Gains are one, the normalised cell's bias and learnt initial states zero; ``forget_bias`` takes its place.
+        """
+        for name, parameter in self.named_parameters():
+            self._initialise(name.removeprefix("parametrizations."), parameter)
+
+    def _initialise(self, name: str, parameter: Tensor) -> None:
+        if name.startswith("gain_"):
+            init.ones_(parameter)
+        elif name.startswith("bias_c_") or name in ("h0", "c0"):
+            init.zeros_(parameter)
+        else:
+            bound = self.hidden_size**-0.5
+            init.uniform_(parameter, -bound, bound)
+        if self.forget_bias is not None and name.startswith("bias_"):
+            # Coupled, f = 1 - i: what opens the forget gate shuts the input gate, which comes first.
+            start, value = (0, -self.forget_bias) if self.coupled else (self.hidden_size, self.forget_bias)
+            gate = slice(start, start + self.hidden_size)
+            if name.startswith(("bias_ih_", "bias_hh_")):
+                init.constant_(parameter.data[gate], value if name.startswith("bias_ih_") else 0.0)
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: the kernel packs the weights itself, wherever they lie."""
+
+    def extra_repr(self) -> str:
+        """Tell the arguments that are not the defaults."""
+        own = [
+            f"{name}={getattr(self, name)}"
+            for name in ("layer_norm", "peephole", "coupled", "recurrent_dropout", "zoneout", "forget_bias",
+                         "learn_initial_state", "checkpoint_every")
+            if getattr(self, name) != getattr(Recurrent, name)
+        ]  # fmt: skip
+        return ", ".join([super().extra_repr(), *own])
+
+    def _pair(self, hx: Any) -> _States:
+        """From the state as this layer's callers give it."""
+        if not isinstance(hx, Tensor):
+            raise TypeError(
+                f"hx: the state of {type(self).__name__} is one tensor h, got {type(hx).__name__}"
+            )
+        return hx, None
+
+    def _as_given(self, h: Tensor, c: Tensor | None) -> Any:
+        """To the state as this layer's callers give it."""
+        return h if c is None else (h, c)
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,  # noqa: A002
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Any, Any]:
+        """Run the layer over whole sequences.
+
+        T time steps, B sequences (left out for a single one), D directions, P = ``proj_size`` or else H.
+
+        Parameters
+        ----------
+        input
+            ``(T, B, I)``, ``(B, T, I)`` with ``batch_first``, ``(T, I)``, or a packed sequence.
+        hx
+            The state before the first step, ``h (num_layers · D, B, P)``; of an LSTM the pair of it and
+            ``c (num_layers · D, B, H)``. Where not given, zeros, or the parameters of ``learn_initial_state``.
+        lengths
+            ``(B,)`` integers in 0 … T, on any device and in any order: how long each sequence is. Outputs past the end
+            are zero, and the state is the one at the end; what the input holds there does not matter.
+        reset
+            bool, one for each step that the input has: ``(T, B)``, ``(B, T)`` with ``batch_first``, ``(T,)``, or
+            ``(rows,)`` in the order of a packed sequence's data. Where true, the sequence is cut between the step
+            before and this one: the state, that of ``hx`` too, is taken as zero and no gradient passes. A backward
+            direction forgets on its way from this step to the one before; there a reset at the first step does nothing.
+        generator
+            On the input's device: what dropout, recurrent dropout and zoneout draw from in training, for masks that
+            can be repeated. By default they draw from torch's own.
+
+        Returns
+        -------
+        output
+            As the input, with D·P values a step.
+        state
+            After the last step, shaped as ``hx``.
+
+        Raises
+        ------
+        ValueError
+            For an input that is neither 2-D nor 3-D, of another dtype than the weights, lengths or resets that do not
+            fit, or a generator on another device.
+        RuntimeError
+            For an input or state of the wrong size, or without time steps.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from fastlstm import LSTM
+        >>> y, (h, c) = LSTM(10, 20)(torch.randn(5, 3, 10), lengths=[5, 0, 2])
+        >>> y[2:, 2].abs().max().item(), torch.equal(y[1, 2], h[0, 2])
+        (0.0, True)
+        """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx, lengths, reset, generator)
+        run: _Run = ops.sequence
+        if self.checkpoint_every is not None:
+            run = _checkpointed(self.checkpoint_every)
+        return self._forward_padded(run, input, hx, lengths, reset, generator)
+
+    def step(
+        self,
+        input: Tensor,  # noqa: A002
+        hx: Any = None,
+        *,
+        reset: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Any]:
+        """Take a single step, as a stream does: steps one after the other give what the whole sequence gives.
+
+        Parameters
+        ----------
+        input
+            ``(B, I)``, or ``(I,)`` for a single sequence.
+        hx
+            The state before the step, as :meth:`forward` takes it.
+        reset
+            bool ``(B,)``, or a single one: which sequences begin anew with this step.
+        generator
+            As in :meth:`forward`.
+
+        Returns
+        -------
+        output
+            ``(B, P)`` or ``(P,)``.
+        state
+            After the step.
+
+        Raises
+        ------
+        ValueError
+            For an input that is neither 1-D nor 2-D, for a bidirectional layer, which would have to know what follows,
+            and in training with ``recurrent_dropout``, whose mask stays the same along a sequence.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from fastlstm import LSTM
+        >>> lstm, x, state = LSTM(10, 20), torch.randn(5, 3, 10), None
+        >>> for x_t in x:
+        ...     y_t, state = lstm.step(x_t, state)
+        >>> torch.allclose(y_t, lstm(x)[0][-1], atol=1e-6)
+        True
+        """
+        if self.bidirectional:
+            raise ValueError(
+                "step: a bidirectional layer reads what follows; call the layer on whole sequences"
+            )
+        if self.recurrent_dropout and self.training:
+            raise ValueError(
+                "step: recurrent_dropout has one mask for a whole sequence; call the layer on whole sequences, "
+                "or eval() first"
+            )
+        if input.dim() not in (1, 2):
+            raise ValueError(f"step: expected an input (B, I) or (I,), got {input.dim()} dimensions")
+        time = int(self.batch_first and input.dim() == 2)
+        reset = None if reset is None else torch.as_tensor(reset).unsqueeze(time)
+        y, state = self._forward_padded(ops.sequence, input.unsqueeze(time), hx, None, reset, generator)
+        return y.squeeze(time), state
+
+    def _forward_padded(
+        self,
+        run: _Run,
+        x: Tensor,
+        hx: Any,
+        lengths: Tensor | Sequence[int] | None,
+        reset: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> tuple[Tensor, Any]:
+        if x.dim() not in (2, 3):
+            tensor = " tensor" if self.mode.startswith("RNN") else ""  # as torch words it
+            name = self.mode.partition("_")[0]
+            raise ValueError(f"{name}: Expected input to be 2D or 3D, got {x.dim()}D{tensor} instead")
+        batched = x.dim() == 3
+        batch_dim = 0 if self.batch_first else 1
+        reset = arguments.reset_given(reset, x)
+        if not batched:
+            x, reset = x.unsqueeze(batch_dim), None if reset is None else reset.unsqueeze(batch_dim)
+        if hx is None:
+            self.check_input(x, None)
+        else:
+            hx = self._batched_state(hx, batched)
+            self.check_forward_args(x, hx, None)
+        if x.shape[1 - batch_dim] == 0:
+            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        options: dict[str, Any] = {"batch_first": self.batch_first, "reset": reset}
+        options["lengths"] = arguments.lengths_given(lengths, x.shape[batch_dim], batched)
+        y, h, c = self._run_layers(run, x, hx, x.shape[batch_dim], generator, options)
+        if not batched:
+            y, h, c = y.squeeze(batch_dim), h.squeeze(1), None if c is None else c.squeeze(1)
+        return y, self._as_given(h, c)
+
+    def _forward_packed(
+        self,
+        packed: PackedSequence,
+        hx: Any,
+        lengths: Tensor | Sequence[int] | None,
+        reset: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> tuple[PackedSequence, Any]:
+        if lengths is not None:
+            raise ValueError("lengths: a PackedSequence has its own; give one or the other")
+        if self.checkpoint_every is not None:
+            raise ValueError(
+                "checkpoint_every: not with a PackedSequence, whose steps have no common sequences to go on from; "
+                "give the padded tensor and lengths="
+            )
+        x, batch_sizes, sorted_indices, unsorted_indices = packed
+        if hx is None:
+            self.check_input(x, batch_sizes)
+        else:
+            hx = self.permute_hidden(self._as_given(*self._pair(hx)), sorted_indices)
+            self.check_forward_args(x, hx, batch_sizes)
+        batch = int(batch_sizes[0])
+        options = {
+            "batch_sizes": batch_sizes,
+            "packed_batch": batch,
+            "reset": arguments.reset_given(reset, x),
+        }
+        y, h, c = self._run_layers(ops.sequence, x, hx, batch, generator, options)
+        state = self.permute_hidden(self._as_given(h, c), unsorted_indices)
+        return PackedSequence(y, batch_sizes, sorted_indices, unsorted_indices), state
+
+    def _batched_state(self, hx: Any, batched: bool) -> Any:
+        """Give the state the dimension of the sequences, or say that it lacks it."""
+        h, c = self._pair(hx)
+        expected = 3 if batched else 2
+        dims = [state.dim() for state in (h, c) if state is not None]
+        if any(dim != expected for dim in dims):
+            kind = "batched 3-D" if batched else "unbatched 2-D"
+            names, found = (
+                ("hx and cx", f"({dims[0]}-D, {dims[1]}-D) tensors")
+                if len(dims) == 2
+                else ("hx", f"{dims[0]}-D tensor")
+            )
+            raise RuntimeError(f"For {kind} input, {names} should also be {expected}-D but got {found}")
+        return hx if batched else self._as_given(h.unsqueeze(1), None if c is None else c.unsqueeze(1))
+
+    def _run_layers(
+        self,
+        run: _Run,
+        x: Tensor,
+        hx: Any,
+        batch: int,
+        generator: torch.Generator | None,
+        options: dict[str, Any],
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        layers = [[getattr(self, name) for name in names] for names in self._all_weights]
+        dtype = x.dtype
+        device = x.device.type
+        if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+            dtype = torch.get_autocast_dtype(device)
+            x = x.to(layers[0][0].dtype)
+        h0, c0 = self._initial_state(hx, batch, x.dtype, cast=dtype != x.dtype)
+        generator = arguments.generator_given(generator, x)
+        directions = 2 if self.bidirectional else 1
+        last_h, last_c = [], []
+        for layer in range(self.num_layers):
+            own = slice(layer * directions, (layer + 1) * directions)
+            x, h, c = run(
+                self.cell,
+                x,
+                None if h0 is None else h0[own],
+                None if c0 is None else c0[own],
+                [weight for weights in layers[own] for weight in weights],
+                **options,
+                **self._masks(x, batch, generator),
+            )
+            last_h.append(h)
+            last_c.append(c)
+            if self.dropout and self.training and layer + 1 < self.num_layers:
+                x = (
+                    F.dropout(x, self.dropout)
+                    if generator is None
+                    else x * _mask(x.shape, self.dropout, x, generator)
+                )
+        h, c = (s[0] if self.num_layers == 1 else torch.cat(s) for s in (last_h, last_c))
+        return x.to(dtype), h.to(dtype), c.to(dtype) if self.cell.has_cell_state else None
+
+    def _masks(self, x: Tensor, batch: int, generator: torch.Generator | None) -> dict[str, Any]:
+        """Draw what one layer's recurrence is disturbed with in training; tell what is expected in evaluation."""
+        masks: dict[str, Any] = {}
+        if self.recurrent_dropout and self.training:
+            shape = (2 if self.bidirectional else 1, batch, self.proj_size or self.hidden_size)
+            masks["recurrent_mask"] = _mask(shape, self.recurrent_dropout, x, generator)
+        if any(self.zoneout):
+            masks["zoneout"] = self.zoneout
+            if self.training:
+                low, high = -(2**63), 2**63 - 1
+                masks["seed"] = torch.randint(low, high, (1,), generator=generator, device=x.device)
+        return masks
+
+    def _initial_state(
+        self, hx: Any, batch: int, dtype: torch.dtype, cast: bool
+    ) -> tuple[Tensor | None, Tensor | None]:
+        if hx is None:
+            if not self.learn_initial_state:
+                return None, None
+            h, c = (
+                getattr(self, name).expand(-1, batch, -1) if name in self._state_widths() else None
+                for name in ("h0", "c0")
+            )
+            return h, c
+        h, c = self._pair(hx)
+        if cast:
+            return h.to(dtype), None if c is None else c.to(dtype)
+        for name, state in (("hx", h), ("cx", c)):
+            if state is not None and state.dtype != dtype:
+                raise RuntimeError(
+                    f"{name} has dtype {state.dtype}, but the input has {dtype}: use {name}.to({dtype})"
+                )
+        return h, c
+
+
+def _mask(shape: Sequence[int], rate: float, like: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Zero with probability ``rate``, else what keeps the mean at one."""
+    if rate == 1:
+        return like.new_zeros(shape)
+    return like.new_empty(shape).bernoulli_(1 - rate, generator=generator).div_(1 - rate)
+
+
+def _checkpointed(every: int) -> _Run:
+    def run(*arguments_: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
+        return checkpoint.sequence(every, *arguments_, **options)
+
+    return run
