@@ -1,4 +1,4 @@
-# demo · test · check · bench: each does its own set-up, once.
+# demo · test · check · sanitize · bench: each does its own set-up, once.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
@@ -6,7 +6,10 @@ NATIVE := CMakeLists.txt $(wildcard native/*.h native/*.cpp)
 BIKES := examples/bike_rentals.csv
 WEATHER := temperature,feels_like,humidity,wind_speed,weather,holiday,working_day
 
-.PHONY: demo test check bench format clean
+CPP := $(wildcard native/*.h native/*.cpp tests/native/*.h tests/native/*.cpp)
+CMAKE := $(or $(shell command -v cmake),$(BIN)/cmake)
+
+.PHONY: demo test check sanitize bench format clean
 
 demo: $(READY)
 	$(BIN)/fastlstm forecast train $(BIKES) --target rentals --time time --horizon 168 \
@@ -23,7 +26,16 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/clang-format --dry-run --Werror native/*.h native/*.cpp
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+
+# The kernels without Python, under address, undefined-behaviour and thread sanitizers. The last of them cannot live
+# with as much address randomization as some systems have.
+sanitize: $(CMAKE)
+	for kind in address,undefined thread; do \
+	  $(CMAKE) -S . -B build/$$kind -DFASTLSTM_NATIVE_TESTS=$$kind && \
+	  $(CMAKE) --build build/$$kind --parallel $$(getconf _NPROCESSORS_ONLN) && \
+	  $$(setarch -R true 2>/dev/null && echo setarch -R) build/$$kind/tests/native/native_tests || exit 1; \
+	done
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.layer
@@ -32,13 +44,16 @@ bench: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/clang-format -i native/*.h native/*.cpp
+	$(BIN)/clang-format -i $(CPP)
 
 # Installed in place: Python is read from src/, and the extension is built again when native/ changes.
 $(READY): pyproject.toml constraints.txt $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
+
+$(BIN)/cmake: $(READY)
+	$(BIN)/python -m pip install --quiet cmake
 
 clean:
 	rm -rf .venv build dist

@@ -7,9 +7,14 @@
 namespace fastlstm {
 namespace {
 
-constexpr size_t kFirstBlock = size_t(1) << 20;
+#if defined(__SANITIZE_ADDRESS__)
+// Each piece is a block of its own, so that the address sanitizer sees the first value past its end.
+constexpr size_t kUnit = 1, kFirstBlock = 0, kKept = 0;
+#else
+constexpr size_t kUnit = kAlignment, kFirstBlock = size_t(1) << 20;
 constexpr size_t kKept =
     size_t(256) << 20;  // an arena larger than this is given back to the system after its call
+#endif
 
 }  // namespace
 
@@ -29,7 +34,7 @@ void Arena::reset() {
 }
 
 void* Arena::take(size_t bytes) {
-  bytes = round_up(bytes, kAlignment);
+  bytes = round_up(bytes, kUnit);
   if (blocks_.empty() || used_ + bytes > blocks_.back().size) {
     const size_t size = bytes > kFirstBlock ? bytes : kFirstBlock;
     blocks_.push_back({static_cast<char*>(allocate(size)), size});

@@ -72,11 +72,12 @@ Store& store() {
 }  // namespace
 
 void* allocate(size_t bytes) {
-  const size_t unit = bytes >= kHugePage ? kHugePage : kAlignment;
+  const bool huge = bytes >= kHugePage;
+  if (huge) bytes = round_up(bytes, kHugePage);
   void* data = nullptr;
-  if (posix_memalign(&data, unit, round_up(bytes, unit)) != 0) throw std::bad_alloc();
+  if (posix_memalign(&data, huge ? kHugePage : kAlignment, bytes) != 0) throw std::bad_alloc();
 #if defined(__linux__)
-  if (unit == kHugePage) madvise(data, round_up(bytes, unit), MADV_HUGEPAGE);
+  if (huge) madvise(data, bytes, MADV_HUGEPAGE);
 #endif
   return data;
 }
