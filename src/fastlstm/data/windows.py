@@ -129,28 +129,31 @@ class Windows:
         self.context = context
         self.horizon = horizon
         self.lag = lag
+        ends = series.lengths if ends is None else ends
+        positions = np.arange(series.offsets[-1]) - np.repeat(series.offsets[:-1], series.lengths)
+        unseen = np.flatnonzero(positions >= np.repeat(ends, series.lengths))
+
+        # A row of zeros, a guard, stands before each series and after the last. Rows that a window may not see
+        # are moved to the nearest guard; rows from the ends on are zeros too, so that the first of them is one.
+        def guarded(*parts: npt.NDArray[np.generic]) -> Tensor:
+            table = np.concatenate(parts, axis=1)
+            table[unseen] = 0
+            return torch.from_numpy(np.insert(table, series.offsets, 0, axis=0)).to(device)
+
         target = series.target[:, :1]
         observed = ~np.isnan(target)
-        parts = [
-            np.where(observed, target, 0),
-            observed,
-            scaling.past.transform(series.past),
-            scaling.future.transform(series.future),
-            series.calendar,
-        ]
-        numbers = np.concatenate(parts, axis=1, dtype=np.float32)
-        categories = np.concatenate([series.past_categories, series.future_categories], axis=1)
-        # One row of zeros at the end stands for every row that a window may not see.
-        self._numbers = torch.from_numpy(np.pad(numbers, ((0, 1), (0, 0)))).to(device)
-        self._categories = torch.from_numpy(np.pad(categories, ((0, 1), (0, 0)))).to(device)
-        self._past_end = 2 + parts[2].shape[1]
-        self._past_categories = series.past_categories.shape[1]
+        past, future = scaling.past.transform(series.past), scaling.future.transform(series.future)
+        self._target = guarded(np.where(observed, target, 0).astype(np.float32)).view(-1)
+        self._observed = guarded(observed.astype(np.float32)).view(-1)
+        self._numbers = guarded(past, future, series.calendar.astype(np.float32))
+        self._categories = guarded(series.past_categories, series.future_categories)
+        self._past, self._past_categories = past.shape[1], series.past_categories.shape[1]
         self._static = torch.from_numpy(scaling.static.transform(series.static)).to(device)
         self._static_categories = torch.from_numpy(series.static_categories).to(device)
-        ends = series.lengths if ends is None else ends
-        self._starts = torch.from_numpy(series.offsets[:-1].copy()).to(device)
-        self._ends = torch.from_numpy(series.offsets[:-1] + ends).to(device)
-        self._steps = torch.arange(-context, horizon, device=device)
+        # The guards move series s down by s + 1 rows.
+        before = series.offsets[:-1] + np.arange(len(series))
+        self._guards = torch.from_numpy(np.stack([before, before + 1 + ends], axis=1)).to(device)
+        self._steps = 1 + torch.arange(-context, horizon, device=device)
 
     def gather(self, series: Tensor, origins: Tensor) -> WindowBatch:
         """Cut windows out.
@@ -167,33 +170,40 @@ class Windows:
         WindowBatch
             On the windows' device.
         """
-        B, W = len(origins), len(self._steps)
-        rows = origins[:, None] + self._steps
-        starts, nothing = self._starts[series][:, None], len(self._numbers) - 1
-        seen = (rows >= starts).logical_and_(rows < self._ends[series][:, None])
-        flat = torch.where(seen, rows, nothing).view(-1)
-        numbers = self._numbers.index_select(0, flat).view(B, W, -1)
-        if self._categories.shape[1]:
-            categories = self._categories.index_select(0, flat).view(B, W, -1)
-        else:
-            categories = self._categories.new_empty(B, W, 0)
-        lagged = self._numbers.new_empty(B, 0, 2)
+        shape = len(origins), len(self._steps)
+        first, last = self._guards.index_select(0, series).unsqueeze(2).unbind(1)
+        steps = (origins + series).unsqueeze(1) + self._steps
+        rows = steps.clamp(first, last).view(-1)
+        past, future = _cut(self._numbers, rows, shape, self._past)
+        past_categories, future_categories = _cut(self._categories, rows, shape, self._past_categories)
+        target, observed = self._target.index_select(0, rows), self._observed.index_select(0, rows)
+        lagged = lagged_observed = target.new_empty(len(origins), 0)
         if self.lag:
-            back = rows - self.lag
-            lagged = self._numbers[torch.where(back >= starts, back, nothing), :2]
+            rows = (steps - self.lag).clamp_(first, last).view(-1)
+            lagged = self._target.index_select(0, rows).view(shape)
+            lagged_observed = self._observed.index_select(0, rows).view(shape)
         return WindowBatch(
             series,
-            target=numbers[..., 0],
-            observed=numbers[..., 1],
-            lagged=lagged[..., 0],
-            lagged_observed=lagged[..., 1],
-            past=numbers[..., 2 : self._past_end],
-            future=numbers[..., self._past_end :],
-            past_categories=categories[..., : self._past_categories],
-            future_categories=categories[..., self._past_categories :],
-            static=self._static[series],
-            static_categories=self._static_categories[series],
+            target=target.view(shape),
+            observed=observed.view(shape),
+            lagged=lagged,
+            lagged_observed=lagged_observed,
+            past=past,
+            future=future,
+            past_categories=past_categories,
+            future_categories=future_categories,
+            static=self._static.index_select(0, series),
+            static_categories=self._static_categories.index_select(0, series),
         )
+
+
+def _cut(table: Tensor, rows: Tensor, shape: tuple[int, int], past: int) -> tuple[Tensor, Tensor]:
+    """Gather rows of a table as (B, W, ·), and split its past columns from its future ones."""
+    if not table.shape[1]:
+        nothing = table.new_empty(*shape, 0)
+        return nothing, nothing
+    cut = table.index_select(0, rows).view(*shape, -1)
+    return cut[..., :past], cut[..., past:]
 
 
 class WindowIndex(NamedTuple):

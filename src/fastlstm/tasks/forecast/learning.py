@@ -93,7 +93,9 @@ class ForecastLearning:
         """Windows at random, and origins in them: the last step of the context, the others at random."""
         device = self.index_origins.device
         chosen = torch.randint(len(self.index_origins), (self.batch_size,), generator=generator).to(device)
-        windows = self.training.gather(self.index_series[chosen], self.index_origins[chosen])
+        windows = self.training.gather(
+            self.index_series.index_select(0, chosen), self.index_origins.index_select(0, chosen)
+        )
         origins = torch.randint(self.training.context, (self.origins,), generator=generator)
         origins[-1] = self.training.context - 1
         return ForkingBatch(windows, origins.to(device))
