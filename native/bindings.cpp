@@ -86,6 +86,27 @@ Backward<Real> backward_from(Forward<Real> forward, const nb::tuple& gradients, 
   return call;
 }
 
+// sizes: N, K, M; arrays: x, w, b, y.
+template <class Real>
+Linear<Real> linear_from(const nb::tuple& sizes, const nb::tuple& arrays, bool relu, int threads) {
+  const auto size = [&](int i) { return nb::cast<int64_t>(sizes[i]); };
+  return {size(0),
+          size(1),
+          size(2),
+          at<const Real>(arrays[0]),
+          at<const Real>(arrays[1]),
+          at<const Real>(arrays[2]),
+          at<Real>(arrays[3]),
+          relu,
+          threads};
+}
+// gradients: dy, dx, dw, db.
+template <class Real>
+LinearGradient<Real> linear_gradient_from(Linear<Real> layer, const nb::tuple& gradients) {
+  return {layer, at<const Real>(gradients[0]), at<Real>(gradients[1]), at<Real>(gradients[2]),
+          at<Real>(gradients[3])};
+}
+
 // A torch tensor on memory that an earlier one may have left.
 template <class Real>
 nb::ndarray<nb::pytorch, Real, nb::ndim<1>> tensor_on_block(size_t values) {
@@ -129,6 +150,22 @@ NB_MODULE(_native, m) {
       without_gil(
           active_kernels().backward32,
           backward_from(forward_from<float>(sizes, arrays, zoneout, weights, 0), gradients, reads, dweights));
+  });
+  m.def("linear",
+        [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, bool relu, int threads) {
+          if (is_double)
+            without_gil(active_kernels().linear64, linear_from<double>(sizes, arrays, relu, threads));
+          else
+            without_gil(active_kernels().linear32, linear_from<float>(sizes, arrays, relu, threads));
+        });
+  m.def("linear_gradient", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, bool relu,
+                              int threads, const nb::tuple& gradients) {
+    if (is_double)
+      without_gil(active_kernels().linear_gradient64,
+                  linear_gradient_from(linear_from<double>(sizes, arrays, relu, threads), gradients));
+    else
+      without_gil(active_kernels().linear_gradient32,
+                  linear_gradient_from(linear_from<float>(sizes, arrays, relu, threads), gradients));
   });
   m.attr("RESERVE_HEADER") = kReserveHeader;
   m.def("instruction_set", [] { return active_kernels().name; });

@@ -90,17 +90,17 @@ FASTLSTM_INLINE TileFunction<Real> tile_function(int rows) {
   return pick_rows<Real, NV, kInterleaved>(rows, std::make_integer_sequence<int, tile_rows(NV)>{});
 }
 // The same where the width is known only when running.
-template <class Real>
+template <class Real, bool kInterleaved = false>
 FASTLSTM_INLINE TileFunction<Real> tile_function(int rows, int vectors) {
   switch (vectors) {
     case 1:
-      return tile_function<Real, 1>(rows);
+      return tile_function<Real, 1, kInterleaved>(rows);
     case 2:
-      return tile_function<Real, 2>(rows);
+      return tile_function<Real, 2, kInterleaved>(rows);
     case 3:
-      return tile_function<Real, 3>(rows);
+      return tile_function<Real, 3, kInterleaved>(rows);
     default:
-      return tile_function<Real, 4>(rows);
+      return tile_function<Real, 4, kInterleaved>(rows);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "cell_normalised.h"
 #include "cell_rnn.h"
 #include "forward.h"
+#include "linear.h"
 
 namespace fastlstm::FASTLSTM_ISA {
 namespace {
@@ -54,6 +55,20 @@ template <class Real>
 int64_t reserve_values(CellKind cell, bool layer_norm, int64_t hidden) {
   return with_cell<Real>(cell, layer_norm,
                          [&](auto policy) { return Reserve<Real, decltype(policy)>::values(hidden); });
+}
+
+template <class Real>
+void linear(const Linear<Real>& call) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  LinearForward<Real>(call, arena).run();
+}
+
+template <class Real>
+void linear_gradient(const LinearGradient<Real>& call) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  LinearBackward<Real>(call, arena).run();
 }
 
 bool supported() {
@@ -116,6 +131,10 @@ const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA),
                          forward<double>,
                          backward<float>,
                          backward<double>,
+                         linear<float>,
+                         linear<double>,
+                         linear_gradient<float>,
+                         linear_gradient<double>,
                          fma_peak};
 
 }  // namespace fastlstm::FASTLSTM_ISA

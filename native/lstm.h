@@ -95,6 +95,22 @@ struct Backward {
   } dweights[2];
 };
 
+// A dense layer, y = act(x wᵀ + b), of N rows, K inputs and M outputs.
+template <class Real>
+struct Linear {
+  int64_t rows, inputs, outputs;  // N, K, M
+  const Real *x, *w, *b;          // (N, K), (M, K), (M); b null: none
+  Real* y;                        // (N, M)
+  bool relu;                      // act: relu, or else nothing
+  int threads;
+};
+template <class Real>
+struct LinearGradient {
+  Linear<Real> layer;  // as given to the forward call
+  const Real* dy;      // (N, M)
+  Real *dx, *dw, *db;  // as x, w, b; null: not wanted (db only with dw)
+};
+
 // One instruction set's kernels.
 struct Kernels {
   const char* name;
@@ -106,6 +122,10 @@ struct Kernels {
   void (*forward64)(const Forward<double>&);
   void (*backward32)(const Backward<float>&);
   void (*backward64)(const Backward<double>&);
+  void (*linear32)(const Linear<float>&);
+  void (*linear64)(const Linear<double>&);
+  void (*linear_gradient32)(const LinearGradient<float>&);
+  void (*linear_gradient64)(const LinearGradient<double>&);
   double (*fma_peak)(int threads, double seconds);  // measured float32 FLOP/s of independent FMAs
 };
 

@@ -46,6 +46,27 @@ def backward(
 ) -> None:
     """Fill ``gradients`` (dy, read_steps, dhn, dcn in; dx, dh0, dc0 out) and ``dweights``, as ``weights``."""
 
+def linear(
+    is_double: bool,
+    sizes: tuple[int, int, int],
+    arrays: tuple[int, int, int, int],
+    relu: bool,
+    threads: int,
+    /,
+) -> None:
+    """Fill y of ``arrays`` (x, w, b, y); ``sizes`` are rows, inputs, outputs."""
+
+def linear_gradient(
+    is_double: bool,
+    sizes: tuple[int, int, int],
+    arrays: tuple[int, int, int, int],
+    relu: bool,
+    threads: int,
+    gradients: tuple[int, int, int, int],
+    /,
+) -> None:
+    """Fill dx, dw, db of ``gradients`` (dy, dx, dw, db)."""
+
 def instruction_set() -> str:
     """Name the instruction set whose kernels serve the calls."""
 

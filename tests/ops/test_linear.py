@@ -1,0 +1,62 @@
+"""The dense layer against PyTorch's in float64: values and gradients, over odd sizes."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fastlstm.ops.linear import linear
+
+
+@pytest.mark.parametrize("rows", [1, 7, 300, 1025])
+@pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (3, 64), (64, 3), (64, 64), (33, 130), (129, 17)])
+@pytest.mark.parametrize("relu", [False, True], ids=["plain", "relu"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_agrees_with_torch(rows, inputs, outputs, relu, dtype, instruction_set, threads):
+    x, weight = torch.randn(rows, inputs).double(), torch.randn(outputs, inputs).double() / inputs**0.5
+    bias, dy = torch.randn(outputs).double(), torch.randn(rows, outputs).double()
+
+    def run(function, *tensors):
+        leaves = [t.to(tensors[0].dtype).requires_grad_() for t in tensors[:-1]]
+        y = function(*leaves)
+        return [y, *torch.autograd.grad(y, leaves, tensors[-1])]
+
+    def plain(x, weight, bias):
+        y = F.linear(x, weight, bias)
+        return F.relu(y) if relu else y
+
+    problem = [t.to(dtype) for t in (x, weight, bias, dy)]
+    found = run(lambda *t: linear(*t, relu=relu), *problem)
+    truth = run(plain, *(t.double() for t in problem))
+    # A sum of n terms is off by about √n roundings of its largest partial sum.
+    tolerance = (2e-6 if dtype == torch.float32 else 1e-14) * max(rows, inputs, outputs) ** 0.5
+    for value, true in zip(found, truth, strict=True):
+        assert value.dtype == dtype
+        assert (value.double() - true).abs().max() <= tolerance * true.abs().max().clamp(min=1)
+
+
+def test_leading_dimensions_strides_and_gradients_that_are_not_wanted():
+    layer = torch.nn.Linear(5, 4)
+    x = torch.randn(3, 5, 2).transpose(1, 2)
+    torch.testing.assert_close(linear(x, layer.weight, layer.bias), layer(x))
+    x.requires_grad_()
+    frozen = layer.weight.detach()
+    (dx,) = torch.autograd.grad(linear(x, frozen).sum(), x)
+    torch.testing.assert_close(dx, frozen.sum(0).expand_as(x))
+    (db,) = torch.autograd.grad(linear(x.detach(), frozen, layer.bias).sum(), layer.bias)
+    torch.testing.assert_close(db, torch.full((4,), 6.0))
+
+
+def test_a_nan_is_not_lost_in_relu():
+    y = linear(torch.tensor([[torch.nan], [1.0]]), torch.ones(1, 1), relu=True)
+    assert y[0].isnan()
+    assert y[1] == 1
+
+
+def test_where_the_kernel_does_not_serve():
+    x, weight = torch.randn(4, 3), torch.randn(2, 3)
+    assert linear(x.bfloat16(), weight.bfloat16()).dtype == torch.bfloat16
+    assert linear(x[:0], weight).shape == (0, 2)
+    compiled = torch.func.vmap(lambda row: linear(row, weight, relu=True))(x)
+    torch.testing.assert_close(compiled, F.relu(x @ weight.T))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        linear(x, weight[:, :2])
