@@ -56,16 +56,16 @@ class WindowScale(NamedTuple):
         """
         count = observed.sum(1, keepdim=True).clamp_(min=1)
         if centre:
-            location = target.sum(1, keepdim=True) / count
-            deviation = (target - location) * observed
-            spread = (deviation.square().sum(1, keepdim=True) / count).sqrt_()
+            location = target.sum(1, keepdim=True).div_(count)
+            deviation = torch.addcmul(target, observed, location, value=-1)
+            scale = deviation.square_().sum(1, keepdim=True).div_(count).sqrt_()
+            size = location.abs()
+            # Rounding leaves a constant float32 context a spread of some 1e-7 of its size.
+            scale = torch.where(scale <= 1e-6 * size, size, scale)
         else:
             location = torch.zeros_like(count)
-            spread = target.abs().sum(1, keepdim=True) / count
-        size = location.abs()
-        # Rounding leaves a constant float32 context a spread of some 1e-7 of its size.
-        flat = spread <= 1e-6 * size
-        return cls(location, torch.where(flat, torch.where(size > 0, size, 1.0), spread))
+            scale = target.abs().sum(1, keepdim=True).div_(count)
+        return cls(location, scale.masked_fill_(scale == 0, 1.0))
 
     def apply(self, target: Tensor, observed: Tensor) -> Tensor:
         """Scale targets.

@@ -212,7 +212,9 @@ class WindowInputs(nn.Module):
         if lagged.shape[1]:
             future = torch.cat([future, torch.stack([lagged, batch.lagged_observed], dim=2)], dim=2)
         known = self.known(future, batch.future_categories)
-        past = self.past(batch.past[:, :context], batch.past_categories[:, :context])
-        target = torch.stack([scaled[:, :context], batch.observed[:, :context]], dim=2)
-        encoder = torch.cat([target, past, known[:, :context]], dim=2)
-        return encoder, known, self.static(batch.static, batch.static_categories)
+        parts = [scaled[:, :context, None], batch.observed[:, :context, None]]
+        if self.past.width:
+            parts.append(self.past(batch.past[:, :context], batch.past_categories[:, :context]))
+        if self.known_width:
+            parts.append(known[:, :context])
+        return torch.cat(parts, dim=2), known, self.static(batch.static, batch.static_categories)
