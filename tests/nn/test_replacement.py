@@ -1,7 +1,9 @@
 """replace() leaves a model's outputs and gradients as they were."""
 
 import copy
+import pickle
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
@@ -65,14 +67,39 @@ def test_a_model_of_someone_elses_making():
     torch.testing.assert_close(copy.deepcopy(model.encoder)(x), model.encoder(x))
 
 
-def test_an_lstm_itself():
-    layer = nn.LSTM(3, 4).eval()
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (nn.LSTM(3, 4, proj_size=2), fastlstm.LSTM),
+        (nn.GRU(3, 4, 2, bidirectional=True), fastlstm.GRU),
+        (nn.RNN(3, 4, bias=False), fastlstm.RNN),
+        (nn.RNN(3, 4, nonlinearity="relu"), fastlstm.RNN),
+    ],
+    ids=str,
+)
+def test_a_layer_itself(theirs, ours):
+    layer = theirs.eval()
+    x = torch.randn(5, 2, 3)
+    expected, before = layer(x), repr(layer)
+    replaced = fastlstm.replace(layer)
+    assert type(replaced) is ours
+    assert repr(replaced) == before
+    assert not replaced.training
+    for twin in (replaced, copy.deepcopy(replaced), pickle.loads(pickle.dumps(replaced))):
+        torch.testing.assert_close(twin(x), expected)
+    replaced.reset_parameters()
+    assert not torch.equal(replaced(x)[0], expected[0])
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(nn.GRU, fastlstm.GRU), (nn.RNN, fastlstm.RNN)])
+def test_parametrized_gru_and_rnn(theirs, ours):
+    layer = parametrizations.weight_norm(theirs(3, 4), "weight_hh_l0")
     x = torch.randn(5, 2, 3)
     expected = layer(x)
-    replaced = fastlstm.replace(layer)
-    assert type(replaced) is fastlstm.LSTM
-    assert not replaced.training
-    torch.testing.assert_close(replaced(x), expected)
+    assert isinstance(fastlstm.replace(layer), ours)
+    torch.testing.assert_close(layer(x), expected)
+    layer(x)[0].sum().backward()
+    assert layer.parametrizations.weight_hh_l0.original1.grad.any()
 
 
 def test_a_subclass_is_left_alone():

@@ -48,6 +48,8 @@ def sequence(
         )
         for d in range(directions)
     ]  # fmt: skip
+    if directions == 1:
+        return runs[0]
     y, hn, cn = zip(*runs, strict=True)
     return torch.cat(y, dim=-1), torch.cat(hn), torch.cat(cn)
 
