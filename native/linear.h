@@ -75,7 +75,8 @@ class LinearForward {
 template <class Real>
 class LinearBackward {
   static constexpr int L = kLanes<Real>, R = tile_rows(kMaxVectors);
-  static constexpr int64_t kChunkRows = 256;  // summed up from zero: longer sums would lose digits
+  static constexpr int64_t kChunkRows = 512,
+                           kStretch = 512;  // summed up from zero: longer sums would lose digits
 
  public:
   LinearBackward(const LinearGradient<Real>& call, Arena& arena)
@@ -128,21 +129,29 @@ class LinearBackward {
     });
   }
 
+  // In stretches of the outputs, whose weights stay in the cache while all rows pass.
   void input_gradient(Range own) {
     const int64_t M = layer_.outputs, K = layer_.inputs;
     alignas(64) Real tile[kMaxTile];
-    for_column_panels({0, input_vectors_}, [&](int64_t first_vector, int width) {
-      for_row_blocks(own.end - own.begin, tile_rows(width), [&](int64_t block, int rows) {
-        const int64_t first = own.begin + block;
-        const Part<Real> part{gradient_rows_ + first, 0, M};
-        tile_function<Real>(rows, width)(&part, 1, weights_ + first_vector * L * M, {kZeros<Real>, 0},
-                                         {tile, width * L});
-        for (int row = 0; row < rows; ++row)
-          for (int v = 0; v < width; ++v)
-            store_first(call_.dx + (first + row) * K + (first_vector + v) * L,
-                        load(tile + (row * width + v) * L), live_lanes(K, first_vector + v, L));
+    for (int64_t begin = 0; begin < M; begin += kStretch) {
+      const int64_t length = M - begin < kStretch ? M - begin : kStretch;
+      for_column_panels({0, input_vectors_}, [&](int64_t first_vector, int width) {
+        const Real* right = weights_ + (first_vector * M + begin * width) * L;
+        for_row_blocks(own.end - own.begin, tile_rows(width), [&](int64_t block, int rows) {
+          const int64_t first = own.begin + block;
+          const Part<Real> part{gradient_rows_ + first, begin, length};
+          tile_function<Real>(rows, width)(&part, 1, right, {kZeros<Real>, 0}, {tile, width * L});
+          for (int row = 0; row < rows; ++row)
+            for (int v = 0; v < width; ++v) {
+              const int live = live_lanes(K, first_vector + v, L);
+              Real* to = call_.dx + (first + row) * K + (first_vector + v) * L;
+              Vec<Real> value = load(tile + (row * width + v) * L);
+              if (begin) value += load_first(to, live);
+              store_first(to, value, live);
+            }
+        });
       });
-    });
+    }
   }
 
   // For the thread's share of the outputs.
