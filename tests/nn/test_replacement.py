@@ -11,6 +11,9 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import fastlstm
 
+# torch says so of its own projected LSTM, once a process
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+
 
 class Tagger(nn.Module):
     """A model as people write them: an embedding, a packed bidirectional encoder, a decoder with state, a tied list."""
