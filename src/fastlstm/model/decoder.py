@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastlstm.ops.linear import linear
+
 
 class HorizonDecoder(nn.Module):
     """Hidden values for each step ahead, from the state at the origin and what is known of that step.
@@ -82,13 +84,13 @@ class HorizonDecoder(nn.Module):
         Tensor
             (B, K, L, D)
         """
-        origin = self.state(self._drop(state))
+        origin = linear(self._drop(state), self.state.weight, self.state.bias)
         if self.static is not None:
             origin = origin + self.static(static)[:, None]
         hidden = origin[:, :, None] + self.position
         if self.known is not None and known is not None:
-            hidden = hidden + self.known(known)
-        return F.relu(self.hidden(self._drop(F.relu(hidden))))
+            hidden = hidden + linear(known, self.known.weight)
+        return linear(self._drop(F.relu(hidden)), self.hidden.weight, self.hidden.bias, relu=True)
 
     def _drop(self, hidden: Tensor) -> Tensor:
         """Take values away, the same ones all along the horizon where there is one."""

@@ -136,7 +136,7 @@ class ForecastNetwork(nn.Module):
                 lagged, seen
             )
         encoder, known, static = self.inputs(batch, scaled, lagged, C)
-        state = self.trunk(encoder, static).index_select(1, origins)
+        state = self.trunk(encoder, static, origins)
         ahead = None
         if self.inputs.known_width:
             if self.recent is not None:

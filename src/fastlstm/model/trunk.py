@@ -47,7 +47,7 @@ class Trunk(nn.Module):
         self.lstm = LSTM(input_size, hidden_size, num_layers, batch_first=True, dropout=between)
         self.initial = nn.Linear(static_size, 2 * num_layers * hidden_size) if static_size else None
 
-    def forward(self, inputs: Tensor, static: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, static: Tensor, steps: Tensor | None = None) -> Tensor:
         """Run over the steps.
 
         Parameters
@@ -56,15 +56,17 @@ class Trunk(nn.Module):
             (B, T, I)
         static : Tensor
             (B, static_size)
+        steps : Tensor, optional
+            (K,) int64, the steps whose outputs are wanted; all by default.
 
         Returns
         -------
         Tensor
-            (B, T, H), the top layer's output at every step.
+            (B, T, H) or (B, K, H), the top layer's output at those steps.
         """
         state = None
         if self.initial is not None:
             hidden, cell = self.initial(static).view(len(static), 2, self.lstm.num_layers, -1).unbind(1)
             state = (hidden.transpose(0, 1).tanh(), cell.transpose(0, 1).contiguous())
-        output: Tensor = self.lstm(inputs, state)[0]
+        output: Tensor = self.lstm(inputs, state, output_steps=steps)[0]
         return output

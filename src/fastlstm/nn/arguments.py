@@ -40,6 +40,19 @@ def reset_given(reset: Tensor | Sequence[object] | None, x: Tensor) -> Tensor | 
     return reset
 
 
+def output_steps_given(output_steps: Tensor | Sequence[int] | None, x: Tensor) -> Tensor | None:
+    """Give the int64 numbers of some of the steps, on the input's device."""
+    if output_steps is None:
+        return None
+    output_steps = torch.as_tensor(output_steps, device=x.device)
+    if output_steps.dtype != torch.int64 or output_steps.dim() != 1:
+        raise ValueError(
+            f"output_steps: expected torch.int64 of one dimension, got {output_steps.dtype} of "
+            f"{output_steps.dim()}"
+        )
+    return output_steps
+
+
 def generator_given(generator: torch.Generator | None, x: Tensor) -> torch.Generator | None:
     """Give a generator that can draw on the input's device."""
     if generator is not None and generator.device.type != x.device.type:

@@ -174,6 +174,7 @@ class Recurrent(nn.RNNBase):
         *,
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
+        output_steps: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Any, Any]:
         """Run the layer over whole sequences.
@@ -195,6 +196,9 @@ class Recurrent(nn.RNNBase):
             ``(rows,)`` in the order of a packed sequence's data. Where true, the sequence is cut between the step
             before and this one: the state, that of ``hx`` too, is taken as zero and no gradient passes. A backward
             direction forgets on its way from this step to the one before; there a reset at the first step does nothing.
+        output_steps
+            ``(K,)`` int64 in 0 … T - 1, in any order: the steps whose outputs are wanted. The output then has K steps,
+            and the way back is spared the others. Not with a packed sequence.
         generator
             On the input's device: what dropout, recurrent dropout and zoneout draw from in training, for masks that
             can be repeated. By default they draw from torch's own.
@@ -213,6 +217,8 @@ class Recurrent(nn.RNNBase):
             fit, or a generator on another device.
         RuntimeError
             For an input or state of the wrong size, or without time steps.
+        IndexError
+            For output steps that the input does not have.
 
         Examples
         --------
@@ -223,11 +229,15 @@ class Recurrent(nn.RNNBase):
         (0.0, True)
         """
         if isinstance(input, PackedSequence):
+            if output_steps is not None:
+                raise ValueError(
+                    "output_steps: not with a PackedSequence, whose steps are of several lengths"
+                )
             return self._forward_packed(input, hx, lengths, reset, generator)
         run: _Run = ops.sequence
         if self.checkpoint_every is not None:
             run = _checkpointed(self.checkpoint_every)
-        return self._forward_padded(run, input, hx, lengths, reset, generator)
+        return self._forward_padded(run, input, hx, lengths, reset, generator, output_steps)
 
     def step(
         self,
@@ -297,6 +307,7 @@ class Recurrent(nn.RNNBase):
         lengths: Tensor | Sequence[int] | None,
         reset: Tensor | None,
         generator: torch.Generator | None,
+        output_steps: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
         if x.dim() not in (2, 3):
             tensor = " tensor" if self.mode.startswith("RNN") else ""  # as torch words it
@@ -316,7 +327,8 @@ class Recurrent(nn.RNNBase):
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         options: dict[str, Any] = {"batch_first": self.batch_first, "reset": reset}
         options["lengths"] = arguments.lengths_given(lengths, x.shape[batch_dim], batched)
-        y, h, c = self._run_layers(run, x, hx, x.shape[batch_dim], generator, options)
+        output_steps = arguments.output_steps_given(output_steps, x)
+        y, h, c = self._run_layers(run, x, hx, x.shape[batch_dim], generator, options, output_steps)
         if not batched:
             y, h, c = y.squeeze(batch_dim), h.squeeze(1), None if c is None else c.squeeze(1)
         return y, self._as_given(h, c)
@@ -375,6 +387,7 @@ class Recurrent(nn.RNNBase):
         batch: int,
         generator: torch.Generator | None,
         options: dict[str, Any],
+        output_steps: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         layers = [[getattr(self, name) for name in names] for names in self._all_weights]
         dtype = x.dtype
@@ -388,6 +401,8 @@ class Recurrent(nn.RNNBase):
         last_h, last_c = [], []
         for layer in range(self.num_layers):
             own = slice(layer * directions, (layer + 1) * directions)
+            if layer + 1 == self.num_layers and output_steps is not None:
+                options = {**options, "read_steps": output_steps}
             x, h, c = run(
                 self.cell,
                 x,
@@ -451,7 +466,10 @@ def _mask(shape: Sequence[int], rate: float, like: Tensor, generator: torch.Gene
 
 
 def _checkpointed(every: int) -> _Run:
-    def run(*arguments_: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
-        return checkpoint.sequence(every, *arguments_, **options)
+    def run(
+        *arguments_: Any, read_steps: Tensor | None = None, **options: Any
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        y, h, c = checkpoint.sequence(every, *arguments_, **options)
+        return (y if read_steps is None else y.index_select(int(options["batch_first"]), read_steps)), h, c
 
     return run
