@@ -201,10 +201,10 @@ class _PinballLoss(torch.autograd.Function):
     def forward(ctx: Any, forecast: Tensor, target: Tensor, weight: Tensor, levels: Tensor) -> Tensor:
         excess = forecast - target.unsqueeze(-1)
         share = weight / weight.sum().mul_(len(levels)).clamp_(min=1)
-        above = torch.heaviside(excess, excess.new_zeros(()))
+        above = excess.sign().clamp_(min=0)
         gradient = above.sub_(levels).mul_(share.unsqueeze(-1))
         ctx.save_for_backward(gradient)
-        return torch.dot(gradient.view(-1), excess.view(-1))
+        return excess.mul_(gradient).sum()
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
