@@ -417,6 +417,10 @@ def test_recomputed_segments_change_nothing(kind, options, every):
             found, expected = (m(x, hx, generator=generator(), **given) for m in (layer, plain))
             torch.testing.assert_close(found, expected)
             torch.testing.assert_close(gradients(layer, found, x), gradients(plain, expected, x))
+        read = {"output_steps": torch.tensor([5, 0, 6, 5, 1]), "generator": generator()}
+        found, expected = layer(x, **read), plain(x, output_steps=read["output_steps"], generator=generator())
+        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(gradients(layer, found, x), gradients(plain, expected, x))
         torch.testing.assert_close(layer.eval()(x), plain.eval()(x))
         layer.train(), plain.train()
         torch.testing.assert_close(layer(x[0], generator=generator()), plain(x[0], generator=generator()))

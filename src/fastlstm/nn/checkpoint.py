@@ -20,11 +20,12 @@ def sequence(
     every: int, cell: ops.Cell, x: Tensor, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor], *,
     batch_first: bool, lengths: Tensor | None = None, reset: Tensor | None = None,
     recurrent_mask: Tensor | None = None, zoneout: tuple[float, float] = (0.0, 0.0), seed: Tensor | None = None,
+    read_steps: Tensor | None = None,
 ) -> _Outputs:  # fmt: skip
     """Run one layer in segments of ``every`` steps whose insides are computed again in the backward pass.
 
     Arguments and results are those of :func:`fastlstm.ops.sequence`. Of T steps the states at T / every of them are
-    kept, and the insides of one segment at a time.
+    kept, and the insides of one segment at a time. Beside, there are the outputs: all of them, or those that are read.
 
     Raises
     ------
@@ -44,20 +45,20 @@ def sequence(
         _direction(
             every, cell, x, h0[d : d + 1], None if c0 is None else c0[d : d + 1], weights[d * each : (d + 1) * each],
             d == 1, batch_first, lengths, reset, None if recurrent_mask is None else recurrent_mask[d : d + 1],
-            zoneout, seed,
+            zoneout, seed, read_steps,
         )
         for d in range(directions)
     ]  # fmt: skip
     if directions == 1:
         return runs[0]
-    y, hn, cn = zip(*runs, strict=True)
-    return torch.cat(y, dim=-1), torch.cat(hn), torch.cat(cn)
+    (y, hn, cn), (y_reverse, hn_reverse, cn_reverse) = runs
+    return torch.cat([y, y_reverse], dim=-1), torch.cat([hn, hn_reverse]), torch.cat([cn, cn_reverse])
 
 
 def _direction(
     every: int, cell: ops.Cell, x: Tensor, h: Tensor, c: Tensor | None, weights: Sequence[Tensor], reverse: bool,
     batch_first: bool, lengths: Tensor | None, reset: Tensor | None, recurrent_mask: Tensor | None,
-    zoneout: tuple[float, float], seed: Tensor | None,
+    zoneout: tuple[float, float], seed: Tensor | None, read_steps: Tensor | None,
 ) -> _Outputs:  # fmt: skip
     time = int(batch_first)
     steps, batch = x.shape[time], x.shape[1 - time]
@@ -69,6 +70,7 @@ def _direction(
         )  # fmt: skip
 
     parts: list[Tensor] = []
+    places: list[Tensor] = []  # where among the steps that are read those of each part belong
     starts = range(0, steps, every)
     for start in reversed(starts) if reverse else starts:
         count = min(every, steps - start)
@@ -85,12 +87,15 @@ def _direction(
                 cut = cut if lengths is None else cut & (lengths.to(cut.device) > after)
                 h = h.masked_fill(cut.unsqueeze(-1), 0)
                 c = None if c is None else c.masked_fill(cut.unsqueeze(-1), 0)
+        if read_steps is not None:
+            places.append(((read_steps >= start) & (read_steps < start + count)).nonzero().squeeze(1))
+            options["read_steps"] = read_steps[places[-1]] - start
         # Masks and seeds are drawn already, so no generator's state need be kept.
         y, h, last_c = checkpoint(
             run, x.narrow(time, start, count), h, c, options, *weights, use_reentrant=False, preserve_rng_state=False
         )  # fmt: skip
         c = last_c if cell.has_cell_state else None
         parts.append(y)
-    if reverse:
-        parts.reverse()
-    return torch.cat(parts, dim=time), h, last_c
+    if read_steps is not None:
+        return torch.cat(parts, dim=time).index_select(time, torch.cat(places).argsort()), h, last_c
+    return torch.cat(parts[::-1] if reverse else parts, dim=time), h, last_c

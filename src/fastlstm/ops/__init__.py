@@ -119,7 +119,8 @@ def sequence(
     )
     kernel, _ = _choose(cell, x, lengths, reset, recurrent_mask, zoneout, reverse)
     if kernel == "torch":
-        return _torch_sequence(cell, x, h0, c0, weights, batch_sizes, packed_batch, batch_first)
+        y, hn, cn = _torch_sequence(cell, x, h0, c0, weights, batch_sizes, packed_batch, batch_first)
+        return y if read_steps is None else y.index_select(int(batch_first), read_steps), hn, cn
     dtype = x.dtype
     if dtype in _HALF_PRECISION:
         x, h0, c0 = x.float(), None if h0 is None else h0.float(), None if c0 is None else c0.float()
