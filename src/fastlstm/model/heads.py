@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastlstm.ops.linear import linear
+
 
 class QuantileHead(nn.Module):
     """Q quantiles that rise by construction.
@@ -71,7 +73,8 @@ class QuantileHead(nn.Module):
         Tensor
             (…, Q), rising along the last axis.
         """
-        rising: Tensor = _Rising.apply(self.linear(hidden), self.parts)  # type: ignore[no-untyped-call]
+        outputs = linear(hidden, self.linear.weight, self.linear.bias)
+        rising: Tensor = _Rising.apply(outputs, self.parts)  # type: ignore[no-untyped-call]
         return rising
 
 
