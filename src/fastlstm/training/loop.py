@@ -246,7 +246,7 @@ class _Run(Generic[Batch]):
         )
         # Each process of a data-parallel run draws batches of its own.
         generator = torch.Generator().manual_seed(settings.seed + accelerator.process_index)
-        losses = torch.zeros(LOSSES_HELD, device=accelerator.device)
+        losses: list[Tensor] = []
         held: list[Batch] = []
         total, counted = 0.0, 0
         unimproved = 0
@@ -256,12 +256,13 @@ class _Run(Generic[Batch]):
             loss = self.learner.loss(network, batch)
             update(loss, learning_rate)
             result.step = step + 1
-            losses[len(held)] = loss.detach()
+            losses.append(loss.detach())
             held.append(batch)
             validating = result.step % settings.validate_every == 0 or result.step == settings.steps
             if len(held) == LOSSES_HELD or validating:
-                total += self._sum_finite(losses[: len(held)], held)
+                total += self._sum_finite(torch.stack(losses), held)
                 counted += len(held)
+                losses.clear()
                 held.clear()
                 rate = result.step / (time.perf_counter() - self.started)
                 self.progress.update(
