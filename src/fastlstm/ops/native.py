@@ -9,7 +9,7 @@ the kernel: the dispatcher's way through Python takes longer than a small layer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -68,11 +68,24 @@ class Call(NamedTuple):
 
 _CALL_LENGTH = len(Call._fields)
 _OPTIONS = Call._fields.index("lengths")  # from there on nothing has a gradient
+_FIXED = Call._fields.index("kind") - _OPTIONS  # and so many of these are tensors, read_steps the last
 
 
 @lru_cache
 def _cell(kind: str, variants: tuple[bool, ...]) -> Cell:
     return Cell(kind, *variants)
+
+
+@lru_cache
+def _weight_order(cell: Cell) -> tuple[int | None, ...]:
+    """Where among a direction's weights each of those that the kernel knows stands."""
+    names = cell.weight_names
+    return tuple(names.index(name) if name in names else None for name in _KERNEL_WEIGHTS)
+
+
+@lru_cache
+def _kernel(cell: Cell) -> int:
+    return _KERNELS["coupled lstm" if cell.coupled else cell.kind]
 
 
 class _Layer:
@@ -92,14 +105,10 @@ class _Layer:
         else:
             self.steps, self.batch, self.rows = call.batch_sizes.shape[0], call.packed_batch, x.shape[0]
 
-    @cached_property
-    def kernel(self) -> int:
-        return _KERNELS["coupled lstm" if self.cell.coupled else self.cell.kind]
-
     def sizes(self) -> _native.Sizes:
         call, cell = self.call, self.cell
         return (self.steps, self.batch, call.x.shape[-1], self.hidden, self.outputs, self.directions, call.layout,
-                self.rows, int(cell.projected), self.kernel, int(cell.layer_norm), int(call.reverse))  # fmt: skip
+                self.rows, int(cell.projected), _kernel(cell), int(cell.layer_norm), int(call.reverse))  # fmt: skip
 
     def empty_states(self) -> tuple[Tensor, Tensor, Tensor]:
         """Every step's output, and the last states."""
@@ -112,11 +121,11 @@ class _Layer:
         )
 
     def reserve_size(self) -> int:
-        values = _native.reserve_values(self.is_double, self.kernel, self.cell.layer_norm, self.hidden)
+        values = _native.reserve_values(self.is_double, _kernel(self.cell), self.cell.layer_norm, self.hidden)
         return self.directions * self.rows * values + _native.RESERVE_HEADER
 
     def arrays(
-        self, states: Tensor, hn: Tensor | None, cn: Tensor | None, reserve: Tensor
+        self, states: Tensor, hn: Tensor | None, cn: Tensor | None, reserve: Tensor | None
     ) -> list[Tensor | None]:
         """Lay every tensor out as the kernel reads it; whoever takes the addresses must hold on to the list."""
         call = self.call
@@ -137,12 +146,12 @@ class _Layer:
 
     def kernel_weights(self) -> list[Tensor | None]:
         """Those of each direction in the kernels' order."""
-        names = self.cell.weight_names
-        weights: list[Tensor | None] = []
-        for first in range(0, len(self.call.weights), len(names)):
-            own = dict(zip(names, self.call.weights[first:], strict=False))
-            weights += [own[name].contiguous() if name in own else None for name in _KERNEL_WEIGHTS]
-        return weights
+        weights, each, order = self.call.weights, self.cell.weights_per_direction, _weight_order(self.cell)
+        return [
+            None if place is None else weights[first + place].contiguous()
+            for first in range(0, len(weights), each)
+            for place in order
+        ]
 
 
 def _addresses(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
@@ -150,12 +159,13 @@ def _addresses(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
     return tuple([0 if tensor is None else tensor.data_ptr() for tensor in tensors])
 
 
-def _forward(*arguments: Any) -> _Outputs:
-    call, keep = Call(*arguments[:-1]), arguments[-1]
+def _run(call: Call, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Give the outputs that are read, the last states, all outputs where they differ, and what is kept, if asked."""
     layer = _Layer(call)
     states, hn, cn = layer.empty_states()
-    empty = _native.empty64 if layer.is_double else _native.empty32
-    reserve = empty(layer.reserve_size()) if keep else call.x.new_empty(0)
+    reserve = None
+    if keep:
+        reserve = (_native.empty64 if layer.is_double else _native.empty32)(layer.reserve_size())
     if layer.batch:
         arrays, weights = layer.arrays(states, hn, cn, reserve), layer.kernel_weights()
         _native.forward(
@@ -167,8 +177,21 @@ def _forward(*arguments: Any) -> _Outputs:
             torch.get_num_threads(),
         )
     if call.read_steps is None:
-        return states, hn, cn, call.x.new_empty(0), reserve
+        return states, hn, cn, None, reserve
     return states.index_select(call.layout, call.read_steps), hn, cn, states, reserve
+
+
+def _forward(*arguments: Any) -> _Outputs:
+    call = Call(*arguments[:-1])
+    y, hn, cn, states, reserve = _run(call, arguments[-1])
+    nothing = call.x.new_empty
+    return (
+        y,
+        hn,
+        cn,
+        nothing(0) if states is None else states,
+        nothing(0) if reserve is None else reserve,
+    )
 
 
 def _fake_forward(*arguments: Any) -> _Outputs:
@@ -181,20 +204,21 @@ def _fake_forward(*arguments: Any) -> _Outputs:
     return states.index_select(call.layout, call.read_steps), hn, cn, states, reserve
 
 
-def _backward(*arguments: Any) -> list[Tensor]:
-    """Gradients of x, h0, c0, and of each direction's weights in the kernels' order: empty where not wanted."""
-    call = Call(*arguments[:_CALL_LENGTH])
-    states, reserve, dy, dhn, dcn, _ = arguments[_CALL_LENGTH:]
-    gradients = _fake_backward(*arguments)
+def _run_backward(
+    call: Call,
+    states: Tensor,
+    reserve: Tensor,
+    outer: tuple[_Gradient, _Gradient, _Gradient],
+    wanted: Sequence[bool],
+) -> list[_Gradient]:
+    """Give the gradients of x, h0, c0, and of each direction's weights in the kernels' order: None where not wanted."""
     layer = _Layer(call)
+    gradients = _empty_gradients(call, layer, wanted)
     if not layer.batch:
-        for gradient in gradients:
-            gradient.zero_()
-        return gradients
+        return [None if gradient is None else gradient.zero_() for gradient in gradients]
     arrays, weights = layer.arrays(states, None, None, reserve), layer.kernel_weights()
-    given = [
-        None if gradient is None else gradient.to(call.x.dtype).contiguous() for gradient in (dy, dhn, dcn)
-    ]
+    dtype = call.x.dtype
+    dy, dhn, dcn = (None if gradient is None else gradient.to(dtype).contiguous() for gradient in outer)
     read_steps = None if call.read_steps is None else call.read_steps.contiguous()
     _native.backward(
         layer.is_double,
@@ -202,60 +226,77 @@ def _backward(*arguments: Any) -> list[Tensor]:
         _addresses(arrays),
         (call.zoneout[0], call.zoneout[1]),
         _addresses(weights),
-        _addresses([given[0], read_steps, *given[1:], *gradients[:3]]),
+        _addresses((dy, read_steps, dhn, dcn, *gradients[:3])),
         0 if read_steps is None else len(read_steps),
         _addresses(gradients[3:]),
     )
     return gradients
 
 
+def _empty_gradients(call: Call, layer: _Layer, wanted: Sequence[bool]) -> list[_Gradient]:
+    x, D, B = call.x, layer.directions, layer.batch
+    gradients: list[_Gradient] = [
+        x.new_empty(x.shape) if wanted[0] else None,
+        x.new_empty((D, B, layer.outputs)) if wanted[1] else None,
+        x.new_empty((D, B, layer.hidden)) if wanted[2] else None,
+    ]
+    order = _weight_order(layer.cell)
+    if not wanted[3]:
+        return gradients + [None] * (D * len(order))
+    shared = layer.cell.kind != "gru"  # b_hh's gradient is then that of b_ih
+    for first in range(0, len(call.weights), layer.cell.weights_per_direction):
+        gradients += [
+            None
+            if place is None or (shared and name == "b_hh")
+            else x.new_empty(call.weights[first + place].shape)
+            for name, place in zip(_KERNEL_WEIGHTS, order, strict=True)
+        ]
+    return gradients
+
+
+def _backward(*arguments: Any) -> list[Tensor]:
+    """As the op's schema has it: empty where not wanted."""
+    call = Call(*arguments[:_CALL_LENGTH])
+    states, reserve, *outer, wanted = arguments[_CALL_LENGTH:]
+    gradients = _run_backward(call, states, reserve, (outer[0], outer[1], outer[2]), wanted)
+    return [call.x.new_empty(0) if gradient is None else gradient for gradient in gradients]
+
+
 def _fake_backward(*arguments: Any) -> list[Tensor]:
     call = Call(*arguments[:_CALL_LENGTH])
-    wants_x, wants_h0, wants_c0, wants_weights = arguments[-1]
-    layer = _Layer(call)
-    x, D, B = call.x, layer.directions, layer.batch
-
-    def empty(wanted: bool, *shape: int) -> Tensor:
-        return x.new_empty(shape if wanted else (0,))
-
-    shapes = layer.cell.weight_shapes(x.shape[-1], layer.hidden, layer.outputs)
-    if layer.cell.kind != "gru":
-        shapes.pop("b_hh", None)  # its gradient is that of b_ih
-    return [
-        empty(wants_x, *x.shape),
-        empty(wants_h0, D, B, layer.outputs),
-        empty(wants_c0, D, B, layer.hidden),
-        *(
-            empty(wants_weights and name in shapes, *shapes.get(name, ()))
-            for _ in range(D)
-            for name in _KERNEL_WEIGHTS
-        ),
-    ]
+    gradients = _empty_gradients(call, _Layer(call), arguments[-1])
+    return [call.x.new_empty(0) if gradient is None else gradient for gradient in gradients]
 
 
-def _for_each_weight(cell: Cell, dweights: Sequence[_Gradient], shared: _Gradient | bool) -> list[_Gradient]:
-    """From the kernels' order to one gradient for each weight; ``shared`` is b_hh's where it goes with b_ih's."""
+def _for_each_weight(cell: Cell, dweights: Sequence[_Gradient], shared: bool) -> list[_Gradient]:
+    """From the kernels' order to one gradient a weight; ``shared``: b_hh's is b_ih's where that goes for both."""
     gradients: list[_Gradient] = []
-    for first in range(0, len(dweights), len(_KERNEL_WEIGHTS)):
-        own = dict(zip(_KERNEL_WEIGHTS, dweights[first:], strict=False))
-        if cell.kind != "gru":
-            own["b_hh"] = own["b_ih"] if shared is True else None
-        gradients += [own[name] for name in cell.weight_names]
+    order = _weight_order(cell)
+    both = cell.kind != "gru" and cell.has_bias
+    for first in range(0, len(dweights), len(order)):
+        own = [
+            gradient
+            for gradient, place in zip(dweights[first : first + len(order)], order, strict=True)
+            if place is not None
+        ]
+        if both:
+            own[3] = own[2] if shared else None
+        gradients += own
     return gradients
 
 
 class _Sequence(torch.autograd.Function):
+    """The op's derivative; :class:`_Direct` is the same without the op."""
+
     @staticmethod
-    def forward(ctx: Any, run: Any, options: tuple[Any, ...], *tensors: Tensor | None) -> _Outputs:
+    def forward(ctx: Any, options: tuple[Any, ...], *tensors: Tensor | None) -> _Outputs:
         x, h0, c0, *weights = tensors
         with torch._C._AutoDispatchBelowAutograd():
-            y, hn, cn, states, reserve = run(x, h0, c0, weights, *options, True)
-        fixed = Call._fields.index("kind") - _OPTIONS
+            y, hn, cn, states, reserve = torch.ops.fastlstm.sequence(x, h0, c0, weights, *options, True)
         ctx.save_for_backward(
-            *tensors, *options[:fixed], states if options[fixed - 1] is not None else y, reserve
+            *tensors, *options[:_FIXED], y if options[_FIXED - 1] is None else states, reserve
         )
-        ctx.options = options[fixed:]
-        ctx.direct = run is _forward
+        ctx.options, ctx.direct = options[_FIXED:], False
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(states, reserve)
         return y, hn, cn, states, reserve
@@ -264,25 +305,35 @@ class _Sequence(torch.autograd.Function):
     def backward(
         ctx: Any, dy: _Gradient, dhn: _Gradient, dcn: _Gradient, *_: _Gradient
     ) -> tuple[_Gradient, ...]:
-        x, h0, c0, *weights, lengths, batch_sizes, reset, mask, seed, read_steps, states, reserve = (
-            ctx.saved_tensors
-        )
-        call = Call(x, h0, c0, weights, lengths, batch_sizes, reset, mask, seed, read_steps, *ctx.options)
-        needs = ctx.needs_input_grad[2:]
-        wanted = [*needs[:3], any(needs[3:])]
-        arguments = (*call, states, reserve, dy, dhn, dcn, wanted)
+        *given, states, reserve = ctx.saved_tensors
+        weights = given[3:-_FIXED]
+        call = Call._make([*given[:3], weights, *given[-_FIXED:], *ctx.options])
+        needs = ctx.needs_input_grad
+        wanted = [*needs[1:4], any(needs[4:])]
         if ctx.direct and not torch.is_grad_enabled():
-            dx, dh0, dc0, *dweights = _backward(*arguments)
+            dx, dh0, dc0, *dweights = _run_backward(call, states, reserve, (dy, dhn, dcn), wanted)
         else:
-            dx, dh0, dc0, *dweights = torch.ops.fastlstm.sequence_backward(*arguments)
-        given = (gradient if need else None for gradient, need in zip((dx, dh0, dc0), wanted, strict=False))
+            found = torch.ops.fastlstm.sequence_backward(*call, states, reserve, dy, dhn, dcn, wanted)
+            dx, dh0, dc0 = (g if need else None for g, need in zip(found, wanted[:3], strict=False))
+            dweights = found[3:]
+        if not wanted[3]:
+            return None, dx, dh0, dc0, *[None] * len(weights)
         cell = _cell(call.kind, tuple(call.variants))
-        return (
-            None,
-            None,
-            *given,
-            *(_for_each_weight(cell, dweights, shared=True) if wanted[3] else [None] * len(weights)),
+        return None, dx, dh0, dc0, *_for_each_weight(cell, dweights, shared=True)
+
+
+class _Direct(_Sequence):
+    """Straight to the kernel: the dispatcher's way through Python takes longer than a small layer."""
+
+    @staticmethod
+    def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
+        y, hn, cn, states, reserve = _run(call, keep=True)
+        ctx.save_for_backward(
+            *tensors, *call[_OPTIONS : _OPTIONS + _FIXED], y if states is None else states, reserve
         )
+        ctx.options, ctx.direct = call[_OPTIONS + _FIXED :], True
+        ctx.set_materialize_grads(False)
+        return y, hn, cn
 
 
 class _SequenceBackward(torch.autograd.Function):
@@ -295,16 +346,15 @@ class _SequenceBackward(torch.autograd.Function):
         call = Call(x, h0, c0, weights, *options)
         with torch._C._AutoDispatchBelowAutograd():
             gradients = torch.ops.fastlstm.sequence_backward(*call, states, reserve, dy, dhn, dcn, wanted)
-        fixed = Call._fields.index("kind") - _OPTIONS
-        ctx.save_for_backward(*tensors, *options[:fixed])
-        ctx.fixed, ctx.options = fixed, options[fixed:]
+        ctx.save_for_backward(*tensors, *options[:_FIXED])
+        ctx.options = options[_FIXED:]
         ctx.set_materialize_grads(False)
         return tuple(gradients)
 
     @staticmethod
     def backward(ctx: Any, *second: _Gradient) -> tuple[_Gradient, ...]:
         saved = ctx.saved_tensors
-        tensors, fixed = saved[: -ctx.fixed], saved[-ctx.fixed :]
+        tensors, fixed = saved[:-_FIXED], saved[-_FIXED:]
         with torch.enable_grad():
             # Partial derivatives: dy may itself depend on x, so each tensor enters under a name of its own. Where one
             # needs no gradient, the first gradients are still taken with respect to it.
@@ -330,7 +380,7 @@ class _SequenceBackward(torch.autograd.Function):
                 allow_unused=True,
             )
             # What reaches the gradient that both biases share is counted once.
-            dweights = _for_each_weight(layer.cell, second[3:], shared=None)
+            dweights = _for_each_weight(layer.cell, second[3:], shared=False)
             pairs = [
                 (gradient, second_)
                 for gradient, second_ in zip(first, (*second[:3], *dweights), strict=True)
@@ -375,9 +425,9 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     if call.x.is_meta or _is_traced():
         y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, False)
     elif torch.is_grad_enabled() and _needs_gradient(call):
-        y, hn, cn, _, _ = _Sequence.apply(_forward, tuple(call[_OPTIONS:]), *call[:3], *call.weights)
+        y, hn, cn = _Direct.apply(call, *call[:3], *call.weights)
     else:
-        y, hn, cn, _, _ = _forward(*call, False)
+        y, hn, cn, _, _ = _run(call, keep=False)
     return y, hn, cn
 
 
@@ -398,8 +448,7 @@ def _needs_gradient(call: Call) -> bool:
 def _autograd_forward(*arguments: Any) -> _Outputs:
     call = Call(*arguments[:-1])
     if torch.is_grad_enabled() and _needs_gradient(call):
-        op = torch.ops.fastlstm.sequence
-        outputs: _Outputs = _Sequence.apply(op, tuple(call[_OPTIONS:]), *call[:3], *call.weights)
+        outputs: _Outputs = _Sequence.apply(tuple(call[_OPTIONS:]), *call[:3], *call.weights)
     else:
         with torch._C._AutoDispatchBelowAutograd():
             outputs = torch.ops.fastlstm.sequence(*arguments)
