@@ -49,10 +49,12 @@ class Pool {
 
  private:
   void start_worker() {
-    workers_.push_back(std::make_unique<Worker>());
-    Worker& worker = *workers_.back();
-    const int index = (int)workers_.size();
+    auto made = std::make_unique<Worker>();
+    Worker& worker = *made;
+    const int index = (int)workers_.size() + 1;
+    workers_.reserve(index);  // nothing may fail once the thread runs, and one that never did is not counted
     std::thread([this, &worker, index] { work(worker, index); }).detach();
+    workers_.push_back(std::move(made));
   }
 
   static void hand_over(Worker& worker) {

@@ -65,6 +65,9 @@ class KernelCall {
   KernelCall(const Kernels& kernels, const Problem& problem, const Options& options)
       : kernels_(kernels), problem_(problem), options_(options) {
     const int64_t states = problem.directions * problem.batch, rows = problem.rows();
+    const int64_t cells = problem.is_lstm() ? states * problem.hidden : 0;
+    reset_.assign(problem.reset.begin(), problem.reset.end());
+    mask_ = given(problem.recurrent_mask);
     x_ = copy(problem.x);
     h0_ = given(problem.h0);
     c0_ = given(problem.c0);
@@ -73,23 +76,18 @@ class KernelCall {
     dcn_ = given(problem.dcn);
     y_ = unwritten(rows * problem.directions * problem.outputs);
     hn_ = unwritten(states * problem.outputs);
-    cn_ = unwritten(states * problem.hidden);
-    const int64_t row = sizeof(Real) == 4 ? kernels.reserve_values32(kCell, problem.hidden)
-                                          : kernels.reserve_values64(kCell, problem.hidden);
+    if (problem.is_lstm()) cn_ = unwritten(cells);
+    const auto reserve_values = sizeof(Real) == 4 ? kernels.reserve_values32 : kernels.reserve_values64;
+    const int64_t row = reserve_values(problem.cell, problem.layer_norm, problem.hidden);
     if (options.keep) reserve_ = unwritten(fastlstm::kReserveHeader + problem.directions * rows * row);
     if (options.wants_dx) dx_ = unwritten(rows * problem.inputs);
     if (options.wants_dh0) dh0_ = unwritten(states * problem.outputs);
-    if (options.wants_dc0) dc0_ = unwritten(states * problem.hidden);
-    for (int d = 0; d < problem.directions; ++d) {
-      const WeightValues& from = problem.weights[d];
-      weights_[d] = {copy(from.w_ih), copy(from.w_hh), given(from.b_ih), given(from.b_hh), given(from.w_hr)};
-      if (!options.wants_dweights) continue;
-      dweights_[d] = {unwritten(from.w_ih.size()),
-                      unwritten(from.w_hh.size()),
-                      unwritten_like(from.b_ih),
-                      {},
-                      unwritten_like(from.w_hr)};
-    }
+    if (wants_dc0()) dc0_ = unwritten(cells);
+    for (int d = 0; d < problem.directions; ++d)
+      for (int w = 0; w < kWeights; ++w) {
+        weights_[d][w] = given(problem.weights[d][w]);
+        if (has_gradient(d, w)) dweights_[d][w] = unwritten(problem.weights[d][w].size());
+      }
   }
 
   void run_forward() {
@@ -106,16 +104,18 @@ class KernelCall {
     call.forward.hn = call.forward.cn = nullptr;  // not read, says the contract
     call.forward.threads = 0;
     call.dy = dy_.data();
+    if (!problem_.read_steps.empty()) call.read_steps = problem_.read_steps.data();
+    call.reads = (int64_t)problem_.read_steps.size();
     call.dhn = dhn_.data();
     call.dcn = dcn_.data();
     call.dx = dx_.data();
     call.dh0 = dh0_.data();
     call.dc0 = dc0_.data();
     for (int d = 0; d < problem_.directions; ++d) {
-      call.dweights[d].w_ih = dweights_[d].w_ih.data();
-      call.dweights[d].w_hh = dweights_[d].w_hh.data();
-      call.dweights[d].b_ih = dweights_[d].b_ih.data();
-      call.dweights[d].w_hr = dweights_[d].w_hr.data();
+      auto& to = call.dweights[d];
+      Real** const places[] = {&to.w_ih,     &to.w_hh,    &to.b_ih,    &to.b_hh,   &to.w_hr,
+                               &to.peephole, &to.gain_ih, &to.gain_hh, &to.gain_c, &to.bias_c};
+      for (int w = 0; w < kWeights; ++w) *places[w] = dweights_[d][w].data();
     }
     if constexpr (sizeof(Real) == 4)
       kernels_.backward32(call);
@@ -131,14 +131,10 @@ class KernelCall {
   void check_backward(const Results& expected) const {
     if (options_.wants_dx) check_close("dx", dx_.data(), expected.dx);
     if (options_.wants_dh0) check_close("dh0", dh0_.data(), expected.dh0);
-    if (options_.wants_dc0) check_close("dc0", dc0_.data(), expected.dc0);
-    if (!options_.wants_dweights) return;
-    for (int d = 0; d < problem_.directions; ++d) {
-      check_close("dw_ih", dweights_[d].w_ih.data(), expected.dweights[d].w_ih);
-      check_close("dw_hh", dweights_[d].w_hh.data(), expected.dweights[d].w_hh);
-      check_close("db_ih", dweights_[d].b_ih.data(), expected.dweights[d].b_ih);
-      check_close("dw_hr", dweights_[d].w_hr.data(), expected.dweights[d].w_hr);
-    }
+    if (wants_dc0()) check_close("dc0", dc0_.data(), expected.dc0);
+    for (int d = 0; d < problem_.directions; ++d)
+      for (int w = 0; w < kWeights; ++w)
+        if (has_gradient(d, w)) check_close(kWeightNames[w], dweights_[d][w].data(), expected.dweights[d][w]);
   }
   void run_and_check(const Results& expected) {
     run_forward();
@@ -151,11 +147,8 @@ class KernelCall {
   bool same_bits(const KernelCall& other) const {
     bool same = y_.same_bits(other.y_) && hn_.same_bits(other.hn_) && cn_.same_bits(other.cn_) &&
                 dx_.same_bits(other.dx_) && dh0_.same_bits(other.dh0_) && dc0_.same_bits(other.dc0_);
-    for (int d = 0; d < problem_.directions; ++d) {
-      const Arrays &own = dweights_[d], &others = other.dweights_[d];
-      same = same && own.w_ih.same_bits(others.w_ih) && own.w_hh.same_bits(others.w_hh) &&
-             own.b_ih.same_bits(others.b_ih) && own.w_hr.same_bits(others.w_hr);
-    }
+    for (int d = 0; d < problem_.directions; ++d)
+      for (int w = 0; w < kWeights; ++w) same = same && dweights_[d][w].same_bits(other.dweights_[d][w]);
     return same;
   }
 
@@ -164,17 +157,15 @@ class KernelCall {
   const Real* dx() const { return dx_.data(); }
 
  private:
-  struct Arrays {
-    Buffer<Real> w_ih, w_hh, b_ih, b_hh, w_hr;
-  };
-
-  static constexpr auto kCell = fastlstm::CellKind::kLstm;
-
   Buffer<Real> copy(const Values& values) const { return Buffer<Real>(values, options_.misalignment); }
   Buffer<Real> given(const Values& values) const { return values.empty() ? Buffer<Real>() : copy(values); }
   Buffer<Real> unwritten(size_t size) const { return Buffer<Real>(size, options_.misalignment); }
-  Buffer<Real> unwritten_like(const Values& values) const {
-    return values.empty() ? Buffer<Real>() : unwritten(values.size());
+
+  bool wants_dc0() const { return options_.wants_dc0 && problem_.is_lstm(); }
+  // The gradient of b_hh is that of b_ih, but for a GRU.
+  bool has_gradient(int direction, int weight) const {
+    if (weight == kBhh && problem_.cell != fastlstm::CellKind::kGru) return false;
+    return options_.wants_dweights && !problem_.weights[direction][weight].empty();
   }
 
   Forward<Real> forward_call() {
@@ -188,18 +179,25 @@ class KernelCall {
     call.sizes.layout = problem_.layout;
     call.sizes.rows = problem_.rows();
     call.sizes.projected = problem_.projected;
+    call.sizes.cell = problem_.cell;
+    call.sizes.layer_norm = problem_.layer_norm;
+    call.sizes.reverse = problem_.reverse;
     if (!problem_.lengths.empty()) call.ragged.lengths = problem_.lengths.data();
     if (problem_.layout == fastlstm::Layout::kPacked)
       call.ragged.packed_offsets = problem_.packed_offsets.data();
+    if (!reset_.empty()) call.extras.reset = reset_.data();
+    call.extras.recurrent_mask = mask_.data();
+    call.extras.zoneout_h = problem_.zoneout_h;
+    call.extras.zoneout_c = problem_.zoneout_c;
+    if (!problem_.seed.empty()) call.extras.seed = problem_.seed.data();
     call.x = x_.data();
     call.h0 = h0_.data();
     call.c0 = c0_.data();
     for (int d = 0; d < problem_.directions; ++d) {
-      call.weights[d].w_ih = weights_[d].w_ih.data();
-      call.weights[d].w_hh = weights_[d].w_hh.data();
-      call.weights[d].b_ih = weights_[d].b_ih.data();
-      call.weights[d].b_hh = weights_[d].b_hh.data();
-      call.weights[d].w_hr = weights_[d].w_hr.data();
+      auto& to = call.weights[d];
+      const Real** const places[] = {&to.w_ih,     &to.w_hh,    &to.b_ih,    &to.b_hh,   &to.w_hr,
+                                     &to.peephole, &to.gain_ih, &to.gain_hh, &to.gain_c, &to.bias_c};
+      for (int w = 0; w < kWeights; ++w) *places[w] = weights_[d][w].data();
     }
     call.y = y_.data();
     call.hn = hn_.data();
@@ -212,9 +210,10 @@ class KernelCall {
   const Kernels& kernels_;
   const Problem& problem_;
   const Options options_;
-  Buffer<Real> x_, h0_, c0_, dy_, dhn_, dcn_;
+  std::vector<uint8_t> reset_;
+  Buffer<Real> mask_, x_, h0_, c0_, dy_, dhn_, dcn_;
   Buffer<Real> y_, hn_, cn_, reserve_, dx_, dh0_, dc0_;
-  Arrays weights_[2], dweights_[2];
+  Buffer<Real> weights_[2][kWeights], dweights_[2][kWeights];
 };
 
 }  // namespace native_tests

@@ -18,6 +18,12 @@ struct Shape {
   int directions = 1;
   fastlstm::Layout layout = fastlstm::Layout::kTimeMajor;
   Lengths lengths = Lengths::kAll;
+  fastlstm::CellKind cell = fastlstm::CellKind::kLstm;
+  bool layer_norm = false, peephole = false;  // of an LSTM
+  bool reverse = false, reset = false, mask = false;
+  double zoneout = 0;  // the rate of h, and for an LSTM half of it that of c; exact in float32
+  bool seeded = false;
+  int64_t reads = 0;  // how many steps dy has; 0: all of them
   bool biases = true, h0 = true, c0 = true, dy = true, dhn = true, dcn = true;
   double scale = 1;  // of x: large ones drive the gates into saturation
 };
@@ -27,7 +33,7 @@ std::string describe(const Shape& shape);
 // Values are exact in float32, so that kernels of both precisions and the reference compute the same problem.
 Problem make_problem(const Shape& shape, uint64_t seed);
 
-// Odd sizes around the widths of vectors and tiles, every layout, and any part left out.
+// Odd sizes around the widths of vectors and tiles, every layout, cell and variant, and any part left out.
 Shape random_shape(Random& random);
 
 }  // namespace native_tests
