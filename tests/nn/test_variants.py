@@ -487,6 +487,7 @@ def test_refused_when_made(kind, options, error, message):
         ),
         ({"checkpoint_every": 2}, {"lengths": [1, 2, 9]}, "lengths must lie in 0 … 5"),
         ({"layer_norm": True}, {"lengths": [1, 2, 9]}, "lengths must lie in 0 … 5"),
+        ({"checkpoint_every": 2}, {"output_steps": [0, 5]}, "output_steps: expected numbers in 0 … 4"),
     ],
 )
 def test_refused_when_called(options, arguments, message):

@@ -30,11 +30,13 @@ def sequence(
     Raises
     ------
     ValueError
-        For lengths that do not lie in 0 … T: no segment would know.
+        For lengths or steps to read that do not lie in 0 … T: no segment would know.
     """
     batch, steps = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
     if lengths is not None:
         check_lengths(lengths, steps)
+    if read_steps is not None and not ((read_steps >= 0) & (read_steps < steps)).all():
+        raise ValueError(f"output_steps: expected numbers in 0 … {steps - 1}, got {read_steps.tolist()}")
     each = cell.weights_per_direction
     directions = len(weights) // each
     outputs, hidden = weights[1].shape[1], weights[0].shape[0] // cell.gates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -102,7 +103,7 @@ class Recurrent(RecurrentParameters):
             return self._forward_packed(input, hx, lengths, reset, generator)
         run: _Run = ops.sequence
         if self.checkpoint_every is not None:
-            run = _checkpointed(self.checkpoint_every)
+            run = partial(checkpoint.sequence, self.checkpoint_every)
         return self._forward_padded(run, input, hx, lengths, reset, generator, output_steps)
 
     def step(
@@ -330,13 +331,3 @@ def _mask(shape: Sequence[int], rate: float, like: Tensor, generator: torch.Gene
     if rate == 1:
         return like.new_zeros(shape)
     return like.new_empty(shape).bernoulli_(1 - rate, generator=generator).div_(1 - rate)
-
-
-def _checkpointed(every: int) -> _Run:
-    def run(
-        *arguments_: Any, read_steps: Tensor | None = None, **options: Any
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        y, h, c = checkpoint.sequence(every, *arguments_, **options)
-        return (y if read_steps is None else y.index_select(int(options["batch_first"]), read_steps)), h, c
-
-    return run
