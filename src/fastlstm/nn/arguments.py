@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Real
 
@@ -68,6 +69,24 @@ def rate_given(name: str, rate: float) -> float:
     if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < 1:
         raise ValueError(f"{name}: expected a number in 0 ≤ {name} < 1, got {rate!r}")
     return float(rate)
+
+
+def flag_given(name: str, flag: bool) -> bool:
+    """Give a bool, as torch's layers insist on for theirs."""
+    if not isinstance(flag, bool):
+        raise TypeError(f"{name} should be of type bool, got: {type(flag).__name__}")
+    return flag
+
+
+def forget_bias_given(forget_bias: float | None, has_bias: bool) -> float | None:
+    """Give a finite number, or None."""
+    if forget_bias is None:
+        return None
+    if not isinstance(forget_bias, Real) or isinstance(forget_bias, bool) or not math.isfinite(forget_bias):
+        raise ValueError(f"forget_bias: expected a finite number or None, got {forget_bias!r}")
+    if not has_bias:
+        raise ValueError("forget_bias: the layer has no biases (bias=False)")
+    return float(forget_bias)
 
 
 def zoneout_given(

@@ -62,8 +62,11 @@ class RecurrentParameters(nn.RNNBase):
         learn_initial_state: bool = False,
         checkpoint_every: int | None = None,
     ) -> None:
-        self.layer_norm, self.peephole, self.coupled = layer_norm, peephole, coupled
-        self.forget_bias = forget_bias  # asked for when parameters are initialised
+        self.layer_norm = arguments.flag_given("layer_norm", layer_norm)
+        self.peephole = arguments.flag_given("peephole", peephole)
+        self.coupled = arguments.flag_given("coupled", coupled)
+        # Asked for when the parameters are initialised, which torch's class does.
+        self.forget_bias = arguments.forget_bias_given(forget_bias, bias)
         # A coupled LSTM has three gates, which torch's class knows under this name.
         super().__init__(
             "GRU" if coupled else mode, input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
@@ -76,10 +79,8 @@ class RecurrentParameters(nn.RNNBase):
             zoneout, type(self).__name__, self.proj_size > 0, self.cell.has_cell_state
         )
         self.checkpoint_every = arguments.steps_given(checkpoint_every)
-        if forget_bias is not None and not self.bias:
-            raise ValueError("forget_bias: the layer has no biases (bias=False)")
         self._add_parameters(device, dtype)
-        self.learn_initial_state = learn_initial_state
+        self.learn_initial_state = arguments.flag_given("learn_initial_state", learn_initial_state)
         if learn_initial_state:
             states = self.num_layers * (2 if self.bidirectional else 1)
             for name, width in self._state_widths().items():
