@@ -40,17 +40,17 @@ constexpr int kWeights = 10;  // of a direction, in the order of Weights
 
 // arrays: lengths, packed_offsets, x, h0, c0, y, hn, cn, reserve, reset, recurrent_mask, seed; zoneout: of h,
 // of c.
-template <class Real>
-Forward<Real> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& zoneout,
+template <class Real, class Value = Real>
+Forward<Real, Value> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& zoneout,
                            const nb::tuple& weights, int threads) {
-  Forward<Real> call{};
+  Forward<Real, Value> call{};
   call.sizes = sizes_from(sizes);
   call.ragged = {at<const int64_t>(arrays[0]), at<const int64_t>(arrays[1])};
-  call.x = at<const Real>(arrays[2]);
-  call.h0 = at<const Real>(arrays[3]);
+  call.x = at<const Value>(arrays[2]);
+  call.h0 = at<const Value>(arrays[3]);
   call.c0 = at<const Real>(arrays[4]);
-  call.y = at<Real>(arrays[5]);
-  call.hn = at<Real>(arrays[6]);
+  call.y = at<Value>(arrays[5]);
+  call.hn = at<Value>(arrays[6]);
   call.cn = at<Real>(arrays[7]);
   call.reserve = at<Real>(arrays[8]);
   call.extras = {at<const uint8_t>(arrays[9]), at<const Real>(arrays[10]), nb::cast<double>(zoneout[0]),
@@ -138,6 +138,11 @@ NB_MODULE(_native, m) {
       without_gil(active_kernels().forward64, forward_from<double>(sizes, arrays, zoneout, weights, threads));
     else
       without_gil(active_kernels().forward32, forward_from<float>(sizes, arrays, zoneout, weights, threads));
+  });
+  m.def("has_bfloat16", [] { return active_kernels().forward16 != nullptr; });
+  m.def("forward16", [](const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights, int threads) {
+    without_gil(active_kernels().forward16,
+                forward_from<float, Bfloat16>(sizes, arrays, nb::make_tuple(0.0, 0.0), weights, threads));
   });
   m.def("backward", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
                        const nb::tuple& zoneout, const nb::tuple& weights, const nb::tuple& gradients,

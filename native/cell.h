@@ -48,11 +48,11 @@ class Zoneout {
   }
 };
 
-template <class Real>
+template <class Real, class Value = Real>
 struct CellRows {  // beyond the sums and the state; where all are null the plain equations hold
-  const Real* const* h_before = nullptr;  // the rows of the hidden state before the step
-  const uint8_t* forget = nullptr;        // 1 a row where the state before is taken as zero
-  const Real* peephole = nullptr;         // [kPeepholes][lane]
+  const Value* const* h_before = nullptr;  // the rows of the hidden state before the step
+  const uint8_t* forget = nullptr;         // 1 a row where the state before is taken as zero
+  const Real* peephole = nullptr;          // [kPeepholes][lane]
   Zoneout<Real> zoneout_h, zoneout_c;
   bool zoneout = false;
 
@@ -83,16 +83,16 @@ FASTLSTM_INLINE const Real* apply_mask(const Real* row, const Real* mask, int64_
   return to;
 }
 
-template <class Real>
+template <class Real, class Value = Real>
 struct ForwardTile {
   const Real* sums;              // [rows][kGates][lane]; of the recurrent product alone where kSeparate
   Rows<const Real> input_sums;   // [rows][kGates][lane], where kSeparate
   Rows<const Real> cell_before;  // [rows][lane]
   Rows<Real> cell, gates;  // [rows][lane], [rows][kKept][lane]: what is kept, perhaps where the sums were
-  Real* const* h;          // where each row's new hidden state goes …
+  Value* const* h;         // where each row's new hidden state goes …
   int64_t h_offset;        // … its first value, that of h_before too …
   int h_lanes;             // … and how many of the lanes exist
-  CellRows<Real> rows;
+  CellRows<Real, Value> rows;
 };
 
 template <class Real>

@@ -17,7 +17,8 @@ struct GruCell {
   static constexpr bool kHasCell = false, kSeparate = true, kNormalised = false;
   static constexpr int L = kLanes<Real>;
 
-  static void forward(const ForwardTile<Real>& tile, int rows) {
+  template <class Value>
+  static void forward(const ForwardTile<Real, Value>& tile, int rows) {
     for (int r = 0; r < rows; ++r) {
       const Real *input = tile.input_sums.data + r * tile.input_sums.stride,
                  *sums = tile.sums + r * kGates * L;

@@ -16,7 +16,8 @@ struct LstmCell {
   static constexpr int L = kLanes<Real>;
   static constexpr int kG = kCoupled ? 1 : 2, kO = kCoupled ? 2 : 3;  // which gates they are
 
-  static void forward(const ForwardTile<Real>& tile, int rows) {
+  template <class Value>
+  static void forward(const ForwardTile<Real, Value>& tile, int rows) {
     tile.rows.plain() ? run_forward<true>(tile, rows) : run_forward<false>(tile, rows);
   }
   static void backward(const BackwardTile<Real>& tile, int rows) {
@@ -31,8 +32,8 @@ struct LstmCell {
   }
   // In two rounds: the gates of all rows are independent of one another and keep the pipelines full, where
   // the way from the gates through the cell to h, row by row, would leave them waiting.
-  template <bool kPlain>
-  static void run_forward(const ForwardTile<Real>& tile, int rows) {
+  template <bool kPlain, class Value>
+  static void run_forward(const ForwardTile<Real, Value>& tile, int rows) {
     const Real* peephole = kPlain ? nullptr : tile.rows.peephole;
     for (int r = 0; r < rows; ++r) {
       const Real* sums = tile.sums + r * kGates * L;

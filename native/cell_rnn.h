@@ -14,7 +14,8 @@ struct RnnCell {
   static constexpr bool kHasCell = false, kSeparate = false, kNormalised = false;
   static constexpr int L = kLanes<Real>;
 
-  static void forward(const ForwardTile<Real>& tile, int rows) {
+  template <class Value>
+  static void forward(const ForwardTile<Real, Value>& tile, int rows) {
     for (int r = 0; r < rows; ++r) {
       const Vec<Real> sum = load(tile.sums + r * L);
       Vec<Real> h;

@@ -17,6 +17,9 @@ extern const Kernels kernels;
 namespace avx512 {
 extern const Kernels kernels;
 }
+namespace avx512bf16 {
+extern const Kernels kernels;
+}
 #endif
 
 namespace {
@@ -26,6 +29,7 @@ const Kernels* const kCompiled[] = {
 #if defined(__x86_64__)
     &avx2::kernels,
     &avx512::kernels,
+    &avx512bf16::kernels,
 #endif
 };
 constexpr int kCount = sizeof kCompiled / sizeof kCompiled[0];

@@ -4,6 +4,7 @@
 
 #include "cell.h"
 #include "denormals.h"
+#include "gemm_bf16.h"
 #include "packing.h"
 #include "plan.h"
 #include "pool.h"
@@ -11,27 +12,29 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
-template <class Real, class Cell>
+template <class Real, class Cell, class Value = Real>
 class ForwardPass {
+  using Product = Operand<Real, Value>;
+  static constexpr bool kSame = std::is_same_v<Real, Value>;
   static constexpr int L = kLanes<Real>, G = Cell::kGates, R = tile_rows(G);
   static constexpr int64_t kChunkRows = 128;
 
  public:
-  ForwardPass(const Forward<Real>& call, Arena& arena)
+  ForwardPass(const Forward<Real, Value>& call, Arena& arena)
       : call_(call),
         sizes_(call.sizes),
         plan_(call.sizes, call.ragged, call.threads, arena),
         barrier_(plan_.threads()) {
     const int64_t B = sizes_.batch;
     panels_ = vectors_for(sizes_.hidden, L);
-    weights_ = arena.take<Real>(panels_ * (sizes_.inputs + sizes_.outputs) * G * L);
+    weights_ = arena.take<Value>(panels_ * (sizes_.inputs + sizes_.outputs) * G * L);
     bias_ = arena.take<Real>(panels_ * G * L);
     if (Cell::kSeparate && !Cell::kNormalised) recurrent_bias_ = arena.take<Real>(panels_ * G * L);
     if (Cell::kHasCell) cells_ = arena.take<Real>(B * panels_ * L);
     if (Cell::kNormalised || call.weights[0].peephole)
       vectors_ = arena.take<Real>(panels_ * Cell::kVectors * L);
-    no_state_ = arena.take<Real>(sizes_.outputs);
-    __builtin_memset(no_state_, 0, sizes_.outputs * sizeof(Real));
+    no_state_ = arena.take<Value>(sizes_.outputs);
+    __builtin_memset(no_state_, 0, sizes_.outputs * sizeof(Value));
     if (sizes_.projected) {
       projection_ = arena.take<Real>(vectors_for(sizes_.outputs, L) * L * sizes_.hidden);
       unprojected_ = arena.take<Real>(B * panels_ * L);
@@ -50,22 +53,23 @@ class ForwardPass {
       thread.own = plan_.slice(thread.slice);
       thread.units = share(panels_, i % plan_.hidden_slices, plan_.hidden_slices);
       const int64_t rows = thread.own.end - thread.own.begin;
-      thread.x = arena.take<const Real*>(rows + chunk_rows_);
-      thread.h_before = thread.h_read = arena.take<const Real*>(rows);
+      thread.x = arena.take<const Value*>(rows + chunk_rows_);
+      thread.h_before = thread.h_read = arena.take<const Value*>(rows);
       if (call.extras.recurrent_mask) {
-        thread.h_read = arena.take<const Real*>(rows);
-        thread.masked = arena.take<Real>(rows * sizes_.outputs);
+        thread.h_read = arena.take<const Value*>(rows);
+        thread.masked = arena.take<Value>(rows * sizes_.outputs);
       }
       if (call.extras.reset) thread.forget = arena.take<uint8_t>(rows);
       if (call.extras.seed)
         for (uint32_t*& keys : thread.keys) keys = arena.take<uint32_t>(rows);
-      thread.y = arena.take<Real*>(rows);
-      thread.h = arena.take<Real*>(rows);
+      thread.y = arena.take<Value*>(rows);
+      thread.h = arena.take<Value*>(rows);
       if constexpr (Cell::kNormalised) {
         thread.input_scales = arena.take<Real>(chunk_rows_);
         thread.sums = arena.take<Real>(rows * panels_ * G * L);
         thread.row = arena.take<Real>(panels_ * (G + 1) * L);
       }
+      if constexpr (!kSame) thread.panel = arena.take<Real>((sizes_.inputs + sizes_.outputs) * G * L);
       thread.input_sums = arena.take<Real>(chunk_rows_ * (thread.units.end - thread.units.begin) * G * L);
     }
   }
@@ -85,14 +89,15 @@ class ForwardPass {
   struct Thread {
     int index, slice;
     Range own, units;  // positions of the batch, unit panels
-    const Real** x;    // the step's input rows, or a chunk's
-    const Real **h_before,
+    const Value** x;   // the step's input rows, or a chunk's
+    const Value **h_before,
         **h_read;       // the rows of the hidden state before the step, and as the product reads them
-    Real* masked;       // where a mask makes the two differ
+    Value* masked;      // where a mask makes the two differ
     uint8_t* forget;    // which rows forget the state before the step
     uint32_t* keys[2];  // the rows' keys of zoneout, of h and of the cell
-    Real** y;           // the rows of the output that it writes
-    Real** h;           // where the cell leaves its hidden state: y, or a row to be projected
+    Value** y;          // the rows of the output that it writes
+    Value** h;          // where the cell leaves its hidden state: y, or a row to be projected
+    Real* panel;        // a unit panel before it is narrowed
     Real* input_sums;   // a chunk's input products: [panel][row][gate][lane]
     Real *sums, *input_scales,
         *row;  // normalised: the step's recurrent products, the chunk's scales, a row's gates and cell
@@ -124,7 +129,8 @@ class ForwardPass {
       for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
         run_panel(thread, step, panel, reserve);
       if constexpr (Cell::kNormalised) run_rows(thread, step, reserve);
-      if (sizes_.projected) project(thread, step);
+      if constexpr (kSame)
+        if (sizes_.projected) project(thread, step);
       if (plan_.hidden_slices > 1) barrier_.wait();
     }
     finish(thread, direction, reserve);
@@ -134,9 +140,15 @@ class ForwardPass {
     const int64_t H = sizes_.hidden, I = sizes_.inputs, P = sizes_.outputs;
     const Range panels = share(panels_, index, plan_.threads());
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-      Real* to = weights_ + panel * (I + P) * G * L;
+      Value* packed = weights_ + panel * (I + P) * G * L;
+      Real* to;
+      if constexpr (kSame)
+        to = packed;
+      else
+        to = threads_[index].panel;
       pack_unit_panel<Real, G>(weights.w_hh, H, P, panel, to);
       pack_unit_panel<Real, G>(weights.w_ih, H, I, panel, to + P * G * L);
+      if constexpr (!kSame) Product::pack(to, I + P, G * L, packed);
       if (vectors_) pack_vectors<Real, Cell>(weights, H, panel, vectors_ + panel * Cell::kVectors * L);
       if (Cell::kNormalised) continue;  // the bias is one of those vectors
       pack_bias<Real, G>(weights.b_ih, Cell::kSeparate ? nullptr : weights.b_hh, H, panel,
@@ -164,15 +176,15 @@ class ForwardPass {
               c0 ? load_first(c0 + panel * L, live_lanes(H, panel, L)) : Vec<Real>{});
       if (thread.units.begin == 0 && sizes_.layout != Layout::kPacked)
         for (int64_t t = plan_.length(position); t < sizes_.steps; ++t)
-          __builtin_memset(call_.y + plan_.row(sequence, t) * D * P + direction * P, 0, P * sizeof(Real));
+          __builtin_memset(call_.y + plan_.row(sequence, t) * D * P + direction * P, 0, P * sizeof(Value));
     }
   }
 
-  Real* output_row(int64_t position, int64_t step, int direction) const {
+  Value* output_row(int64_t position, int64_t step, int direction) const {
     const int64_t row = plan_.row(plan_.sequence(position), plan_.time(position, step, backwards(direction)));
     return call_.y + (row * sizes_.directions + direction) * sizes_.outputs;
   }
-  const Real* initial_h(int64_t position, int direction) const {
+  const Value* initial_h(int64_t position, int direction) const {
     return call_.h0 + (direction * sizes_.batch + plan_.sequence(position)) * sizes_.outputs;
   }
 
@@ -186,21 +198,24 @@ class ForwardPass {
         thread.forget[row] = plan_.forgets(extras.reset, position, step, backwards(direction));
         if (thread.forget[row]) thread.h_before[row] = no_state_;
       }
-      if (extras.recurrent_mask)
-        thread.h_read[row] = apply_mask(thread.h_before[row],
-                                        extras.recurrent_mask + (direction * sizes_.batch + sequence) * P, P,
-                                        thread.masked + row * P);
+      if constexpr (kSame)
+        if (extras.recurrent_mask)
+          thread.h_read[row] = apply_mask(thread.h_before[row],
+                                          extras.recurrent_mask + (direction * sizes_.batch + sequence) * P,
+                                          P, thread.masked + row * P);
       if (extras.seed)
         for (int which = 0; which < 2; ++which)
           thread.keys[which][row] =
               zoneout_key(*extras.seed, plan_.time(position, step, backwards(direction)), sizes_.batch,
                           sequence, backwards(direction), which);
       thread.y[row] = output_row(position, step, direction);
-      thread.h[row] = sizes_.projected ? unprojected_ + position * panels_ * L : thread.y[row];
+      thread.h[row] = thread.y[row];
+      if constexpr (kSame)
+        if (sizes_.projected) thread.h[row] = unprojected_ + position * panels_ * L;
     }
   }
 
-  void point_inputs(Thread& thread, int direction, int64_t step, const Real** x) {
+  void point_inputs(Thread& thread, int direction, int64_t step, const Value** x) {
     const int64_t live = plan_.active(step, thread.slice);
     for (int64_t row = 0; row < live; ++row) {
       const int64_t position = thread.own.begin + row;
@@ -226,17 +241,17 @@ class ForwardPass {
     const int64_t I = sizes_.inputs;
     for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
       for_row_blocks(thread.chunk_rows, R, [&](int64_t first, int rows) {
-        const Part<Real> part{thread.x + first, 0, I};
-        tile_function<Real, G>(rows)(&part, 1, panel_weights(panel) + sizes_.outputs * G * L,
-                                     {Cell::kNormalised ? kZeros<Real> : bias_ + panel * G * L, 0},
-                                     {input_sums(thread, panel, first), G * L});
+        const typename Product::Stretch part{thread.x + first, 0, I};
+        Product::template tile<G>(rows)(&part, 1, panel_weights(panel) + sizes_.outputs * G * L,
+                                        {Cell::kNormalised ? kZeros<Real> : bias_ + panel * G * L, 0},
+                                        {input_sums(thread, panel, first), G * L});
       });
     if constexpr (Cell::kNormalised)
       for (int64_t row = 0; row < thread.chunk_rows; ++row)
         thread.input_scales[row] =
             Cell::normalise({input_sums(thread, 0, row), thread.chunk_rows * G * L}, G, sizes_.hidden);
   }
-  const Real* panel_weights(int64_t panel) const {
+  const Value* panel_weights(int64_t panel) const {
     return weights_ + panel * (sizes_.inputs + sizes_.outputs) * G * L;
   }
   Real* input_sums(const Thread& thread, int64_t panel, int64_t row) const {
@@ -246,27 +261,27 @@ class ForwardPass {
   void run_panel(Thread& thread, int64_t step, int64_t panel, const Reserve<Real, Cell>& reserve) {
     const int64_t live = plan_.active(step, thread.slice), P = sizes_.outputs;
     const bool fused = chunk_rows_ == 0, has_state = step > 0 || call_.h0;
-    const Real* weights = panel_weights(panel) + (has_state ? 0 : P * G * L);
+    const Value* weights = panel_weights(panel) + (has_state ? 0 : P * G * L);
     alignas(64) Real sums[R * G * L];
     alignas(64) Real kept[R * Cell::kKept * L];
     for_row_blocks(live, R, [&](int64_t first, int rows) {
       const Rows<const Real> input_sums_ = {
           fused ? nullptr : input_sums(thread, panel, thread.chunk_row + first), G * L};
-      Part<Real> parts[2];
+      typename Product::Stretch parts[2];
       int count = 0;
       if (has_state)
         parts[count++] = {thread.h_read + first, 0, P};  // first, for it sums up to the smaller values
       if (fused) parts[count++] = {thread.x + first, 0, sizes_.inputs};
       if constexpr (Cell::kNormalised) {
-        tile_function<Real, G>(rows)(parts, count, weights, {kZeros<Real>, 0},
-                                     {thread.sums + (panel * live + first) * G * L, G * L});
+        Product::template tile<G>(rows)(parts, count, weights, {kZeros<Real>, 0},
+                                        {thread.sums + (panel * live + first) * G * L, G * L});
       } else {
         const Rows<const Real> in = Cell::kSeparate ? Rows<const Real>{recurrent_bias_ + panel * G * L, 0}
                                     : fused         ? Rows<const Real>{bias_ + panel * G * L, 0}
                                                     : input_sums_;
-        tile_function<Real, G>(rows)(parts, count, weights, in, {sums, G * L});
+        Product::template tile<G>(rows)(parts, count, weights, in, {sums, G * L});
 
-        ForwardTile<Real> tile{};
+        ForwardTile<Real, Value> tile{};
         tile.sums = sums;
         if (Cell::kSeparate) tile.input_sums = input_sums_;
         if (Cell::kHasCell) {
@@ -368,25 +383,26 @@ class ForwardPass {
                     live_lanes(H, panel, L));
       }
       if (thread.units.begin != 0) continue;
-      Real* hn = call_.hn + (direction * B + sequence) * P;
+      Value* hn = call_.hn + (direction * B + sequence) * P;
       if (length > 0)
-        __builtin_memcpy(hn, output_row(position, length - 1, direction), P * sizeof(Real));
+        __builtin_memcpy(hn, output_row(position, length - 1, direction), P * sizeof(Value));
       else if (call_.h0)
-        __builtin_memcpy(hn, initial_h(position, direction), P * sizeof(Real));
+        __builtin_memcpy(hn, initial_h(position, direction), P * sizeof(Value));
       else
-        __builtin_memset(hn, 0, P * sizeof(Real));
+        __builtin_memset(hn, 0, P * sizeof(Value));
     }
   }
 
-  const Forward<Real>& call_;
+  const Forward<Real, Value>& call_;
   const Sizes& sizes_;
   Plan plan_;
   Barrier barrier_;
   int64_t panels_, chunk_rows_;
-  Real *weights_, *bias_;                       // [panel][h, x][gate][lane], [panel][gate][lane]
+  Value* weights_;                              // [panel][h, x][gate][lane]
+  Real* bias_;                                  // [panel][gate][lane]
   Real* recurrent_bias_ = nullptr;              // where the sums stay apart
   Real *cells_ = nullptr, *vectors_ = nullptr;  // [position][panel][lane], [panel][elementwise weight][lane]
-  Real* no_state_;                              // P zeros
+  Value* no_state_;                             // P zeros
   Real *projection_ = nullptr, *unprojected_ = nullptr;
   Thread* threads_;
 };

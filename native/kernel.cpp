@@ -43,6 +43,22 @@ void forward(const Forward<Real>& call) {
                   [&](auto cell) { ForwardPass<Real, decltype(cell)>(call, arena).run(); });
 }
 
+using Forward16 = void (*)(const Forward<float, Bfloat16>&);
+constexpr Forward16 forward16() {
+#if defined(__AVX512BF16__)
+  return [](const Forward<float, Bfloat16>& call) {
+    Arena& arena = thread_arena();
+    arena.reset();
+    with_cell<float>(call.sizes.cell, false, [&](auto cell) {
+      if constexpr (!decltype(cell)::kNormalised)
+        ForwardPass<float, decltype(cell), Bfloat16>(call, arena).run();
+    });
+  };
+#else
+  return nullptr;
+#endif
+}
+
 template <class Real>
 void backward(const Backward<Real>& call) {
   Arena& arena = thread_arena();
@@ -73,6 +89,9 @@ void linear_gradient(const LinearGradient<Real>& call) {
 
 bool supported() {
 #if defined(__AVX512F__)
+#if defined(__AVX512BF16__)
+  if (!__builtin_cpu_supports("avx512bf16")) return false;
+#endif
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("fma");
@@ -129,6 +148,7 @@ const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA),
                          reserve_values<double>,
                          forward<float>,
                          forward<double>,
+                         forward16(),
                          backward<float>,
                          backward<double>,
                          linear<float>,

@@ -63,16 +63,24 @@ struct Extras {
   const int64_t* seed;          // (1): of the draw; null: shares instead of draws
 };
 
-template <class Real>
+struct Bfloat16 {  // the upper half of a float
+  uint16_t bits;
+};
+
+// Value is what x, h and y are held in: Real, or Bfloat16 beside float, where sums, cells and gates stay
+// float. Then I and P must be even, and neither projection, layer normalisation, mask nor reserve is there.
+template <class Real, class Value = Real>
 struct Forward {
   Sizes sizes;
   Ragged ragged;
   Extras<Real> extras;
-  const Real* x;        // rows of I values
-  const Real *h0, *c0;  // (D, B, P), (D, B, H); null means zeros; c0 of an LSTM alone
+  const Value* x;   // rows of I values
+  const Value* h0;  // (D, B, P); null means zeros
+  const Real* c0;   // (D, B, H), of an LSTM alone; null means zeros
   Weights<Real> weights[2];
-  Real* y;        // rows of D·P values; zero past a sequence's end
-  Real *hn, *cn;  // (D, B, P), (D, B, H): the states at each sequence's own end; cn of an LSTM alone
+  Value* y;       // rows of D·P values; zero past a sequence's end
+  Value* hn;      // (D, B, P): the state at each sequence's own end
+  Real* cn;       // (D, B, H), likewise, of an LSTM alone
   Real* reserve;  // kReserveHeader + D·rows·reserve_values(cell, H) values for the backward pass; null: none
                   // are kept
   int threads;    // part of the computation's identity: the same threads give the same bits
@@ -120,6 +128,7 @@ struct Kernels {
   int64_t (*reserve_values64)(CellKind cell, bool layer_norm, int64_t hidden);
   void (*forward32)(const Forward<float>&);
   void (*forward64)(const Forward<double>&);
+  void (*forward16)(const Forward<float, Bfloat16>&);  // null where the instruction set has no such products
   void (*backward32)(const Backward<float>&);
   void (*backward64)(const Backward<double>&);
   void (*linear32)(const Linear<float>&);

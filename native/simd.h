@@ -13,6 +13,7 @@
 #endif
 
 #include "common.h"
+#include "lstm.h"
 
 namespace fastlstm::FASTLSTM_ISA {
 
@@ -87,6 +88,17 @@ FASTLSTM_INLINE void store_first(Real* p, Vec<Real> v, int n) {
   for (int i = 0; i < n; ++i) p[i] = v[i];
 #endif
 }
+
+#if defined(__AVX512BF16__)
+// The same from and to bfloat16, rounded to the nearest.
+FASTLSTM_INLINE Vec<float> load_first(const Bfloat16* p, int n) {
+  const __m256i bits = _mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p);
+  return (Vec<float>)_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16);
+}
+FASTLSTM_INLINE void store_first(Bfloat16* p, Vec<float> v, int n) {
+  _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)_mm512_cvtneps_pbh((__m512)v));
+}
+#endif
 
 // NaN in x stays NaN.
 template <class Real>

@@ -1,0 +1,95 @@
+// The matrix product on pairs of bfloat16, summed up in float: twice the rate of the float one.
+//
+// Where the panel of gemm.h holds a row of the right-hand matrix, this one holds two, value beside value:
+// [k / 2][vector][lane][2].
+#pragma once
+
+#include "gemm.h"
+
+namespace fastlstm::FASTLSTM_ISA {
+
+// What a forward pass multiplies with, by the type that its values are held in.
+template <class Real, class Value>
+struct Operand {
+  using Stretch = Part<Real>;
+  template <int NV>
+  static FASTLSTM_INLINE auto tile(int rows) {
+    return tile_function<Real, NV>(rows);
+  }
+};
+
+#if defined(__AVX512BF16__)
+struct PairPart {  // as Part, of an even length
+  const Bfloat16* const* rows;
+  int64_t offset, length;
+};
+
+// As Tile.
+template <int MR, int NV>
+struct PairTile {
+  static void run(const PairPart* parts, int64_t count, const Bfloat16* panel, Rows<const float> in,
+                  Rows<float> out) {
+    constexpr int L = kLanes<float>;
+    __m512 sum[MR][NV];
+#pragma GCC unroll 12
+    for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v) sum[r][v] = _mm512_setzero_ps();
+    for (int64_t part = 0; part < count; ++part) {
+      const Bfloat16* left[MR];
+#pragma GCC unroll 12
+      for (int r = 0; r < MR; ++r) left[r] = parts[part].rows[r] + parts[part].offset;
+      const int64_t length = parts[part].length;
+      for (int64_t k = 0; k < length; k += 2, panel += NV * 2 * L) {
+        __m512bh right[NV];
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; ++v) right[v] = (__m512bh)_mm512_loadu_si512(panel + v * 2 * L);
+#pragma GCC unroll 12
+        for (int r = 0; r < MR; ++r) {
+          int32_t pair;
+          __builtin_memcpy(&pair, left[r] + k, sizeof pair);
+          const __m512bh value = (__m512bh)_mm512_set1_epi32(pair);
+#pragma GCC unroll 4
+          for (int v = 0; v < NV; ++v) sum[r][v] = _mm512_dpbf16_ps(sum[r][v], value, right[v]);
+        }
+      }
+    }
+#pragma GCC unroll 12
+    for (int r = 0; r < MR; ++r)
+#pragma GCC unroll 4
+      for (int v = 0; v < NV; ++v)
+        store(out.data + r * out.stride + v * L,
+              Vec<float>((Vec<float>)sum[r][v] + load(in.data + r * in.stride + v * L)));
+  }
+};
+
+template <>
+struct Operand<float, Bfloat16> {
+  using Stretch = PairPart;
+  template <int NV>
+  static FASTLSTM_INLINE auto tile(int rows) {
+    return pick<NV>(rows, std::make_integer_sequence<int, tile_rows(NV)>{});
+  }
+  // K rows of `values` floats to K / 2 rows of pairs.
+  static void pack(const float* from, int64_t K, int64_t values, Bfloat16* to) {
+    constexpr int L = kLanes<float>;
+    const auto half = [](const float* p) {
+      return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(p)));
+    };
+    for (int64_t k = 0; k < K; k += 2, from += 2 * values, to += 2 * values)
+      for (int64_t i = 0; i < values; i += L)
+        _mm512_storeu_si512(to + 2 * i,
+                            _mm512_or_si512(half(from + i), _mm512_slli_epi32(half(from + values + i), 16)));
+  }
+
+ private:
+  template <int NV, int... R>
+  static auto pick(int rows, std::integer_sequence<int, R...>) {
+    using Function = void (*)(const PairPart*, int64_t, const Bfloat16*, Rows<const float>, Rows<float>);
+    constexpr Function table[] = {&PairTile<R + 1, NV>::run...};
+    return table[rows - 1];
+  }
+};
+#endif
+
+}  // namespace fastlstm::FASTLSTM_ISA
