@@ -137,3 +137,13 @@ def test_with_horizon_keeps_the_known_future_and_marks_the_rest_missing() -> Non
     np.testing.assert_array_equal(longer.future[:, 0], [1, 2, 3, 4, 5, np.nan])
     np.testing.assert_array_equal(shorter.future[:, 0], [1, 2, 3, 4])
     assert np.isnan(longer.target[3:]).all()
+
+
+def test_a_batch_splits_into_batches_of_its_windows() -> None:
+    series = table()
+    windows = Windows(series, CovariateScaling.fit(series, series.lengths), context=C, horizon=L, lag=4)
+    codes, rows = torch.tensor([1, 1, 2, 0, 2]), torch.tensor(series.offsets[[1, 1, 2, 0, 2]] + 2)
+    parts = windows.gather(codes, rows).split(2)
+    expected = [windows.gather(codes[cut], rows[cut]) for cut in (slice(0, 2), slice(2, 4), slice(4, 5))]
+    for part, wanted in zip(parts, expected, strict=True):
+        assert all(map(torch.equal, part, wanted))

@@ -58,6 +58,17 @@ class WindowBatch(NamedTuple):
     static: Tensor
     static_categories: Tensor
 
+    def split(self, size: int) -> list[WindowBatch]:
+        """Cut the batch into batches of so many windows, the last of what is left.
+
+        Parameters
+        ----------
+        size : int
+            Windows of each.
+        """
+        parts = zip(*(field.split(size) for field in self), strict=True)
+        return [WindowBatch(*part) for part in parts]
+
 
 @dataclass(frozen=True)
 class CovariateScaling:

@@ -16,6 +16,7 @@ from fastlstm.tasks.forecast.split import Split
 from fastlstm.training.loop import Learner
 
 WINDOWS_AT_ONCE = 256  # when forecasting
+ROWS_AHEAD = 2**16  # of the windows that are drawn at once, when training
 
 
 class ForkingBatch(NamedTuple):
@@ -81,6 +82,8 @@ class ForecastLearning:
         validation = Windows(
             series, scaling, context=context, horizon=horizon, lag=lag, ends=split.fit, device=device
         )
+        self._generator: torch.Generator | None = None
+        self._ahead: list[ForkingBatch] = []
         self.validation = [
             validation.gather(*part) for part in parts_of(split.validation_windows(series, horizon), device)
         ]
@@ -90,15 +93,31 @@ class ForecastLearning:
         return Learner(self.network.members[member], self.draw, self.loss, self.validate, self.describe)
 
     def draw(self, generator: torch.Generator) -> ForkingBatch:
-        """Windows at random, and origins in them: the last step of the context, the others at random."""
-        device = self.index_origins.device
-        chosen = torch.randint(len(self.index_origins), (self.batch_size,), generator=generator).to(device)
-        windows = self.training.gather(
-            self.index_series.index_select(0, chosen), self.index_origins.index_select(0, chosen)
-        )
-        origins = torch.randint(self.training.context, (self.origins,), generator=generator)
-        origins[-1] = self.training.context - 1
-        return ForkingBatch(windows, origins.to(device))
+        """Windows at random, and origins in them: the last step of the context, the others at random.
+
+        The batches of some steps are cut out at once: each alone costs more in calls than in work.
+        """
+        if generator is not self._generator or not self._ahead:
+            self._generator, self._ahead = generator, self._draw_ahead(generator)
+        return self._ahead.pop()
+
+    def _draw_ahead(self, generator: torch.Generator) -> list[ForkingBatch]:
+        """Draw the batches of some steps, the last one first."""
+        context, device = self.training.context, self.index_origins.device
+        steps = max(1, ROWS_AHEAD // (self.batch_size * (context + self.training.horizon)))
+        drawn = [
+            (
+                torch.randint(len(self.index_origins), (self.batch_size,), generator=generator),
+                torch.randint(context, (self.origins,), generator=generator),
+            )
+            for _ in range(steps)
+        ]
+        chosen = torch.cat([windows for windows, _ in drawn]).to(device)
+        windows = self.training.gather(self.index_series[chosen], self.index_origins[chosen])
+        origins = torch.stack([origins for _, origins in drawn])
+        origins[:, -1] = context - 1
+        batches = zip(windows.split(self.batch_size), origins.to(device).unbind(), strict=True)
+        return [ForkingBatch(*batch) for batch in batches][::-1]
 
     def loss(self, network: nn.Module, batch: ForkingBatch) -> Tensor:
         """Compute the pinball loss from all origins."""
