@@ -256,7 +256,11 @@ class Recurrent(RecurrentParameters):
         options: dict[str, Any],
         output_steps: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        layers = [[getattr(self, name) for name in names] for names in self._all_weights]
+        held = self._parameters  # looked at first: nn.Module finds its attributes the slow way
+        layers: list[list[Any]] = [
+            [held[name] if name in held else getattr(self, name) for name in names]
+            for names in self._all_weights
+        ]
         dtype = x.dtype
         if torch._C._is_any_autocast_enabled():
             device = x.device.type
@@ -289,7 +293,9 @@ class Recurrent(RecurrentParameters):
                     else x * _mask(x.shape, self.dropout, x, generator)
                 )
         h, c = (s[0] if self.num_layers == 1 else torch.cat(s) for s in (last_h, last_c))
-        return x.to(dtype), h.to(dtype), c.to(dtype) if self.cell.has_cell_state else None
+        if x.dtype != dtype:
+            x, h, c = x.to(dtype), h.to(dtype), c.to(dtype)
+        return x, h, c if self.cell.has_cell_state else None
 
     def _masks(self, x: Tensor, batch: int, generator: torch.Generator | None) -> dict[str, Any]:
         """Draw what one layer's recurrence is disturbed with in training; tell what is expected in evaluation."""
