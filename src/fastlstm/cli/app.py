@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cyclopts import App, Parameter
 
 from fastlstm import __version__
+from fastlstm.cli.bench import bench
 from fastlstm.cli.info import info
 from fastlstm.tasks import TASKS
 
@@ -30,7 +31,7 @@ def make_app(arguments: Sequence[str]) -> App:
     Examples
     --------
     >>> sorted(name for name in make_app([]) if not name.startswith("-"))
-    ['forecast', 'info']
+    ['bench', 'forecast', 'info']
     """
     app = App(
         name="fastlstm",
@@ -43,6 +44,7 @@ def make_app(arguments: Sequence[str]) -> App:
         default_parameter=Parameter(negative_iterable=(), show_env_var=False),
     )
     app.command(info)
+    app.command(bench)
     for task in TASKS:
         commands = App(name=task, help=f"Train, evaluate or predict: see fastlstm {task} --help.")
         if task in arguments[:1]:

@@ -114,10 +114,28 @@ def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
         table.write_parquet(content)
     else:
         table.write_csv(content)
+    write_whole(content.getvalue(), path)
+
+
+def write_whole(content: bytes, path: Path) -> None:
+    """Write a file, whole or not at all.
+
+    Parameters
+    ----------
+    content : bytes
+        What it is to hold.
+    path : Path
+        The file; folders above it are made.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content.getvalue())
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
         raise InputError(
