@@ -8,6 +8,8 @@ namespace {
 
 constexpr double kWorthThreads = 5e5;    // multiply-adds below which waking a thread costs more than it gives
 constexpr double kCachedValues = 400e3;  // recurrent weights that a core's own cache still holds
+constexpr double kWorthBarriers =
+    200e3;  // and those that are worth a barrier a step to a thread without sequences
 constexpr int64_t kRowsToReuse = 24;  // rows a slice that make up for streaming the weights from further away
 constexpr int64_t kUnitsWorthSlicing = 64;
 
@@ -40,9 +42,11 @@ void Plan::choose_grid(int threads) {
   const double hidden = (double)sizes_.hidden;
   if (threads < 2 || steps_of_all * 4 * hidden * (double)(sizes_.inputs + sizes_.outputs) < kWorthThreads)
     return;
-  const bool weights_outgrow_cache = 4 * hidden * (double)sizes_.outputs > kCachedValues;
+  const double weights = 4 * hidden * (double)sizes_.outputs;
+  const bool slices_pay = weights > kCachedValues ? sizes_.batch < kRowsToReuse * threads
+                                                  : weights > kWorthBarriers && sizes_.batch < threads;
   const bool needs_whole_rows = sizes_.projected || sizes_.layer_norm;
-  if (weights_outgrow_cache && sizes_.batch < kRowsToReuse * threads && !needs_whole_rows)
+  if (slices_pay && !needs_whole_rows)
     hidden_slices = (int)std::max<int64_t>(1, std::min<int64_t>(threads, sizes_.hidden / kUnitsWorthSlicing));
   else
     batch_slices = (int)std::min<int64_t>(threads, sizes_.batch);
