@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from fastlstm.data.windows import WindowBatch
-from fastlstm.model.forecaster import ForecastNetwork, NetworkSettings, forking_loss, steps_ahead
-from fastlstm.model.inputs import InputLayout
+from fastlstm.model.forecaster import ForecastNetwork, NetworkSettings, forking_targets, steps_ahead
+from fastlstm.model.heads import pinball_loss
+from fastlstm.model.inputs import InputLayout, ScaledWindows
 
 B, C, L, Q = 4, 10, 3, 3
 W = C + L
@@ -60,6 +61,10 @@ def batch(layout: InputLayout = LAYOUT, seed: int = 0) -> WindowBatch:
     )
 
 
+def scaled(windows: WindowBatch) -> ScaledWindows:
+    return ScaledWindows.of(windows, C, centre=True)
+
+
 def changed(windows: WindowBatch, field: str, steps: slice) -> WindowBatch:
     """The same windows with other values in some steps of one field."""
     value = getattr(windows, field).clone()
@@ -109,9 +114,9 @@ def test_an_early_origin_sees_nothing_after_it() -> None:
         for name, value in windows._asdict().items()
         if name in ("target", "observed", "past", "past_categories")
     }
-    ours, theirs = model(windows, origins), model(windows._replace(**after), origins)
-    assert not torch.equal(ours.scaled, theirs.scaled)
-    torch.testing.assert_close(ours.quantiles, theirs.quantiles)
+    before, reversed_after = scaled(windows), scaled(windows._replace(**after))
+    assert not torch.equal(before.target, reversed_after.target)
+    torch.testing.assert_close(model(before, origins), model(reversed_after, origins))
 
 
 @pytest.mark.parametrize("centre", [True, False])
@@ -134,10 +139,11 @@ def test_every_origin_forecasts_its_own_steps() -> None:
     assert steps_ahead(torch.tensor([2, 9]), L).tolist() == [[3, 4, 5], [10, 11, 12]]
     model = network()
     origins = torch.tensor([0, 3, C - 1])
-    forecast = model(batch(), origins)
-    assert forecast.quantiles.shape == (B, 3, L, Q)
+    windows = scaled(batch())
+    forecast = model(windows, origins)
+    assert forecast.shape == (B, 3, L, Q)
     torch.testing.assert_close(
-        forecast.scale.invert(forecast.quantiles[:, 2]), model.forecast(batch()), rtol=1e-5, atol=1e-5
+        windows.scale.invert(forecast[:, 2]), model.forecast(batch()), rtol=1e-5, atol=1e-5
     )
 
 
@@ -147,16 +153,16 @@ def test_the_loss_counts_what_was_observed_after_something_was_seen() -> None:
     observed = torch.ones(B, W)
     observed[:, :3] = 0  # nothing seen before step 3
     observed[:, 8] = 0
-    windows = windows._replace(observed=observed, target=windows.target * observed)
+    windows = scaled(windows._replace(observed=observed, target=windows.target * observed))
     origins = torch.tensor([1, 6])
     forecast = model(windows, origins)
     levels = torch.tensor([0.1, 0.5, 0.9])
-    loss = forking_loss(forecast, windows, origins, levels)
+    loss = pinball_loss(forecast, *forking_targets(windows, origins, L), levels)
     expected = [
         torch.maximum(level * error, (level - 1) * error).mean()
         for step, ahead in ((7, 0), (9, 2))  # of origin 6; step 8 is missing, and origin 1 has seen nothing
         for level, error in zip(
-            levels, (forecast.scaled[:, step, None] - forecast.quantiles[:, 1, ahead]).unbind(-1), strict=True
+            levels, (windows.target[:, step, None] - forecast[:, 1, ahead]).unbind(-1), strict=True
         )
     ]
     torch.testing.assert_close(loss, torch.stack(expected).mean())
@@ -165,7 +171,11 @@ def test_the_loss_counts_what_was_observed_after_something_was_seen() -> None:
 def test_gradients_reach_every_weight() -> None:
     model = network(num_layers=2).train()
     origins = torch.tensor([2, C - 1])
-    forking_loss(model(batch(), origins), batch(), origins, model.head.levels).backward()
+    windows = scaled(batch())
+    loss = pinball_loss(
+        model(windows, origins), *forking_targets(windows, origins, L), torch.tensor([0.1, 0.5, 0.9])
+    )
+    loss.backward()
     without = [
         name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()
     ]

@@ -29,16 +29,17 @@ def shops() -> ForecastLearning:
 
 
 def tensors(batch: ForkingBatch) -> list[Tensor]:
-    return [*batch.windows, batch.origins]
+    windows = batch.windows
+    return [*windows.batch, windows.target, windows.lagged, *windows.scale, *batch[1:]]
 
 
 def test_every_draw_has_windows_of_its_own_and_the_last_origin_at_the_end_of_the_context() -> None:
     draws, generator = shops(), torch.Generator().manual_seed(1)
     batches = [draws.draw(generator) for _ in range(200)]
-    assert {batch.windows.target.shape for batch in batches} == {(BATCH, CONTEXT + 6)}
+    assert {batch.windows.batch.target.shape for batch in batches} == {(BATCH, CONTEXT + 6)}
     assert all(batch.origins.shape == (ORIGINS,) and batch.origins[-1] == CONTEXT - 1 for batch in batches)
     assert {int(step) for batch in batches for step in batch.origins} == set(range(CONTEXT))
-    assert len(torch.cat([batch.windows.target for batch in batches]).unique(dim=0)) > 0.5 * len(
+    assert len(torch.cat([batch.windows.batch.target for batch in batches]).unique(dim=0)) > 0.5 * len(
         draws.index_origins
     )
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from fastlstm.data.scaling import WindowScale
 from fastlstm.data.windows import WindowBatch
 from fastlstm.model.decoder import HorizonDecoder
-from fastlstm.model.heads import IntervalStretch, QuantileHead, pinball_loss
-from fastlstm.model.inputs import InputLayout, WindowInputs
+from fastlstm.model.heads import IntervalStretch, QuantileHead
+from fastlstm.model.inputs import InputLayout, ScaledWindows, WindowInputs
 from fastlstm.model.known import RecentKnown
 from fastlstm.model.trunk import Trunk
 
@@ -49,24 +48,6 @@ class NetworkSettings(BaseModel):
     num_layers: int
     dropout: float
     centre: bool
-
-
-class ScaledForecast(NamedTuple):
-    """Forecasts in the scale of their windows.
-
-    Attributes
-    ----------
-    quantiles : Tensor
-        (B, K, L, Q)
-    scaled : Tensor
-        (B, W), the target in the same scale, 0 where missing.
-    scale : WindowScale
-        How to bring them back to the target's unit.
-    """
-
-    quantiles: Tensor
-    scaled: Tensor
-    scale: WindowScale
 
 
 class ForecastNetwork(nn.Module):
@@ -111,39 +92,31 @@ class ForecastNetwork(nn.Module):
         )
         self.head = QuantileHead(settings.hidden_size, settings.quantiles)
 
-    def forward(self, batch: WindowBatch, origins: Tensor) -> ScaledForecast:
+    def forward(self, windows: ScaledWindows, origins: Tensor) -> Tensor:
         """Forecast from some steps of the context.
 
         Parameters
         ----------
-        batch : WindowBatch
+        windows : ScaledWindows
             B windows.
         origins : Tensor
             (K,) int64, steps of the context, 0 … C - 1, the same ones for each window.
 
         Returns
         -------
-        ScaledForecast
-            In the scale of the windows.
+        Tensor
+            (B, K, L, Q), in the scale of the windows.
         """
-        C, L = self.settings.context, self.settings.horizon
-        scale = WindowScale.of(batch.target[:, :C], batch.observed[:, :C], centre=self.settings.centre)
-        scaled = scale.apply(batch.target, batch.observed)
-        lagged = batch.lagged
-        if self.settings.layout.lag:  # what was then is scaled by what was then
-            seen = batch.lagged_observed
-            lagged = WindowScale.of(lagged[:, :C], seen[:, :C], centre=self.settings.centre).apply(
-                lagged, seen
-            )
-        encoder, known, static = self.inputs(batch, scaled, lagged, C)
+        encoder, known, static = self.inputs(windows, self.settings.context)
         state = self.trunk(encoder, static, origins)
         ahead = None
         if self.inputs.known_width:
             if self.recent is not None:
                 known = self.recent(known)
-            ahead = known.index_select(1, steps_ahead(origins, L).view(-1)).unflatten(1, (-1, L))
-        decoded = self.decoder(state, ahead, static)
-        return ScaledForecast(self.head(decoded), scaled, scale)
+            steps = steps_ahead(origins, self.settings.horizon)
+            ahead = known.index_select(1, steps.view(-1)).unflatten(1, steps.shape)
+        quantiles: Tensor = self.head(self.decoder(state, ahead, static))
+        return quantiles
 
     @property
     def reach(self) -> int:
@@ -163,9 +136,9 @@ class ForecastNetwork(nn.Module):
         Tensor
             (B, L, Q), in the target's unit.
         """
+        windows = ScaledWindows.of(batch, self.settings.context, centre=self.settings.centre)
         last = torch.tensor([self.settings.context - 1], device=batch.target.device)
-        forecast: ScaledForecast = self(batch, last)
-        return forecast.scale.invert(forecast.quantiles[:, 0])
+        return windows.scale.invert(self(windows, last)[:, 0])
 
 
 class ForecastEnsemble(nn.Module):
@@ -250,30 +223,30 @@ def steps_ahead(origins: Tensor, horizon: int) -> Tensor:
     return origins[:, None] + torch.arange(1, horizon + 1, device=origins.device)
 
 
-def forking_loss(forecast: ScaledForecast, batch: WindowBatch, origins: Tensor, levels: Tensor) -> Tensor:
-    """Compute the pinball loss of forecasts from several origins.
+def forking_targets(windows: ScaledWindows, origins: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
+    """Look up what forecasts from several origins are to say, and what counts of it.
 
     What is missing counts nowhere; nor do forecasts made before the first observed step of a window.
 
     Parameters
     ----------
-    forecast : ScaledForecast
-        Of the batch, from these origins.
-    batch : WindowBatch
+    windows : ScaledWindows
         B windows.
     origins : Tensor
-        (K,) int64
-    levels : Tensor
-        (Q,)
+        (K,) int64, steps of the context.
+    horizon : int
+        L.
 
     Returns
     -------
-    Tensor
-        A scalar, in the scale of the windows.
+    target : Tensor
+        (B, K, L), in the scale of the windows.
+    weight : Tensor
+        (B, K, L), 1 where it counts, otherwise 0.
     """
-    B, K, L, _ = forecast.quantiles.shape
-    ahead = steps_ahead(origins, L).view(-1)
-    target = forecast.scaled.index_select(1, ahead).view(B, K, L)
-    begun = batch.observed.cumsum(1).index_select(1, origins).clamp_(max=1)
-    weight = batch.observed.index_select(1, ahead).view(B, K, L) * begun[:, :, None]
-    return pinball_loss(forecast.quantiles, target, weight, levels)
+    steps = steps_ahead(origins, horizon)
+    ahead, shape = steps.view(-1), (-1, *steps.shape)
+    observed = windows.batch.observed
+    begun = observed.cumsum(1).index_select(1, origins).clamp_(max=1)
+    weight = observed.index_select(1, ahead).view(shape).mul_(begun[:, :, None])
+    return windows.target.index_select(1, ahead).view(shape), weight

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import NamedTuple, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from fastlstm.data.calendar import PLACE_IN_YEAR, WEEKS
+from fastlstm.data.scaling import WindowScale
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import WindowBatch
 
@@ -68,6 +69,59 @@ class InputLayout(BaseModel):
             future_categories=schema.category_sizes("future"),
             static_categories=schema.category_sizes("static"),
         )
+
+
+class ScaledWindows(NamedTuple):
+    """The windows of a batch, each on the scale of its own context.
+
+    Attributes
+    ----------
+    batch : WindowBatch
+        B windows of W steps.
+    target, lagged : Tensor
+        (B, W), those of the batch, scaled, 0 where missing; what was a lag ago is scaled by what was then.
+        ``lagged`` is (B, 0) without a lag.
+    scale : WindowScale
+        Of the target.
+    """
+
+    batch: WindowBatch
+    target: Tensor
+    lagged: Tensor
+    scale: WindowScale
+
+    @classmethod
+    def of(cls, batch: WindowBatch, context: int, *, centre: bool) -> Self:
+        """Scale a batch.
+
+        Parameters
+        ----------
+        batch : WindowBatch
+            B windows.
+        context : int
+            C, the steps that the scale is of.
+        centre : bool
+            Whether each window's mean is taken away.
+        """
+        scale = WindowScale.of(batch.target[:, :context], batch.observed[:, :context], centre=centre)
+        lagged, seen = batch.lagged, batch.lagged_observed
+        if lagged.shape[1]:
+            lagged = WindowScale.of(lagged[:, :context], seen[:, :context], centre=centre).apply(lagged, seen)
+        return cls(batch, scale.apply(batch.target, batch.observed), lagged, scale)
+
+    def split(self, size: int) -> list[ScaledWindows]:
+        """Cut the batch into batches of so many windows, the last of what is left.
+
+        Parameters
+        ----------
+        size : int
+            Windows of each.
+        """
+        scales = map(WindowScale, *(part.split(size) for part in self.scale))
+        parts = zip(
+            self.batch.split(size), self.target.split(size), self.lagged.split(size), scales, strict=True
+        )
+        return [ScaledWindows(*part) for part in parts]
 
 
 class Categories(nn.Module):
@@ -181,19 +235,13 @@ class WindowInputs(nn.Module):
         self.static_width = self.static.width
         self.encoder_width = 2 + self.past.width + self.known.width
 
-    def forward(
-        self, batch: WindowBatch, scaled: Tensor, lagged: Tensor, context: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, windows: ScaledWindows, context: int) -> tuple[Tensor, Tensor, Tensor]:
         """Lay out a batch.
 
         Parameters
         ----------
-        batch : WindowBatch
+        windows : ScaledWindows
             B windows of W steps.
-        scaled : Tensor
-            (B, W), the scaled target, 0 where missing.
-        lagged : Tensor
-            (B, W), the scaled target a lag ago, 0 where missing; (B, 0) without a lag.
         context : int
             C, how many steps of them the encoder reads.
 
@@ -206,13 +254,13 @@ class WindowInputs(nn.Module):
         static : Tensor
             (B, static_width)
         """
-        future = batch.future
+        batch, future = windows.batch, windows.batch.future
         if self.weeks is not None:
             future = torch.cat([future[..., :-1], self.weeks(future[..., -1])], dim=2)
-        if lagged.shape[1]:
-            future = torch.cat([future, torch.stack([lagged, batch.lagged_observed], dim=2)], dim=2)
+        if windows.lagged.shape[1]:
+            future = torch.cat([future, torch.stack([windows.lagged, batch.lagged_observed], dim=2)], dim=2)
         known = self.known(future, batch.future_categories)
-        parts = [scaled[:, :context, None], batch.observed[:, :context, None]]
+        parts = [windows.target[:, :context, None], batch.observed[:, :context, None]]
         if self.past.width:
             parts.append(self.past(batch.past[:, :context], batch.past_categories[:, :context]))
         if self.known_width:

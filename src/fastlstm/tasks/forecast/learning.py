@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
-from fastlstm.model.forecaster import ForecastEnsemble, ScaledForecast, forking_loss
+from fastlstm.model.forecaster import ForecastEnsemble, forking_targets
+from fastlstm.model.heads import pinball_loss
+from fastlstm.model.inputs import ScaledWindows
 from fastlstm.tasks.forecast.split import Split
 from fastlstm.training.loop import Learner
 
@@ -20,18 +22,22 @@ ROWS_AHEAD = 2**16  # of the windows that are drawn at once, when training
 
 
 class ForkingBatch(NamedTuple):
-    """Windows, and the steps of their context to forecast from.
+    """Windows, the steps of their context to forecast from, and what is to be forecast.
 
     Attributes
     ----------
-    windows : WindowBatch
+    windows : ScaledWindows
         B windows.
     origins : Tensor
         (K,) int64
+    target, weight : Tensor
+        (B, K, L), in the scale of the windows, and 1 where it counts, otherwise 0.
     """
 
-    windows: WindowBatch
+    windows: ScaledWindows
     origins: Tensor
+    target: Tensor
+    weight: Tensor
 
 
 class ForecastLearning:
@@ -84,8 +90,10 @@ class ForecastLearning:
         )
         self._generator: torch.Generator | None = None
         self._ahead: list[ForkingBatch] = []
+        last = torch.tensor([context - 1], device=device)
         self.validation = [
-            validation.gather(*part) for part in parts_of(split.validation_windows(series, horizon), device)
+            self._batch(self._scaled(validation.gather(*part)), last)
+            for part in parts_of(split.validation_windows(series, horizon), device)
         ]
 
     def learner(self, member: int) -> Learner[ForkingBatch]:
@@ -113,33 +121,37 @@ class ForecastLearning:
             for _ in range(steps)
         ]
         chosen = torch.cat([windows for windows, _ in drawn]).to(device)
-        windows = self.training.gather(self.index_series[chosen], self.index_origins[chosen])
+        windows = self._scaled(self.training.gather(self.index_series[chosen], self.index_origins[chosen]))
         origins = torch.stack([origins for _, origins in drawn])
         origins[:, -1] = context - 1
-        batches = zip(windows.split(self.batch_size), origins.to(device).unbind(), strict=True)
-        return [ForkingBatch(*batch) for batch in batches][::-1]
+        batches = map(self._batch, windows.split(self.batch_size), origins.to(device).unbind())
+        return list(batches)[::-1]
+
+    def _scaled(self, batch: WindowBatch) -> ScaledWindows:
+        settings = self.network.settings
+        return ScaledWindows.of(batch, settings.context, centre=settings.centre)
+
+    def _batch(self, windows: ScaledWindows, origins: Tensor) -> ForkingBatch:
+        targets = forking_targets(windows, origins, self.network.settings.horizon)
+        return ForkingBatch(windows, origins, *targets)
 
     def loss(self, network: nn.Module, batch: ForkingBatch) -> Tensor:
         """Compute the pinball loss from all origins."""
-        forecast: ScaledForecast = network(batch.windows, batch.origins)
-        return forking_loss(forecast, batch.windows, batch.origins, self.levels)
+        forecast: Tensor = network(batch.windows, batch.origins)
+        return pinball_loss(forecast, batch.target, batch.weight, self.levels)
 
     def validate(self, network: nn.Module) -> float:
         """Compute the pinball loss of forecasts from the end of the context, mean over the windows."""
-        last = torch.tensor([self.training.context - 1], device=self.levels.device)
-        losses = [
-            self.loss(network, ForkingBatch(windows, last)) * len(windows.series)
-            for windows in self.validation
-        ]
-        return float(sum(losses)) / sum(len(windows.series) for windows in self.validation)
+        losses = [self.loss(network, batch) * len(batch.target) for batch in self.validation]
+        return float(sum(losses)) / sum(len(batch.target) for batch in self.validation)
 
     def calibrate(self) -> None:
         """Stretch the network's intervals so that they hold what they say on the validation part."""
         context = self.training.context
         forecasts, truth = [], []
         with torch.no_grad():
-            for windows in self.validation:
-                ahead = slice(context, context + self.training.horizon)
+            for batch in self.validation:
+                windows, ahead = batch.windows.batch, slice(context, context + self.training.horizon)
                 observed = windows.observed[:, ahead] > 0
                 forecasts.append(self.network.mean(windows)[observed])
                 truth.append(windows.target[:, ahead][observed])
@@ -148,9 +160,9 @@ class ForecastLearning:
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
         """Name the series whose loss is not finite; all of the batch where the sum alone is not."""
         with torch.no_grad():
-            forecast: ScaledForecast = network(batch.windows, batch.origins)
-        wrong = ~forecast.quantiles.isfinite().flatten(1).all(1) | ~forecast.scaled.isfinite().all(1)
-        codes = batch.windows.series[wrong] if wrong.any() else batch.windows.series
+            forecast: Tensor = network(batch.windows, batch.origins)
+        wrong = ~forecast.isfinite().flatten(1).all(1) | ~batch.windows.target.isfinite().all(1)
+        codes = batch.windows.batch.series[wrong] if wrong.any() else batch.windows.batch.series
         names = [str(self.series.names[code]) for code in sorted(set(codes.tolist()))]
         if names == ["None"]:
             return "the only series"
