@@ -49,14 +49,14 @@ class QuantileHead(nn.Module):
         Q, median = len(quantiles), list(quantiles).index(0.5)
         # Output 0 is the median; the others are the distances, in the order of the quantiles.
         self.linear = nn.Linear(input_size, Q)
-        # Row k says to which quantiles output k counts, and with which sign.
+        # Column k says to which quantiles output k counts, and with which sign.
         parts = torch.zeros(Q, Q)
-        parts[0] = 1
+        parts[:, 0] = 1
         for place in range(Q - 1):
             if place < median:
-                parts[1 + place, : place + 1] = -1
+                parts[: place + 1, 1 + place] = -1
             else:
-                parts[1 + place, place + 1 :] = 1
+                parts[place + 1 :, 1 + place] = 1
         self.register_buffer("parts", parts, persistent=False)
         self.register_buffer("levels", torch.tensor(list(quantiles)), persistent=False)
 
@@ -86,14 +86,14 @@ class _Rising(torch.autograd.Function):
         ctx.save_for_backward(outputs, parts)
         terms = F.softplus(outputs)
         terms[..., 0] = outputs[..., 0]
-        return terms @ parts
+        return linear(terms, parts)
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         outputs, parts = ctx.saved_tensors
         slope = outputs.sigmoid()
         slope[..., 0] = 1
-        return (outer @ parts.T.to(outer.dtype)).mul_(slope), None
+        return linear(outer, parts.T.to(outer.dtype)).mul_(slope), None
 
 
 class IntervalStretch(nn.Module):
