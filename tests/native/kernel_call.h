@@ -90,6 +90,45 @@ class KernelCall {
       }
   }
 
+  Forward<Real> forward_call() {
+    Forward<Real> call{};
+    call.sizes.steps = problem_.steps;
+    call.sizes.batch = problem_.batch;
+    call.sizes.inputs = problem_.inputs;
+    call.sizes.hidden = problem_.hidden;
+    call.sizes.outputs = problem_.outputs;
+    call.sizes.directions = problem_.directions;
+    call.sizes.layout = problem_.layout;
+    call.sizes.rows = problem_.rows();
+    call.sizes.projected = problem_.projected;
+    call.sizes.cell = problem_.cell;
+    call.sizes.layer_norm = problem_.layer_norm;
+    call.sizes.reverse = problem_.reverse;
+    if (!problem_.lengths.empty()) call.ragged.lengths = problem_.lengths.data();
+    if (problem_.layout == fastlstm::Layout::kPacked)
+      call.ragged.packed_offsets = problem_.packed_offsets.data();
+    if (!reset_.empty()) call.extras.reset = reset_.data();
+    call.extras.recurrent_mask = mask_.data();
+    call.extras.zoneout_h = problem_.zoneout_h;
+    call.extras.zoneout_c = problem_.zoneout_c;
+    if (!problem_.seed.empty()) call.extras.seed = problem_.seed.data();
+    call.x = x_.data();
+    call.h0 = h0_.data();
+    call.c0 = c0_.data();
+    for (int d = 0; d < problem_.directions; ++d) {
+      auto& to = call.weights[d];
+      const Real** const places[] = {&to.w_ih,     &to.w_hh,    &to.b_ih,    &to.b_hh,   &to.w_hr,
+                                     &to.peephole, &to.gain_ih, &to.gain_hh, &to.gain_c, &to.bias_c};
+      for (int w = 0; w < kWeights; ++w) *places[w] = weights_[d][w].data();
+    }
+    call.y = y_.data();
+    call.hn = hn_.data();
+    call.cn = cn_.data();
+    call.reserve = reserve_.data();
+    call.threads = options_.threads;
+    return call;
+  }
+
   void run_forward() {
     const Forward<Real> call = forward_call();
     if constexpr (sizeof(Real) == 4)
@@ -166,45 +205,6 @@ class KernelCall {
   bool has_gradient(int direction, int weight) const {
     if (weight == kBhh && problem_.cell != fastlstm::CellKind::kGru) return false;
     return options_.wants_dweights && !problem_.weights[direction][weight].empty();
-  }
-
-  Forward<Real> forward_call() {
-    Forward<Real> call{};
-    call.sizes.steps = problem_.steps;
-    call.sizes.batch = problem_.batch;
-    call.sizes.inputs = problem_.inputs;
-    call.sizes.hidden = problem_.hidden;
-    call.sizes.outputs = problem_.outputs;
-    call.sizes.directions = problem_.directions;
-    call.sizes.layout = problem_.layout;
-    call.sizes.rows = problem_.rows();
-    call.sizes.projected = problem_.projected;
-    call.sizes.cell = problem_.cell;
-    call.sizes.layer_norm = problem_.layer_norm;
-    call.sizes.reverse = problem_.reverse;
-    if (!problem_.lengths.empty()) call.ragged.lengths = problem_.lengths.data();
-    if (problem_.layout == fastlstm::Layout::kPacked)
-      call.ragged.packed_offsets = problem_.packed_offsets.data();
-    if (!reset_.empty()) call.extras.reset = reset_.data();
-    call.extras.recurrent_mask = mask_.data();
-    call.extras.zoneout_h = problem_.zoneout_h;
-    call.extras.zoneout_c = problem_.zoneout_c;
-    if (!problem_.seed.empty()) call.extras.seed = problem_.seed.data();
-    call.x = x_.data();
-    call.h0 = h0_.data();
-    call.c0 = c0_.data();
-    for (int d = 0; d < problem_.directions; ++d) {
-      auto& to = call.weights[d];
-      const Real** const places[] = {&to.w_ih,     &to.w_hh,    &to.b_ih,    &to.b_hh,   &to.w_hr,
-                                     &to.peephole, &to.gain_ih, &to.gain_hh, &to.gain_c, &to.bias_c};
-      for (int w = 0; w < kWeights; ++w) *places[w] = weights_[d][w].data();
-    }
-    call.y = y_.data();
-    call.hn = hn_.data();
-    call.cn = cn_.data();
-    call.reserve = reserve_.data();
-    call.threads = options_.threads;
-    return call;
   }
 
   const Kernels& kernels_;

@@ -21,6 +21,8 @@ int main() {
       {"random shapes", test_random_shapes},
       {"special shapes", test_special_shapes},
       {"empty sequences", test_empty_sequences},
+      {"bfloat16", test_bfloat16},
+      {"dense layers", test_linear},
       {"several callers at once", test_callers_at_once},
       {"fork", test_fork},
       {"threads that cannot start", test_failing_threads},

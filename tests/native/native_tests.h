@@ -11,6 +11,9 @@ void test_reference();
 void test_random_shapes();
 void test_special_shapes();
 void test_empty_sequences();
+// other_kernels.cpp.
+void test_bfloat16();
+void test_linear();
 // Threads, processes, modes, memory: safety.cpp.
 void test_callers_at_once();
 void test_fork();
