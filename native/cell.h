@@ -18,6 +18,7 @@ template <class Real>
 class Zoneout {
  public:
   Real rate = 0;
+  uint32_t threshold = 0;          // floor(rate · 2^32)
   const uint32_t* keys = nullptr;  // one a row
 
   // The old value where the unit keeps it, else the fresh one.
@@ -44,7 +45,7 @@ class Zoneout {
     value ^= value >> 13;
     value = (value * 0xc2b2ae35u) & low;
     value ^= value >> 16;
-    return value < U{} + (uint32_t)((double)rate * 4294967296.0);
+    return value < U{} + threshold;
   }
 };
 
@@ -59,9 +60,10 @@ struct CellRows {  // beyond the sums and the state; where all are null the plai
   FASTLSTM_INLINE void set_zoneout(const Extras<Real>& extras, const uint32_t* const keys[2], int64_t first) {
     zoneout = extras.zoneout_h > 0 || extras.zoneout_c > 0;
     if (!zoneout) return;
-    zoneout_h = {(Real)extras.zoneout_h, keys[0] ? keys[0] + first : nullptr};
-    zoneout_c = {(Real)extras.zoneout_c, keys[1] ? keys[1] + first : nullptr};
+    zoneout_h = {(Real)extras.zoneout_h, threshold(extras.zoneout_h), keys[0] ? keys[0] + first : nullptr};
+    zoneout_c = {(Real)extras.zoneout_c, threshold(extras.zoneout_c), keys[1] ? keys[1] + first : nullptr};
   }
+  static FASTLSTM_INLINE uint32_t threshold(double rate) { return (uint32_t)(rate * 4294967296.0); }
   FASTLSTM_INLINE bool plain() const { return !forget && !peephole && !zoneout; }
   FASTLSTM_INLINE bool forgets(int row) const { return forget && forget[row]; }
 };
