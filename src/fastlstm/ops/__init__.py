@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from fastlstm import _native
-from fastlstm.ops import native, reference
+from fastlstm.ops import derivatives, native, reference, vmap
+from fastlstm.ops.call import PACKED, Call
 from fastlstm.ops.cell import Cell
 
 __all__ = ["Cell", "explain", "sequence"]
@@ -25,6 +26,10 @@ __all__ = ["Cell", "explain", "sequence"]
 _HALF_PRECISION = (torch.bfloat16, torch.float16)
 _NATIVE_DEVICES = ("cpu", "meta")
 _NO_ZONEOUT = (0.0, 0.0)
+
+
+derivatives.register()
+vmap.register()
 
 
 def sequence(
@@ -127,9 +132,9 @@ def sequence(
         weights = [weight.float() for weight in weights]
         recurrent_mask = None if recurrent_mask is None else recurrent_mask.float()
     if kernel == "native":
-        layout = native.PACKED if batch_sizes is not None else int(batch_first)
+        layout = PACKED if batch_sizes is not None else int(batch_first)
         y, hn, cn = native.run(
-            native.Call(
+            Call(
                 x, h0, c0, weights, lengths, batch_sizes, reset, recurrent_mask, seed, read_steps, cell.kind,
                 cell.variants, layout, packed_batch, zoneout, reverse,
             )

@@ -1,31 +1,28 @@
-"""The native CPU kernels as ``torch.library`` ops: shapes for tracing, autograd, and higher derivatives.
+"""The native CPU kernels as ``torch.library`` ops, with shapes for tracing and the first derivative.
 
 ``fastlstm::sequence`` runs one layer in one or both directions and keeps what its backward pass needs in one tensor;
-``fastlstm::sequence_backward`` is an op too, so that a compiled graph holds both. The derivative of the latter, which
-double backward asks for, is taken through :mod:`fastlstm.ops.reference`. Eager calls on plain tensors go straight to
-the kernel: the dispatcher's way through Python takes longer than a small layer.
+``fastlstm::sequence_backward`` is an op too, so that a compiled graph holds both. What the dispatcher has to know of
+derivatives stands in :mod:`.derivatives`. Eager calls on plain tensors go straight to the kernel: the dispatcher's way
+through Python takes longer than a small layer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastlstm import _native
-from fastlstm.ops import reference
+from fastlstm.ops.call import CALL_LENGTH, KERNEL_WEIGHTS, OPTIONS, Call, cell_of
+from fastlstm.ops.call import TENSOR_OPTIONS as _FIXED
 from fastlstm.ops.cell import Cell
 
-TIME_MAJOR, BATCH_FIRST, PACKED = 0, 1, 2
+_KERNEL_WEIGHTS = KERNEL_WEIGHTS
 DTYPES = (torch.float32, torch.float64)
 _KERNELS = {"lstm": 0, "coupled lstm": 1, "gru": 2, "rnn_tanh": 3, "rnn_relu": 4}
-# The weights that kernels know, in their order.
-_KERNEL_WEIGHTS = (
-    "w_ih", "w_hh", "b_ih", "b_hh", "w_hr", "w_peephole", "gain_ih", "gain_hh", "gain_c", "bias_c",
-)  # fmt: skip
 
 _SHARED = (
     "Tensor x, Tensor? h0, Tensor? c0, Tensor[] weights, Tensor? lengths, Tensor? batch_sizes, Tensor? reset, "
@@ -43,37 +40,6 @@ _library.define(
 
 _Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 _Gradient = Tensor | None
-
-
-class Call(NamedTuple):
-    """The arguments that both ops share, in their schemas' order; :func:`fastlstm.ops.sequence` tells their shapes."""
-
-    x: Tensor
-    h0: Tensor | None
-    c0: Tensor | None
-    weights: Sequence[Tensor]
-    lengths: Tensor | None
-    batch_sizes: Tensor | None
-    reset: Tensor | None
-    recurrent_mask: Tensor | None
-    seed: Tensor | None
-    read_steps: Tensor | None
-    kind: str
-    variants: Sequence[bool]
-    layout: int
-    packed_batch: int  # the number of sequences in the packed layout, which the shape of x does not tell
-    zoneout: Sequence[float]
-    reverse: bool
-
-
-_CALL_LENGTH = len(Call._fields)
-_OPTIONS = Call._fields.index("lengths")  # from there on nothing has a gradient
-_FIXED = Call._fields.index("kind") - _OPTIONS  # and so many of these are tensors, read_steps the last
-
-
-@lru_cache
-def _cell(kind: str, variants: tuple[bool, ...]) -> Cell:
-    return Cell(kind, *variants)
 
 
 @lru_cache
@@ -94,7 +60,7 @@ class _Layer:
     def __init__(self, call: Call) -> None:
         self.call = call
         x, weights = call.x, call.weights
-        self.cell = _cell(call.kind, tuple(call.variants))
+        self.cell = cell_of(call.kind, tuple(call.variants))
         self.directions = len(weights) // self.cell.weights_per_direction
         self.hidden = weights[0].shape[0] // self.cell.gates
         self.outputs = weights[1].shape[1]
@@ -256,14 +222,14 @@ def _empty_gradients(call: Call, layer: _Layer, wanted: Sequence[bool]) -> list[
 
 def _backward(*arguments: Any) -> list[Tensor]:
     """As the op's schema has it: empty where not wanted."""
-    call = Call(*arguments[:_CALL_LENGTH])
-    states, reserve, *outer, wanted = arguments[_CALL_LENGTH:]
+    call = Call(*arguments[:CALL_LENGTH])
+    states, reserve, *outer, wanted = arguments[CALL_LENGTH:]
     gradients = _run_backward(call, states, reserve, (outer[0], outer[1], outer[2]), wanted)
     return [call.x.new_empty(0) if gradient is None else gradient for gradient in gradients]
 
 
 def _fake_backward(*arguments: Any) -> list[Tensor]:
-    call = Call(*arguments[:_CALL_LENGTH])
+    call = Call(*arguments[:CALL_LENGTH])
     gradients = _empty_gradients(call, _Layer(call), arguments[-1])
     return [call.x.new_empty(0) if gradient is None else gradient for gradient in gradients]
 
@@ -310,15 +276,17 @@ class _Sequence(torch.autograd.Function):
         call = Call._make([*given[:3], weights, *given[-_FIXED:], *ctx.options])
         needs = ctx.needs_input_grad
         wanted = [*needs[1:4], any(needs[4:])]
-        if ctx.direct and not torch.is_grad_enabled():
+        if ctx.direct and not torch.is_grad_enabled() and not _is_traced() and not _are_mapped(dy, dhn, dcn):
             dx, dh0, dc0, *dweights = _run_backward(call, states, reserve, (dy, dhn, dcn), wanted)
         else:
-            found = torch.ops.fastlstm.sequence_backward(*call, states, reserve, dy, dhn, dcn, wanted)
+            from fastlstm.ops import derivatives  # which stands on this module
+
+            found = derivatives.backward(call, states, reserve, (dy, dhn, dcn), wanted)
             dx, dh0, dc0 = (g if need else None for g, need in zip(found, wanted[:3], strict=False))
             dweights = found[3:]
         if not wanted[3]:
             return None, dx, dh0, dc0, *[None] * len(weights)
-        cell = _cell(call.kind, tuple(call.variants))
+        cell = cell_of(call.kind, tuple(call.variants))
         return None, dx, dh0, dc0, *_for_each_weight(cell, dweights, shared=True)
 
 
@@ -329,89 +297,11 @@ class _Direct(_Sequence):
     def forward(ctx: Any, call: Call, *tensors: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:  # type: ignore[override]
         y, hn, cn, states, reserve = _run(call, keep=True)
         ctx.save_for_backward(
-            *tensors, *call[_OPTIONS : _OPTIONS + _FIXED], y if states is None else states, reserve
+            *tensors, *call[OPTIONS : OPTIONS + _FIXED], y if states is None else states, reserve
         )
-        ctx.options, ctx.direct = call[_OPTIONS + _FIXED :], True
+        ctx.options, ctx.direct = call[OPTIONS + _FIXED :], True
         ctx.set_materialize_grads(False)
         return y, hn, cn
-
-
-class _SequenceBackward(torch.autograd.Function):
-    """The op's own derivative, which is the second one of the layer: taken through the reference."""
-
-    @staticmethod
-    def forward(ctx: Any, rest: tuple[Any, ...], *tensors: Any) -> tuple[Tensor, ...]:
-        dy, dhn, dcn, x, h0, c0, *weights = tensors
-        *options, states, reserve, wanted = rest
-        call = Call(x, h0, c0, weights, *options)
-        with torch._C._AutoDispatchBelowAutograd():
-            gradients = torch.ops.fastlstm.sequence_backward(*call, states, reserve, dy, dhn, dcn, wanted)
-        ctx.save_for_backward(*tensors, *options[:_FIXED])
-        ctx.options = options[_FIXED:]
-        ctx.set_materialize_grads(False)
-        return tuple(gradients)
-
-    @staticmethod
-    def backward(ctx: Any, *second: _Gradient) -> tuple[_Gradient, ...]:
-        saved = ctx.saved_tensors
-        tensors, fixed = saved[:-_FIXED], saved[-_FIXED:]
-        with torch.enable_grad():
-            # Partial derivatives: dy may itself depend on x, so each tensor enters under a name of its own. Where one
-            # needs no gradient, the first gradients are still taken with respect to it.
-            leaves: list[Any] = [
-                None if t is None else t.view_as(t) if t.requires_grad else t.detach().requires_grad_()
-                for t in tensors
-            ]
-            dy, dhn, dcn, x, h0, c0, *weights = leaves
-            call = Call(x, h0, c0, weights, *fixed, *ctx.options)
-            layer = _Layer(call)
-            _, hn, cn = layer.empty_states()
-            h0 = torch.zeros_like(hn).requires_grad_() if h0 is None else h0
-            c0 = torch.zeros_like(cn).requires_grad_() if c0 is None else c0
-            outputs = _reference(call._replace(h0=h0, c0=c0 if layer.cell.has_cell_state else None))
-            inputs = [x, h0, c0, *weights]
-            given = [(y, dy_) for y, dy_ in zip(outputs, (dy, dhn, dcn), strict=True) if dy_ is not None]
-            first = torch.autograd.grad(
-                [y for y, _ in given],
-                inputs,
-                [dy_ for _, dy_ in given],
-                create_graph=True,
-                materialize_grads=True,
-                allow_unused=True,
-            )
-            # What reaches the gradient that both biases share is counted once.
-            dweights = _for_each_weight(layer.cell, second[3:], shared=False)
-            pairs = [
-                (gradient, second_)
-                for gradient, second_ in zip(first, (*second[:3], *dweights), strict=True)
-                if second_ is not None and second_.numel()
-            ]
-            wanted = [
-                t for t, need in zip(leaves, ctx.needs_input_grad[1:], strict=True) if need and t is not None
-            ]
-        gradients = iter(
-            torch.autograd.grad(
-                [gradient for gradient, _ in pairs],
-                wanted,
-                [second_ for _, second_ in pairs],
-                allow_unused=True,
-                create_graph=torch.is_grad_enabled(),
-            )
-            if pairs
-            else [None] * len(wanted)
-        )
-        needs = zip(leaves, ctx.needs_input_grad[1:], strict=True)
-        return None, *(next(gradients) if need and t is not None else None for t, need in needs)
-
-
-def _reference(call: Call) -> tuple[Tensor, Tensor, Tensor]:
-    y, hn, cn = reference.sequence(
-        _cell(call.kind, tuple(call.variants)), call.x, call.h0, call.c0, call.weights, lengths=call.lengths,
-        batch_sizes=call.batch_sizes, batch_first=call.layout == BATCH_FIRST, reset=call.reset,
-        recurrent_mask=call.recurrent_mask, zoneout=(call.zoneout[0], call.zoneout[1]), seed=call.seed,
-        reverse=call.reverse,
-    )  # fmt: skip
-    return (y if call.read_steps is None else y.index_select(call.layout, call.read_steps)), hn, cn
 
 
 def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
@@ -441,33 +331,17 @@ def _is_traced() -> bool:
     )
 
 
+def _are_mapped(*outer: _Gradient) -> bool:
+    """Whether ``torch.autograd.grad(…, is_grads_batched=True)`` is under way, which has a ``vmap`` of its own."""
+    first = next((gradient for gradient in outer if gradient is not None), None)
+    return first is not None and torch._C._functorch.is_legacy_batchedtensor(first)
+
+
 def _needs_gradient(call: Call) -> bool:
     return any(t is not None and t.requires_grad for t in (*call[:3], *call.weights))
 
 
-def _autograd_forward(*arguments: Any) -> _Outputs:
-    call = Call(*arguments[:-1])
-    if torch.is_grad_enabled() and _needs_gradient(call):
-        outputs: _Outputs = _Sequence.apply(tuple(call[_OPTIONS:]), *call[:3], *call.weights)
-    else:
-        with torch._C._AutoDispatchBelowAutograd():
-            outputs = torch.ops.fastlstm.sequence(*arguments)
-    return outputs
-
-
-def _autograd_backward(*arguments: Any) -> list[Tensor]:
-    call = Call(*arguments[:_CALL_LENGTH])
-    states, reserve, dy, dhn, dcn, wanted = arguments[_CALL_LENGTH:]
-    tensors = (dy, dhn, dcn, call.x, call.h0, call.c0, *call.weights)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        return list(_SequenceBackward.apply((*call[_OPTIONS:], states, reserve, wanted), *tensors))
-    with torch._C._AutoDispatchBelowAutograd():
-        return list(torch.ops.fastlstm.sequence_backward(*arguments))
-
-
 _library.impl("sequence", _forward, "CPU")
-_library.impl("sequence", _autograd_forward, "Autograd")
 _library.impl("sequence", _fake_forward, "Meta")
 _library.impl("sequence_backward", _backward, "CPU")
-_library.impl("sequence_backward", _autograd_backward, "Autograd")
 _library.impl("sequence_backward", _fake_backward, "Meta")

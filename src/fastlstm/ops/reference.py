@@ -52,7 +52,9 @@ def input_sums(cell: Cell, weights: Weights, x: Tensor) -> Tensor:
 
 def _normalised(values: Tensor) -> Tensor:
     """To mean 0 and variance 1 along the last dimension, which holds all gates together (Ba et al. 2016, eq. 20)."""
-    return F.layer_norm(values, values.shape[-1:], eps=LAYER_NORM_EPSILON)
+    # Not F.layer_norm: what its forward derivative gives is wrong when it is differentiated again (PyTorch 2.13).
+    centred = values - values.mean(-1, keepdim=True)
+    return centred * torch.rsqrt(centred.square().mean(-1, keepdim=True) + LAYER_NORM_EPSILON)
 
 
 def lstm_step(
@@ -304,6 +306,8 @@ def sequence(
 
 def check_lengths(lengths: Tensor, steps: int) -> None:
     """Raise a ValueError for lengths that do not lie in 0 … T."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(lengths):
+        lengths = torch._C._functorch.get_unwrapped(lengths)
     if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= steps:
         raise ValueError(f"lengths must lie in 0 … {steps} (the time steps), got {lengths.tolist()}")
 

@@ -1,0 +1,176 @@
+"""``vmap`` of the ops: what is mapped becomes part of the batch.
+
+A call whose sequences differ along the mapped dimension is folded: one call on V·B sequences, where V is the size of
+the dimension. Where the weights, or what else all sequences of a call share, are mapped, there is a call for each
+place. So there is for gradients of weights that are not mapped, as ``vmap(grad(…))`` asks for: each place has a sum of
+its own, and the products that a folded call would leave to do cost more than what it saves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from fastlstm.ops import native
+from fastlstm.ops.call import BATCH_FIRST, CALL_LENGTH, PACKED, Call
+
+_op, _backward_op = torch.ops.fastlstm.sequence, torch.ops.fastlstm.sequence_backward
+
+
+class _Mapped(NamedTuple):
+    """A call whose tensors have one dimension more here and there, and which dimension that is."""
+
+    size: int  # V, of the dimension
+    call: Call
+    dims: Any  # of the call's arguments, by the same names
+
+    @property
+    def folds(self) -> bool:
+        """Whether all that is mapped belongs to one sequence or another."""
+        common = (*self.dims.weights, self.dims.batch_sizes, self.dims.seed, self.dims.read_steps)
+        draws = self.call.seed is not None and any(self.call.zoneout)  # by a sequence's number in the batch
+        return self.call.layout != PACKED and not draws and all(dim is None for dim in common)
+
+    def rows(self, tensor: Any, dim: int | None) -> Any:
+        """From rows of one layout, some values each, to ``(V·B, T, …)``."""
+        if tensor is None:
+            return None
+        tensor = _in_front(tensor, dim, self.size)
+        if self.call.layout != BATCH_FIRST:
+            tensor = tensor.transpose(1, 2)
+        return tensor.reshape(-1, *tensor.shape[2:])
+
+    def unfolded_rows(self, folded: Tensor) -> Tensor:
+        tensor: Tensor = folded.unflatten(0, (self.size, -1))
+        return tensor if self.call.layout == BATCH_FIRST else tensor.transpose(1, 2)
+
+    def state(self, tensor: Any, dim: int | None) -> Any:
+        """From ``(D, B, …)`` to ``(D, V·B, …)``."""
+        if tensor is None:
+            return None
+        tensor = _in_front(tensor, dim, self.size).transpose(0, 1)
+        return tensor.reshape(tensor.shape[0], -1, tensor.shape[-1])
+
+    def unfolded_state(self, folded: Tensor) -> Tensor:
+        tensor: Tensor = folded.unflatten(1, (self.size, -1))
+        return tensor.transpose(0, 1)
+
+    def folded(self) -> Call:
+        call, dims = self.call, self.dims
+        lengths = call.lengths
+        return call._replace(
+            x=self.rows(call.x, dims.x),
+            h0=self.state(call.h0, dims.h0),
+            c0=self.state(call.c0, dims.c0),
+            lengths=None if lengths is None else _in_front(lengths, dims.lengths, self.size).flatten(),
+            reset=self.rows(call.reset, dims.reset),
+            recurrent_mask=self.state(call.recurrent_mask, dims.recurrent_mask),
+            layout=BATCH_FIRST,
+        )
+
+    def places(self) -> Iterable[Call]:
+        """Give the calls of which it consists."""
+        for place in range(self.size):
+            tensors = (_at(tensor, dim, place) for tensor, dim in zip(self.call, self.dims, strict=True))
+            yield Call(*tensors)
+
+
+def _in_front(tensor: Tensor, dim: int | None, size: int) -> Tensor:
+    return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+
+def _at(argument: Any, dim: Any, place: int) -> Any:
+    if isinstance(dim, (list, tuple)):
+        return [_at(part, own, place) for part, own in zip(argument, dim, strict=True)]
+    return argument if dim is None else argument.select(dim, place)
+
+
+def _stacked(places: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor], list[int]]:
+    outputs = [torch.stack(tensors) for tensors in zip(*places, strict=True)]
+    return outputs, [0] * len(outputs)
+
+
+def _vmap_forward(info: Any, dims: Any, *arguments: Any) -> tuple[Any, Any]:
+    mapped = _Mapped(info.batch_size, Call(*arguments[:-1]), Call(*dims[:-1]))
+    keep = arguments[-1]
+    if not mapped.folds:
+        return _stacked([_op(*call, keep) for call in mapped.places()])
+    y, hn, cn, states, reserve = _op(*mapped.folded(), keep)
+    has_cell_state, has_states = cn.dim() > 1, mapped.call.read_steps is not None
+    outputs = (
+        mapped.unfolded_rows(y),
+        mapped.unfolded_state(hn),
+        mapped.unfolded_state(cn) if has_cell_state else cn,
+        mapped.unfolded_rows(states) if has_states else states,
+        _in_front(reserve, None, mapped.size),  # for each place the whole of it: _kept_for tells by the size
+    )
+    return outputs, (0, 0, 0 if has_cell_state else None, 0 if has_states else None, 0)
+
+
+def _vmap_backward(info: Any, dims: Any, *arguments: Any) -> tuple[Any, Any]:
+    mapped = _Mapped(info.batch_size, Call(*arguments[:CALL_LENGTH]), Call(*dims[:CALL_LENGTH]))
+    states, reserve, dy, dhn, dcn, wanted = arguments[CALL_LENGTH:]
+    states_dim, reserve_dim, dy_dim, dhn_dim, dcn_dim, _ = dims[CALL_LENGTH:]
+    if not mapped.folds or wanted[3]:
+        given, given_dims = (states, reserve, dy, dhn, dcn), dims[CALL_LENGTH:-1]
+        found = []
+        for place, call in enumerate(mapped.places()):
+            kept_states, kept, *own = _at(given, list(given_dims), place)
+            found.append(_backward_op(*call, *_kept_for(call, kept_states, kept), *own, wanted))
+        return _stacked(found)
+    call = mapped.folded()
+    folded = None if reserve_dim is None else reserve.select(reserve_dim, 0)
+    kept_of_all = _kept_for(call, mapped.rows(states, states_dim), folded)
+    of_cells = None if dcn is None or dcn.dim() < 2 else mapped.state(dcn, dcn_dim)
+    dx, dh0, dc0, *dweights = _backward_op(
+        *call, *kept_of_all, mapped.rows(dy, dy_dim), mapped.state(dhn, dhn_dim), of_cells, wanted
+    )
+    found = [
+        mapped.unfolded_rows(dx) if wanted[0] else dx,
+        *(mapped.unfolded_state(d) if want else d for d, want in zip((dh0, dc0), wanted[1:3], strict=True)),
+        *dweights,
+    ]
+    return found, [*(0 if want else None for want in wanted[:3]), *(None for _ in dweights)]
+
+
+def _kept_for(call: Call, states: Tensor | None, reserve: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Give what the forward pass of this very call kept: compute it again where what there is belongs to another."""
+    if states is not None and reserve is not None and reserve.shape[0] == native._Layer(call).reserve_size():
+        return states, reserve
+    y, _, _, states, reserve = _op(*call, True)
+    return (y if call.read_steps is None else states), reserve
+
+
+def _legacy_vmap_backward(*arguments: Any) -> list[Tensor]:
+    """Serve the ``vmap`` of ``torch.autograd.grad(…, is_grads_batched=True)``, which is not that of ``torch.func``."""
+    size = 0
+
+    def unwrapped(argument: Any) -> tuple[Any, Any]:
+        nonlocal size
+        if isinstance(argument, list) and argument and isinstance(argument[0], Tensor):
+            tensors, dims = zip(*map(unwrapped, argument), strict=True)
+            return list(tensors), list(dims)
+        if not isinstance(argument, Tensor) or not torch._C._functorch.is_legacy_batchedtensor(argument):
+            return argument, None
+        tensor = torch._remove_batch_dim(argument, 1, 1, 0)
+        size = tensor.shape[0]
+        return tensor, 0
+
+    tensors, dims = zip(*map(unwrapped, arguments), strict=True)
+    found, found_dims = _vmap_backward(SimpleNamespace(batch_size=size), dims, *tensors)
+    return [
+        gradient if dim is None else torch._add_batch_dim(gradient, dim, 1)
+        for gradient, dim in zip(found, found_dims, strict=True)
+    ]
+
+
+def register() -> None:
+    """Tell the dispatcher."""
+    library = native._library
+    library.impl("sequence_backward", _legacy_vmap_backward, "Batched")
+    torch.library.register_vmap("fastlstm::sequence", _vmap_forward, lib=library)
+    torch.library.register_vmap("fastlstm::sequence_backward", _vmap_backward, lib=library)
