@@ -50,7 +50,7 @@ TENSOR_OPTIONS: Final = (
 @lru_cache
 def cell_of(kind: str, variants: tuple[bool, ...]) -> Cell:
     """Give the cell that two of a call's arguments describe."""
-    return Cell(kind, *variants)
+    return Cell(kind, *map(bool, variants))  # the schema calls them integers: torch.jit.trace knows no list of bools
 
 
 def equations(call: Call) -> tuple[Tensor, Tensor, Tensor]:

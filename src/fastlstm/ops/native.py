@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from fastlstm import _native
+from fastlstm.ops import onnx
 from fastlstm.ops.call import CALL_LENGTH, KERNEL_WEIGHTS, OPTIONS, Call, cell_of
 from fastlstm.ops.call import TENSOR_OPTIONS as _FIXED
 from fastlstm.ops.cell import Cell
@@ -26,7 +27,7 @@ _KERNELS = {"lstm": 0, "coupled lstm": 1, "gru": 2, "rnn_tanh": 3, "rnn_relu": 4
 
 _SHARED = (
     "Tensor x, Tensor? h0, Tensor? c0, Tensor[] weights, Tensor? lengths, Tensor? batch_sizes, Tensor? reset, "
-    "Tensor? recurrent_mask, Tensor? seed, Tensor? read_steps, str kind, bool[] variants, int layout, "
+    "Tensor? recurrent_mask, Tensor? seed, Tensor? read_steps, str kind, int[] variants, int layout, "
     "SymInt packed_batch, float[] zoneout, bool reverse"
 )
 _library = torch.library.Library("fastlstm", "DEF")
@@ -313,6 +314,8 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
         Its tensors on the CPU, of a type in ``DTYPES``; checked.
     """
     if call.x.is_meta or _is_traced():
+        if onnx.under_way():
+            return onnx.sequence(call)
         y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, False)
     elif torch.is_grad_enabled() and _needs_gradient(call):
         y, hn, cn = _Direct.apply(call, *call[:3], *call.weights)
@@ -327,6 +330,7 @@ def _is_traced() -> bool:
         torch.compiler.is_compiling()
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._are_functorch_transforms_active()
+        or torch._C._is_tracing()
         or torch.autograd.forward_ad._current_level >= 0
     )
 
