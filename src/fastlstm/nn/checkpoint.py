@@ -26,12 +26,18 @@ def sequence(
 
     Arguments and results are those of :func:`fastlstm.ops.sequence`. Of T steps the states at T / every of them are
     kept, and the insides of one segment at a time. Beside, there are the outputs: all of them, or those that are read.
+    Without gradients, and where a graph is drawn or a transform of ``torch.func`` is under way, it is one call.
 
     Raises
     ------
     ValueError
         For lengths or steps to read that do not lie in 0 … T: no segment would know.
     """
+    if not _recomputes():
+        return ops.sequence(
+            cell, x, h0, c0, weights, batch_first=batch_first, lengths=lengths, reset=reset,
+            recurrent_mask=recurrent_mask, zoneout=zoneout, seed=seed, read_steps=read_steps,
+        )  # fmt: skip
     batch, steps = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
     if lengths is not None:
         check_lengths(lengths, steps)
@@ -55,6 +61,13 @@ def sequence(
         return runs[0]
     (y, hn, cn), (y_reverse, hn_reverse, cn_reverse) = runs
     return torch.cat([y, y_reverse], dim=-1), torch.cat([hn, hn_reverse]), torch.cat([cn, cn_reverse])
+
+
+def _recomputes() -> bool:
+    # A graph would hold a number of segments that is fixed, and torch.func allows no hooks on what is saved.
+    drawn = torch.compiler.is_compiling() or torch._C._is_tracing()
+    transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+    return torch.is_grad_enabled() and not drawn and not transformed
 
 
 def _direction(
