@@ -7,6 +7,8 @@
 // turns, so that one barrier a chunk is enough.
 #pragma once
 
+#include <new>
+
 #include "cell.h"
 #include "denormals.h"
 #include "packing.h"
@@ -22,18 +24,21 @@ class BackwardPass {
   static constexpr int64_t kChunkRows = 256;
 
  public:
-  BackwardPass(const Backward<Real>& call, Arena& arena)
+  // Over all of the plan's threads or, given a slice of the batch, on one thread over that slice alone.
+  BackwardPass(const Backward<Real>& call, Arena& arena, const Plan& plan, int slice = -1)
       : call_(call),
         forward_(call.forward),
         sizes_(call.forward.sizes),
-        plan_(sizes_, call.forward.ragged, (int)call.forward.reserve[0], arena),
-        barrier_(plan_.threads()) {
+        plan_(plan),
+        crew_(slice < 0 ? plan.threads() : 1),
+        barrier_(crew_) {
+    if (slice >= 0) number_rows(arena, slice);
     const int64_t B = sizes_.batch, I = sizes_.inputs, H = sizes_.hidden, P = sizes_.outputs;
     panels_ = vectors_for(H, L);
     output_vectors_ = vectors_for(P, L);
     input_vectors_ = vectors_for(I, L);
     const int64_t units = panels_ * L;
-    chunk_capacity_ = plan_.base(1) > kChunkRows ? plan_.base(1) : kChunkRows;
+    chunk_capacity_ = base(1) > kChunkRows ? base(1) : kChunkRows;
 
     recurrent_ = arena.take<Real>(units * G * output_vectors_ * L);
     const Extras<Real>& extras = forward_.extras;
@@ -72,12 +77,12 @@ class BackwardPass {
     }
     if (call_.dx)
       for (Real**& rows : rows_dx_) rows = arena.take<Real*>(chunk_capacity_);
-    threads_ = arena.take<Thread>(plan_.threads());
-    for (int i = 0; i < plan_.threads(); ++i) {
+    threads_ = arena.take<Thread>(crew_);
+    for (int i = 0; i < crew_; ++i) {
       Thread& thread = threads_[i];
       thread = Thread{};
       thread.index = i;
-      thread.slice = i / plan_.hidden_slices;
+      thread.slice = slice < 0 ? i / plan_.hidden_slices : slice;
       thread.own = plan_.slice(thread.slice);
       thread.units = share(panels_, i % plan_.hidden_slices, plan_.hidden_slices);
       thread.rows = arena.take<const Real*>(chunk_capacity_);
@@ -93,13 +98,11 @@ class BackwardPass {
     }
   }
 
-  void run() {
-    auto body = [this](int index) {
-      FlushDenormals flush;
-      for (int direction = 0; direction < sizes_.directions; ++direction)
-        run_direction(threads_[index], direction);
-    };
-    run_parallel(plan_.threads(), body);
+  int crew() const { return crew_; }
+  void run(int index) {
+    FlushDenormals flush;
+    for (int direction = 0; direction < sizes_.directions; ++direction)
+      run_direction(threads_[index], direction);
   }
 
  private:
@@ -121,6 +124,16 @@ class BackwardPass {
     int64_t first, count;  // rows of the plan
     int turn;              // which of the two buffers
   };
+
+  // Rows are numbered as the plan does, or by step within the one slice.
+  void number_rows(Arena& arena, int slice) {
+    numbers_ = arena.take<int64_t>(plan_.steps + 2);
+    numbers_[0] = 0;
+    for (int64_t step = 0; step <= plan_.steps; ++step)
+      numbers_[step + 1] = numbers_[step] + (step < plan_.steps ? plan_.active(step, slice) : 0);
+  }
+  int64_t base(int64_t step) const { return numbers_ ? numbers_[step] : plan_.base(step); }
+  int64_t base(int64_t step, int slice) const { return numbers_ ? numbers_[step] : plan_.base(step, slice); }
 
   bool wants_weights() const { return call_.dweights[0].w_ih != nullptr; }
 
@@ -152,10 +165,9 @@ class BackwardPass {
 
   Chunk chunk_before(const Chunk& after) const {
     Chunk chunk{after.begin - 1, after.begin, 0, 0, 1 - after.turn};
-    while (chunk.begin > 0 && plan_.base(chunk.end) - plan_.base(chunk.begin - 1) <= chunk_capacity_)
-      --chunk.begin;
-    chunk.first = plan_.base(chunk.begin);
-    chunk.count = plan_.base(chunk.end) - chunk.first;
+    while (chunk.begin > 0 && base(chunk.end) - base(chunk.begin - 1) <= chunk_capacity_) --chunk.begin;
+    chunk.first = base(chunk.begin);
+    chunk.count = base(chunk.end) - chunk.first;
     return chunk;
   }
 
@@ -166,20 +178,20 @@ class BackwardPass {
     int64_t turn = 0;
     for (int part = 0; part < hidden_slices; ++part)
       for_column_panels(share(output_vectors_, part, hidden_slices), [&](int64_t first, int width) {
-        if (turn++ % plan_.threads() == index)
+        if (turn++ % crew_ == index)
           pack_columns<Real, G>(weights.w_hh, H, P, first, width, recurrent_ + first * L * panels_ * G * L);
       });
     if (call_.dx)
       for_column_panels({0, input_vectors_}, [&](int64_t first, int width) {
-        if (turn++ % plan_.threads() == index)
+        if (turn++ % crew_ == index)
           pack_columns<Real, G>(weights.w_ih, H, I, first, width, input_ + first * L * panels_ * G * L);
       });
     if (sizes_.projected)
       for_column_panels({0, panels_}, [&](int64_t first, int width) {
-        if (turn++ % plan_.threads() == index)
+        if (turn++ % crew_ == index)
           pack_plain_columns(weights.w_hr, P, H, first, width, projection_ + first * L * P);
       });
-    const Range own = share(panels_, index, plan_.threads());
+    const Range own = share(panels_, index, crew_);
     for (int64_t panel = own.begin; vectors_ && panel < own.end; ++panel)
       pack_vectors<Real, Cell>(weights, H, panel, vectors_ + panel * Cell::kVectors * L);
     if (!wants_weights()) return;
@@ -221,7 +233,7 @@ class BackwardPass {
   // Row pointers and parts for a product with the dsums of the thread's own sequences at a step.
   void point_dsums(Thread& thread, const Chunk& chunk, int64_t step) const {
     if (step >= plan_.steps) return;
-    point_dsums(thread, dsums_, chunk, plan_.base(step, thread.slice) - chunk.first,
+    point_dsums(thread, dsums_, chunk, base(step, thread.slice) - chunk.first,
                 plan_.active(step, thread.slice));
   }
   void point_dsums(Thread& thread, Real* const buffers[2], const Chunk& chunk, int64_t first,
@@ -368,7 +380,7 @@ class BackwardPass {
       return;
     }
     const auto constant = [](Rows<Real> rows_) { return Rows<const Real>{rows_.data, rows_.stride}; };
-    const int64_t chunk_row = plan_.base(step, thread.slice) - chunk.first + first;
+    const int64_t chunk_row = base(step, thread.slice) - chunk.first + first;
     const int64_t state = ((thread.own.begin + first) * panels_ + panel) * L;
     BackwardTile<Real> tile{};
     tile.dh = dh;
@@ -398,7 +410,7 @@ class BackwardPass {
     const auto constant = [](PanelRow<Real> row) { return PanelRow<const Real>{row.data, row.stride}; };
     const int64_t live = plan_.active(step, thread.slice);
     for (int64_t i = 0; i < live; ++i) {
-      const int64_t chunk_row = plan_.base(step, thread.slice) - chunk.first + i;
+      const int64_t chunk_row = base(step, thread.slice) - chunk.first + i;
       const int64_t state = (thread.own.begin + i) * panels_ * L;
       BackwardRow<Real> row{};
       row.dh = {thread.dh + i * L, live * L};
@@ -439,7 +451,7 @@ class BackwardPass {
   void run_projected_step(Thread& thread, int direction, const Chunk& chunk, int64_t step,
                           const Reserve<Real, Cell>& reserve) {
     const int64_t stride = output_vectors_ * L;
-    Real* dh = dh_[chunk.turn] + (plan_.base(step, thread.slice) - chunk.first) * stride;
+    Real* dh = dh_[chunk.turn] + (base(step, thread.slice) - chunk.first) * stride;
     for_column_panels({0, output_vectors_}, [&](int64_t first_vector, int width) {
       hidden_gradient(thread, direction, step, first_vector, width,
                       [&](int64_t first, int rows, const Real* tile) {
@@ -467,19 +479,19 @@ class BackwardPass {
   void point_rows(Thread& thread, int direction, const Chunk& chunk) {
     if (thread.units.begin != 0 || !(wants_weights() || call_.dx)) return;
     for (int64_t step = chunk.begin; step < chunk.end; ++step) {
-      const int64_t base = plan_.base(step, thread.slice) - chunk.first;
+      const int64_t at = base(step, thread.slice) - chunk.first;
       for (int64_t i = 0; i < plan_.active(step, thread.slice); ++i) {
         const int64_t position = thread.own.begin + i, sequence = plan_.sequence(position);
         const int64_t row =
             plan_.row(sequence, plan_.time(position, step, backwards(direction))) * sizes_.inputs;
-        if (call_.dx) rows_dx_[chunk.turn][base + i] = call_.dx + row;
+        if (call_.dx) rows_dx_[chunk.turn][at + i] = call_.dx + row;
         if (!wants_weights()) continue;
-        rows_x_[chunk.turn][base + i] = forward_.x + row;
+        rows_x_[chunk.turn][at + i] = forward_.x + row;
         const Real* h_before = state_before(position, step, direction);
         if (const Real* mask = forward_.extras.recurrent_mask)
           h_before = apply_mask(h_before, mask + (direction * sizes_.batch + sequence) * sizes_.outputs,
-                                sizes_.outputs, masked_[chunk.turn] + (base + i) * sizes_.outputs);
-        rows_h_[chunk.turn][base + i] = h_before;
+                                sizes_.outputs, masked_[chunk.turn] + (at + i) * sizes_.outputs);
+        rows_h_[chunk.turn][at + i] = h_before;
       }
     }
   }
@@ -488,7 +500,7 @@ class BackwardPass {
   // of the k: columns of x, of h, and a column of ones whose product is the gradient of the bias.
   void accumulate_weights(Thread& thread, const Chunk& chunk) {
     const int64_t I = sizes_.inputs, P = sizes_.outputs, values = I + P + 2;
-    const Range x = share(I, thread.index, plan_.threads()), h = share(P, thread.index, plan_.threads());
+    const Range x = share(I, thread.index, crew_), h = share(P, thread.index, crew_);
     const auto gather = [&](const Real* const* rows, Range columns, Real* left) {
       for_row_blocks(columns.end - columns.begin, R, [&](int64_t first, int width) {
         gather_columns<Real, R>(rows, chunk.count, columns.begin + first, width, left + first * chunk.count);
@@ -522,7 +534,7 @@ class BackwardPass {
   }
   void accumulate_projection(Thread& thread, const Chunk& chunk) {
     const int64_t P = sizes_.outputs, stride = output_vectors_ * L;
-    const Range columns = share(P, thread.index, plan_.threads());
+    const Range columns = share(P, thread.index, crew_);
     Real* left = left_ + (sizes_.inputs + columns.begin) * chunk_capacity_;  // where the columns of h were
     for (int64_t row = 0; row < chunk.count; ++row) thread.rows[row] = dh_[chunk.turn] + row * stride;
     for_row_blocks(columns.end - columns.begin, tile_rows(1), [&](int64_t first, int width) {
@@ -536,7 +548,7 @@ class BackwardPass {
 
   // dx = dsums · w_ih, for the thread's share of the chunk's rows. The second direction adds to the first's.
   void input_gradient(Thread& thread, int direction, const Chunk& chunk) {
-    const Range own = share(chunk.count, thread.index, plan_.threads());
+    const Range own = share(chunk.count, thread.index, crew_);
     point_dsums(thread, dinput_sums_, chunk, own.begin, own.end - own.begin);
     Real** dx = rows_dx_[chunk.turn] + own.begin;
     alignas(64) Real tile[kMaxTile];
@@ -579,7 +591,7 @@ class BackwardPass {
     if (!wants_weights()) return;
     barrier_.wait();
     const auto& gradients = call_.dweights[direction];
-    const Range own = share(panels_, thread.index, plan_.threads());
+    const Range own = share(panels_, thread.index, crew_);
     for (int64_t panel = own.begin; panel < own.end; ++panel) {
       const Real* from = dweights_ + panel * (I + P + 2) * G * L;
       unpack_unit_panel<Real, G>(from, H, I, panel, gradients.w_ih);
@@ -599,7 +611,7 @@ class BackwardPass {
     for_vectors<Cell>(gradients, [&](Real* to, int first, int vectors) {
       for (int v = 0; to && v < vectors; ++v) {
         Vec<Real> sum{};
-        for (int thread = 0; thread < plan_.threads(); ++thread)
+        for (int thread = 0; thread < crew_; ++thread)
           sum += load(threads_[thread].dvectors + (panel * Cell::kVectors + first + v) * L);
         store_first(to + v * sizes_.hidden + panel * L, sum, live_lanes(sizes_.hidden, panel, L));
       }
@@ -613,7 +625,9 @@ class BackwardPass {
   const Backward<Real>& call_;
   const Forward<Real>& forward_;
   const Sizes& sizes_;
-  Plan plan_;
+  const Plan& plan_;
+  const int crew_;              // threads
+  int64_t* numbers_ = nullptr;  // (steps + 2), with a slice alone: the number of each step's first row
   Barrier barrier_;
   int64_t panels_, output_vectors_, input_vectors_, chunk_capacity_;
   Real* recurrent_;             // w_hh in column panels: [panel, gate, lane][columns]
@@ -633,6 +647,82 @@ class BackwardPass {
   const Real **rows_x_[2] = {}, **rows_h_[2] = {};
   Real** rows_dx_[2] = {};
   Thread* threads_;
+};
+
+// Each thread takes the gradient of its own sequences all by itself, where the weights are few enough that
+// every thread can sum up their gradient for itself: what another core has written is slow to read, and a
+// barrier to wait at.
+template <class Real, class Cell>
+class SeparateBackward {
+  static constexpr int64_t kFewWeights = 128 * 1024;
+  static constexpr int kArrays = 10;  // of weights
+
+ public:
+  static bool pays(const Sizes& sizes, const Plan& plan) {
+    return plan.batch_slices > 1 && plan.hidden_slices == 1 &&
+           Cell::kGates * sizes.hidden * (sizes.inputs + sizes.outputs) <= kFewWeights;
+  }
+
+  SeparateBackward(const Backward<Real>& call, Arena& arena, const Plan& plan)
+      : sizes_(call.forward.sizes), slices_(plan.batch_slices), barrier_(slices_) {
+    calls_ = arena.take<Backward<Real>>(slices_);
+    passes_ = arena.take<Pass*>(slices_);
+    for (int slice = 0; slice < slices_; ++slice) {
+      calls_[slice] = call;
+      for (int d = 0; slice > 0 && d < sizes_.directions; ++d)  // the first writes where they belong
+        for (int array = 0; array < kArrays; ++array)
+          if (Real*& to = weights(slice, d, array)) to = arena.take<Real>(values(array));
+      passes_[slice] = new (arena.take<Pass>(1)) Pass(calls_[slice], arena, plan, slice);
+    }
+  }
+
+  void run() {
+    auto body = [this](int slice) {
+      passes_[slice]->run(0);
+      barrier_.wait();
+      for (int d = 0; d < sizes_.directions; ++d)
+        for (int array = 0; array < kArrays; ++array)
+          if (weights(0, d, array)) add_up(d, array, share(values(array), slice, slices_));
+    };
+    run_parallel(slices_, body);
+  }
+
+ private:
+  using Pass = BackwardPass<Real, Cell>;
+
+  Real*& weights(int slice, int direction, int array) {
+    auto& own = calls_[slice].dweights[direction];
+    Real** const arrays[kArrays] = {&own.w_ih,     &own.w_hh,    &own.b_ih,    &own.b_hh,   &own.w_hr,
+                                    &own.peephole, &own.gain_ih, &own.gain_hh, &own.gain_c, &own.bias_c};
+    return *arrays[array];
+  }
+  int64_t values(int array) const {
+    const int64_t H = sizes_.hidden, rows = Cell::kGates * H;
+    const int64_t sizes[kArrays] = {rows * sizes_.inputs,
+                                    rows * sizes_.outputs,
+                                    rows,
+                                    rows,
+                                    sizes_.outputs * H,
+                                    Cell::kPeepholes * H,
+                                    rows,
+                                    rows,
+                                    H,
+                                    H};
+    return sizes[array];
+  }
+  void add_up(int direction, int array, Range own) {
+    Real* to = weights(0, direction, array);
+    for (int slice = 1; slice < slices_; ++slice) {
+      const Real* from = weights(slice, direction, array);
+      for (int64_t i = own.begin; i < own.end; ++i) to[i] += from[i];
+    }
+  }
+
+  const Sizes& sizes_;
+  const int slices_;
+  Barrier barrier_;
+  Backward<Real>* calls_;
+  Pass** passes_;
 };
 
 }  // namespace fastlstm::FASTLSTM_ISA

@@ -63,8 +63,16 @@ template <class Real>
 void backward(const Backward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  with_cell<Real>(call.forward.sizes.cell, call.forward.sizes.layer_norm,
-                  [&](auto cell) { BackwardPass<Real, decltype(cell)>(call, arena).run(); });
+  const Sizes& sizes = call.forward.sizes;
+  const Plan plan(sizes, call.forward.ragged, (int)call.forward.reserve[0], arena);
+  with_cell<Real>(sizes.cell, sizes.layer_norm, [&](auto cell) {
+    using Cell = decltype(cell);
+    if (SeparateBackward<Real, Cell>::pays(sizes, plan))
+      return SeparateBackward<Real, Cell>(call, arena, plan).run();
+    BackwardPass<Real, Cell> pass(call, arena, plan);
+    auto body = [&](int index) { pass.run(index); };
+    run_parallel(pass.crew(), body);
+  });
 }
 
 template <class Real>
