@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from fastlstm import _native
 
-_WORTH_THREADS = 500_000  # multiply-adds, below which one thread is done sooner
+_WORTH_THREADS = 200_000  # multiply-adds, below which one thread is done sooner
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
