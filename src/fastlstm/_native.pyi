@@ -34,6 +34,15 @@ def forward(
     w_ih, w_hh, b_ih, b_hh, w_hr, peephole, gain_ih, gain_hh, gain_c, bias_c for each direction.
     """
 
+def has_bfloat16() -> bool:
+    """Say whether ``forward16`` can be called: whether the CPU multiplies pairs of bfloat16."""
+
+def forward16(sizes: Sizes, arrays: tuple[int, ...], weights: tuple[int, ...], threads: int, /) -> None:
+    """Run as ``forward``, with x, h0, y and hn in bfloat16; c0, cn and the weights in float32.
+
+    I and P are even; there is no projection, layer normalisation, mask, zoneout or reserve.
+    """
+
 def backward(
     is_double: bool,
     sizes: Sizes,

@@ -3,7 +3,8 @@
 ===========  ==================================================================  =====================
 kernel       serves                                                              implemented in
 ===========  ==================================================================  =====================
-native       the CPU; float32, float64, and half precision computed in float32   :mod:`.native`
+native       the CPU; float32, float64, half precision computed in float32, and  :mod:`.native`
+             bfloat16 without gradients where the CPU multiplies it
 torch        other devices, where PyTorch's own kernels do what is asked         ``torch.lstm``, …
 reference    everything else                                                     :mod:`.reference`
 ===========  ==================================================================  =====================
@@ -127,12 +128,20 @@ def sequence(
         y, hn, cn = _torch_sequence(cell, x, h0, c0, weights, batch_sizes, packed_batch, batch_first)
         return y if read_steps is None else y.index_select(int(batch_first), read_steps), hn, cn
     dtype = x.dtype
+    layout = PACKED if batch_sizes is not None else int(batch_first)
+    if kernel == "native" and dtype == torch.bfloat16:
+        call = Call(
+            x, h0, c0, weights, lengths, batch_sizes, reset, recurrent_mask, seed, read_steps, cell.kind,
+            cell.variants, layout, packed_batch, zoneout, reverse,
+        )  # fmt: skip
+        if native.serves_bfloat16(call, cell):
+            y, hn, cn = native.run_bfloat16(call)
+            return y, hn, cn.to(dtype)
     if dtype in _HALF_PRECISION:
         x, h0, c0 = x.float(), None if h0 is None else h0.float(), None if c0 is None else c0.float()
         weights = [weight.float() for weight in weights]
         recurrent_mask = None if recurrent_mask is None else recurrent_mask.float()
     if kernel == "native":
-        layout = PACKED if batch_sizes is not None else int(batch_first)
         y, hn, cn = native.run(
             Call(
                 x, h0, c0, weights, lengths, batch_sizes, reset, recurrent_mask, seed, read_steps, cell.kind,

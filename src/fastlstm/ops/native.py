@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,14 +43,24 @@ _Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 _Gradient = Tensor | None
 
 
+class _Kernel(NamedTuple):
+    """What the kernel is told of a cell."""
+
+    cell: Cell
+    code: int
+    weights_per_direction: int
+    # Where among a direction's weights each of those that the kernel knows stands.
+    order: tuple[int | None, ...]
+
+
 @lru_cache
-def _weight_order(cell: Cell) -> tuple[int | None, ...]:
-    """Where among a direction's weights each of those that the kernel knows stands."""
+def _kernel_of(kind: str, variants: tuple[bool, ...]) -> _Kernel:
+    cell = cell_of(kind, variants)
     names = cell.weight_names
-    return tuple(names.index(name) if name in names else None for name in _KERNEL_WEIGHTS)
+    order = tuple(names.index(name) if name in names else None for name in _KERNEL_WEIGHTS)
+    return _Kernel(cell, _kernel(cell), cell.weights_per_direction, order)
 
 
-@lru_cache
 def _kernel(cell: Cell) -> int:
     return _KERNELS["coupled lstm" if cell.coupled else cell.kind]
 
@@ -61,8 +71,9 @@ class _Layer:
     def __init__(self, call: Call) -> None:
         self.call = call
         x, weights = call.x, call.weights
-        self.cell = cell_of(call.kind, tuple(call.variants))
-        self.directions = len(weights) // self.cell.weights_per_direction
+        self.kernel = _kernel_of(call.kind, tuple(call.variants))
+        self.cell = self.kernel.cell
+        self.directions = len(weights) // self.kernel.weights_per_direction
         self.hidden = weights[0].shape[0] // self.cell.gates
         self.outputs = weights[1].shape[1]
         self.is_double = x.dtype == torch.float64
@@ -75,20 +86,25 @@ class _Layer:
     def sizes(self) -> _native.Sizes:
         call, cell = self.call, self.cell
         return (self.steps, self.batch, call.x.shape[-1], self.hidden, self.outputs, self.directions, call.layout,
-                self.rows, int(cell.projected), _kernel(cell), int(cell.layer_norm), int(call.reverse))  # fmt: skip
+                self.rows, int(cell.projected), self.kernel.code, int(cell.layer_norm), int(call.reverse))  # fmt: skip
 
-    def empty_states(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Every step's output, and the last states."""
+    def empty_outputs(self) -> Tensor:
+        """Make room for every step's output."""
+        x = self.call.x
+        return x.new_empty((*x.shape[:-1], self.directions * self.outputs))
+
+    def empty_states(self) -> tuple[Tensor, Tensor]:
+        """Make room for the last states."""
         x, D, B = self.call.x, self.directions, self.batch
         cells = (D, B, self.hidden) if self.cell.has_cell_state else (0,)
-        return (
-            x.new_empty((*x.shape[:-1], D * self.outputs)),
-            x.new_empty((D, B, self.outputs)),
-            x.new_empty(cells),
-        )
+        return x.new_empty((D, B, self.outputs)), x.new_empty(cells)
+
+    def kept(self, values: int) -> Tensor:
+        """Make a vector that no caller sees, on memory that an earlier one may have left."""
+        return (_native.empty64 if self.is_double else _native.empty32)(values)
 
     def reserve_size(self) -> int:
-        values = _native.reserve_values(self.is_double, _kernel(self.cell), self.cell.layer_norm, self.hidden)
+        values = _native.reserve_values(self.is_double, self.kernel.code, self.cell.layer_norm, self.hidden)
         return self.directions * self.rows * values + _native.RESERVE_HEADER
 
     def arrays(
@@ -113,7 +129,7 @@ class _Layer:
 
     def kernel_weights(self) -> list[Tensor | None]:
         """Those of each direction in the kernels' order."""
-        weights, each, order = self.call.weights, self.cell.weights_per_direction, _weight_order(self.cell)
+        weights, each, order = self.call.weights, self.kernel.weights_per_direction, self.kernel.order
         return [
             None if place is None else weights[first + place].contiguous()
             for first in range(0, len(weights), each)
@@ -129,10 +145,13 @@ def _addresses(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
 def _run(call: Call, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
     """Give the outputs that are read, the last states, all outputs where they differ, and what is kept, if asked."""
     layer = _Layer(call)
-    states, hn, cn = layer.empty_states()
-    reserve = None
-    if keep:
-        reserve = (_native.empty64 if layer.is_double else _native.empty32)(layer.reserve_size())
+    hn, cn = layer.empty_states()
+    if call.read_steps is None:
+        states = layer.empty_outputs()
+    else:
+        width = layer.directions * layer.outputs
+        states = layer.kept(layer.rows * width).view(*call.x.shape[:-1], width)
+    reserve = layer.kept(layer.reserve_size()) if keep else None
     if layer.batch:
         arrays, weights = layer.arrays(states, hn, cn, reserve), layer.kernel_weights()
         _native.forward(
@@ -164,7 +183,7 @@ def _forward(*arguments: Any) -> _Outputs:
 def _fake_forward(*arguments: Any) -> _Outputs:
     call, keep = Call(*arguments[:-1]), arguments[-1]
     layer = _Layer(call)
-    states, hn, cn = layer.empty_states()
+    states, (hn, cn) = layer.empty_outputs(), layer.empty_states()
     reserve = call.x.new_empty(layer.reserve_size() if keep else 0)
     if call.read_steps is None:
         return states, hn, cn, call.x.new_empty(0), reserve
@@ -207,7 +226,7 @@ def _empty_gradients(call: Call, layer: _Layer, wanted: Sequence[bool]) -> list[
         x.new_empty((D, B, layer.outputs)) if wanted[1] else None,
         x.new_empty((D, B, layer.hidden)) if wanted[2] else None,
     ]
-    order = _weight_order(layer.cell)
+    order = layer.kernel.order
     if not wanted[3]:
         return gradients + [None] * (D * len(order))
     shared = layer.cell.kind != "gru"  # b_hh's gradient is then that of b_ih
@@ -235,19 +254,19 @@ def _fake_backward(*arguments: Any) -> list[Tensor]:
     return [call.x.new_empty(0) if gradient is None else gradient for gradient in gradients]
 
 
-def _for_each_weight(cell: Cell, dweights: Sequence[_Gradient], shared: bool) -> list[_Gradient]:
-    """From the kernels' order to one gradient a weight; ``shared``: b_hh's is b_ih's where that goes for both."""
+def _for_each_weight(kernel: _Kernel, dweights: Sequence[_Gradient]) -> list[_Gradient]:
+    """From the kernels' order to one gradient a weight, b_hh's that of b_ih where it goes with it."""
     gradients: list[_Gradient] = []
-    order = _weight_order(cell)
-    both = cell.kind != "gru" and cell.has_bias
+    order = kernel.order
+    shared = kernel.cell.kind != "gru" and kernel.cell.has_bias
     for first in range(0, len(dweights), len(order)):
         own = [
             gradient
             for gradient, place in zip(dweights[first : first + len(order)], order, strict=True)
             if place is not None
         ]
-        if both:
-            own[3] = own[2] if shared else None
+        if shared:
+            own[3] = own[2]
         gradients += own
     return gradients
 
@@ -287,8 +306,8 @@ class _Sequence(torch.autograd.Function):
             dweights = found[3:]
         if not wanted[3]:
             return None, dx, dh0, dc0, *[None] * len(weights)
-        cell = cell_of(call.kind, tuple(call.variants))
-        return None, dx, dh0, dc0, *_for_each_weight(cell, dweights, shared=True)
+        kernel = _kernel_of(call.kind, tuple(call.variants))
+        return None, dx, dh0, dc0, *_for_each_weight(kernel, dweights)
 
 
 class _Direct(_Sequence):
@@ -305,6 +324,10 @@ class _Direct(_Sequence):
         return y, hn, cn
 
 
+# What Function.apply calls after it has looked for the wrappers of torch.func's transforms, which run() excludes.
+_apply_direct = super(torch.autograd.Function, _Direct).apply
+
+
 def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     """Run a call: y at the steps that are read, and the last states.
 
@@ -318,10 +341,42 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
             return onnx.sequence(call)
         y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, False)
     elif torch.is_grad_enabled() and _needs_gradient(call):
-        y, hn, cn = _Direct.apply(call, *call[:3], *call.weights)
+        y, hn, cn = _apply_direct(call, *call[:3], *call.weights)
     else:
         y, hn, cn, _, _ = _run(call, keep=False)
     return y, hn, cn
+
+
+def serves_bfloat16(call: Call, cell: Cell) -> bool:
+    """Say whether a call without gradients has a kernel that multiplies in bfloat16 and sums up in float32."""
+    return (
+        _native.has_bfloat16()
+        and not (cell.projected or cell.layer_norm or call.recurrent_mask is not None or any(call.zoneout))
+        and call.x.shape[-1] % 2 == 0
+        and call.weights[1].shape[1] % 2 == 0
+        and not call.x.is_meta
+        and not _is_traced()
+        and not (torch.is_grad_enabled() and _needs_gradient(call))
+    )
+
+
+def run_bfloat16(call: Call) -> tuple[Tensor, Tensor, Tensor]:
+    """Run a call that :func:`serves_bfloat16`; its tensors may be float32, y and hn come in bfloat16, cn in float32."""
+    x, h0, c0 = call.x.bfloat16(), call.h0, call.c0
+    layer = _Layer(
+        call._replace(
+            x=x,
+            h0=None if h0 is None else h0.bfloat16(),
+            c0=None if c0 is None else c0.float(),
+            weights=[weight.float() for weight in call.weights],
+        )
+    )
+    y, (hn, cn) = layer.empty_outputs(), layer.empty_states()
+    cn = cn.float()
+    if layer.batch:
+        arrays, weights = layer.arrays(y, hn, cn, None), layer.kernel_weights()
+        _native.forward16(layer.sizes(), _addresses(arrays), _addresses(weights), torch.get_num_threads())
+    return (y if call.read_steps is None else y.index_select(call.layout, call.read_steps)), hn, cn
 
 
 def _is_traced() -> bool:
