@@ -50,7 +50,8 @@ TENSOR_OPTIONS: Final = (
 @lru_cache
 def cell_of(kind: str, variants: tuple[bool, ...]) -> Cell:
     """Give the cell that two of a call's arguments describe."""
-    return Cell(kind, *map(bool, variants))  # the schema calls them integers: torch.jit.trace knows no list of bools
+    # The schema calls the variants integers: torch.jit.trace knows no list of bools.
+    return Cell(kind, *map(bool, variants))
 
 
 def equations(call: Call) -> tuple[Tensor, Tensor, Tensor]:

@@ -91,7 +91,7 @@ def backward(
     call: Call, states: Tensor, reserve: Tensor, outer: tuple[_Maybe, _Maybe, _Maybe], wanted: Sequence[bool]
 ) -> list[_Maybe]:
     """Give a call's gradients, as the backward op does, to who may differentiate them again, in either mode."""
-    if not _in_forward_mode():
+    if torch.compiler.is_compiling() or not _in_forward_mode():  # compiled autograd knows no forward mode
         found: list[_Maybe] = _backward_op(*call, states, reserve, *outer, wanted)
         return found
     # A function that vjp gave may be called when its level is no more.

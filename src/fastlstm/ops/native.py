@@ -30,9 +30,10 @@ _SHARED = (
     "Tensor? recurrent_mask, Tensor? seed, Tensor? read_steps, str kind, int[] variants, int layout, "
     "SymInt packed_batch, float[] zoneout, bool reverse"
 )
+# keep: 0 for nothing, 1 for what a backward pass needs, 2 where that will be asked for gradients of weights.
 _library = torch.library.Library("fastlstm", "DEF")
 _library.define(
-    f"sequence({_SHARED}, bool keep) -> (Tensor y, Tensor hn, Tensor cn, Tensor states, Tensor reserve)"
+    f"sequence({_SHARED}, int keep) -> (Tensor y, Tensor hn, Tensor cn, Tensor states, Tensor reserve)"
 )
 _library.define(
     f"sequence_backward({_SHARED}, Tensor states, Tensor reserve, Tensor? dy, Tensor? dhn, Tensor? dcn, "
@@ -278,7 +279,8 @@ class _Sequence(torch.autograd.Function):
     def forward(ctx: Any, options: tuple[Any, ...], *tensors: Tensor | None) -> _Outputs:
         x, h0, c0, *weights = tensors
         with torch._C._AutoDispatchBelowAutograd():
-            y, hn, cn, states, reserve = torch.ops.fastlstm.sequence(x, h0, c0, weights, *options, True)
+            keep = 2 if any(ctx.needs_input_grad[4:]) else 1
+            y, hn, cn, states, reserve = torch.ops.fastlstm.sequence(x, h0, c0, weights, *options, keep)
         ctx.save_for_backward(
             *tensors, *options[:_FIXED], y if options[_FIXED - 1] is None else states, reserve
         )
@@ -339,7 +341,7 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     if call.x.is_meta or _is_traced():
         if onnx.under_way():
             return onnx.sequence(call)
-        y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, False)
+        y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, 0)
     elif torch.is_grad_enabled() and _needs_gradient(call):
         y, hn, cn = _apply_direct(call, *call[:3], *call.weights)
     else:

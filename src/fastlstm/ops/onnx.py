@@ -93,7 +93,9 @@ def _check(call: Call, cell: Cell) -> None:
     refused = [name for name, there in found.items() if there]
     if refused:
         none = ", no ".join(refused)
-        raise ValueError(f"torch.onnx.export: ONNX's {_NODES[cell.kind]} has no {none}, which torch.export takes")
+        raise ValueError(
+            f"torch.onnx.export: ONNX's {_NODES[cell.kind]} has no {none}, which torch.export takes"
+        )
 
 
 def _in_order(blocks: Tensor, order: Sequence[int | None]) -> Tensor:

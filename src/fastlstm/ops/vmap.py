@@ -9,6 +9,7 @@ its own, and the products that a folded call would leave to do cost more than wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from fastlstm.ops import native
 from fastlstm.ops.call import BATCH_FIRST, CALL_LENGTH, PACKED, Call
 
+_FOR_WEIGHTS = 2  # what to keep
 _op, _backward_op = torch.ops.fastlstm.sequence, torch.ops.fastlstm.sequence_backward
 
 
@@ -74,19 +76,24 @@ class _Mapped(NamedTuple):
 
     def places(self) -> Iterable[Call]:
         """Give the calls of which it consists."""
-        for place in range(self.size):
-            tensors = (_at(tensor, dim, place) for tensor, dim in zip(self.call, self.dims, strict=True))
-            yield Call(*tensors)
+        return map(Call._make, _each(self.call, self.dims, self.size))
 
 
 def _in_front(tensor: Tensor, dim: int | None, size: int) -> Tensor:
     return tensor.expand(size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
 
 
-def _at(argument: Any, dim: Any, place: int) -> Any:
-    if isinstance(dim, (list, tuple)):
-        return [_at(part, own, place) for part, own in zip(argument, dim, strict=True)]
-    return argument if dim is None else argument.select(dim, place)
+def _each(arguments: Iterable[Any], dims: Iterable[Any], size: int) -> Iterable[tuple[Any, ...]]:
+    """Give the arguments at each place."""
+    along = [
+        list(_each(argument, dim, size))
+        if isinstance(dim, (list, tuple))
+        else repeat(argument, size)
+        if dim is None
+        else argument.unbind(dim)
+        for argument, dim in zip(arguments, dims, strict=True)
+    ]
+    return zip(*along, strict=True)
 
 
 def _stacked(places: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor], list[int]]:
@@ -94,12 +101,39 @@ def _stacked(places: Sequence[Sequence[Tensor]]) -> tuple[list[Tensor], list[int
     return outputs, [0] * len(outputs)
 
 
+def _run(call: Call, keep: int) -> Sequence[Tensor]:
+    """Run a call on the levels below; where there is none, past the dispatcher, whose way is long for a small call."""
+    if _is_plain(call):
+        return native._forward(*call, keep)
+    outputs: Sequence[Tensor] = _op(*call, keep)
+    return outputs
+
+
+def _run_backward(call: Call, *rest: Any) -> Sequence[Tensor]:
+    if _is_plain(call):
+        return native._backward(*call, *rest)
+    gradients: Sequence[Tensor] = _backward_op(*call, *rest)
+    return gradients
+
+
+def _is_plain(call: Call) -> bool:
+    levels = torch._C._functorch.get_interpreter_stack()
+    return (
+        (levels is None or len(levels) == 1)
+        and not call.x.is_meta
+        and not torch.compiler.is_compiling()
+        and torch._C._len_torch_dispatch_stack() == 0
+        and torch.autograd.forward_ad._current_level < 0
+        and not (torch.is_grad_enabled() and native._needs_gradient(call))
+    )
+
+
 def _vmap_forward(info: Any, dims: Any, *arguments: Any) -> tuple[Any, Any]:
     mapped = _Mapped(info.batch_size, Call(*arguments[:-1]), Call(*dims[:-1]))
     keep = arguments[-1]
-    if not mapped.folds:
-        return _stacked([_op(*call, keep) for call in mapped.places()])
-    y, hn, cn, states, reserve = _op(*mapped.folded(), keep)
+    if not mapped.folds or keep == _FOR_WEIGHTS:
+        return _stacked([_run(call, keep) for call in mapped.places()])
+    y, hn, cn, states, reserve = _run(mapped.folded(), keep)
     has_cell_state, has_states = cn.dim() > 1, mapped.call.read_steps is not None
     outputs = (
         mapped.unfolded_rows(y),
@@ -113,35 +147,37 @@ def _vmap_forward(info: Any, dims: Any, *arguments: Any) -> tuple[Any, Any]:
 
 def _vmap_backward(info: Any, dims: Any, *arguments: Any) -> tuple[Any, Any]:
     mapped = _Mapped(info.batch_size, Call(*arguments[:CALL_LENGTH]), Call(*dims[:CALL_LENGTH]))
-    states, reserve, dy, dhn, dcn, wanted = arguments[CALL_LENGTH:]
-    states_dim, reserve_dim, dy_dim, dhn_dim, dcn_dim, _ = dims[CALL_LENGTH:]
+    *given, wanted = arguments[CALL_LENGTH:]
+    *given_dims, _ = dims[CALL_LENGTH:]
     if not mapped.folds or wanted[3]:
-        given, given_dims = (states, reserve, dy, dhn, dcn), dims[CALL_LENGTH:-1]
         found = []
-        for place, call in enumerate(mapped.places()):
-            kept_states, kept, *own = _at(given, list(given_dims), place)
-            found.append(_backward_op(*call, *_kept_for(call, kept_states, kept), *own, wanted))
+        for call, place in zip(mapped.places(), _each(given, given_dims, mapped.size), strict=True):
+            states, reserve, *outer = place
+            found.append(
+                _run_backward(call, *_kept_for(call, states, reserve, keep=_FOR_WEIGHTS), *outer, wanted)
+            )
         return _stacked(found)
+    states, reserve, dy, dhn, dcn = given
+    states_dim, reserve_dim, dy_dim, dhn_dim, dcn_dim = given_dims
     call = mapped.folded()
     folded = None if reserve_dim is None else reserve.select(reserve_dim, 0)
-    kept_of_all = _kept_for(call, mapped.rows(states, states_dim), folded)
+    kept = _kept_for(call, mapped.rows(states, states_dim), folded, keep=1)
     of_cells = None if dcn is None or dcn.dim() < 2 else mapped.state(dcn, dcn_dim)
-    dx, dh0, dc0, *dweights = _backward_op(
-        *call, *kept_of_all, mapped.rows(dy, dy_dim), mapped.state(dhn, dhn_dim), of_cells, wanted
-    )
-    found = [
+    of_rows, of_states = mapped.rows(dy, dy_dim), mapped.state(dhn, dhn_dim)
+    dx, dh0, dc0, *dweights = _run_backward(call, *kept, of_rows, of_states, of_cells, wanted)
+    gradients = [
         mapped.unfolded_rows(dx) if wanted[0] else dx,
         *(mapped.unfolded_state(d) if want else d for d, want in zip((dh0, dc0), wanted[1:3], strict=True)),
         *dweights,
     ]
-    return found, [*(0 if want else None for want in wanted[:3]), *(None for _ in dweights)]
+    return gradients, [*(0 if want else None for want in wanted[:3]), *(None for _ in dweights)]
 
 
-def _kept_for(call: Call, states: Tensor | None, reserve: Tensor | None) -> tuple[Tensor, Tensor]:
+def _kept_for(call: Call, states: Tensor, reserve: Tensor | None, keep: int) -> tuple[Tensor, Tensor]:
     """Give what the forward pass of this very call kept: compute it again where what there is belongs to another."""
-    if states is not None and reserve is not None and reserve.shape[0] == native._Layer(call).reserve_size():
+    if reserve is not None and reserve.shape[0] == native._Layer(call).reserve_size():
         return states, reserve
-    y, _, _, states, reserve = _op(*call, True)
+    y, _, _, states, reserve = _run(call, keep)
     return (y if call.read_steps is None else states), reserve
 
 
