@@ -6,6 +6,7 @@
 
 #include "lstm.h"
 #include "memory.h"
+#include "step_bindings.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -42,7 +43,7 @@ constexpr int kWeights = 10;  // of a direction, in the order of Weights
 // of c.
 template <class Real, class Value = Real>
 Forward<Real, Value> forward_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& zoneout,
-                           const nb::tuple& weights, int threads) {
+                                  const nb::tuple& weights, int threads) {
   Forward<Real, Value> call{};
   call.sizes = sizes_from(sizes);
   call.ragged = {at<const int64_t>(arrays[0]), at<const int64_t>(arrays[1])};
@@ -140,7 +141,8 @@ NB_MODULE(_native, m) {
       without_gil(active_kernels().forward32, forward_from<float>(sizes, arrays, zoneout, weights, threads));
   });
   m.def("has_bfloat16", [] { return active_kernels().forward16 != nullptr; });
-  m.def("forward16", [](const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights, int threads) {
+  m.def("forward16", [](const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights,
+                        int threads) {
     without_gil(active_kernels().forward16,
                 forward_from<float, Bfloat16>(sizes, arrays, nb::make_tuple(0.0, 0.0), weights, threads));
   });
@@ -172,6 +174,7 @@ NB_MODULE(_native, m) {
       without_gil(active_kernels().linear_gradient32,
                   linear_gradient_from(linear_from<float>(sizes, arrays, relu, threads), gradients));
   });
+  bind_step(m);
   m.attr("RESERVE_HEADER") = kReserveHeader;
   m.def("instruction_set", [] { return active_kernels().name; });
   m.def("instruction_sets", [] {

@@ -1,5 +1,8 @@
 """The kernels (``native/lstm.h`` is their contract). Arrays are addresses, 0 for none."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from torch import Tensor
 
 Sizes = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
@@ -88,3 +91,34 @@ def use_instruction_set(name: str, /) -> bool:
 
 def fma_peak(threads: int, seconds: float, /) -> float:
     """Measure the float32 FLOP/s of independent multiply-adds."""
+
+class State:
+    """An LSTM's h and c after a step; arrays are made when they are looked at, and share its memory."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Any: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+class StepHandle:
+    """What a stack's steps need beside its weights (``native/step.h`` is the kernel's contract)."""
+
+    def __init__(
+        self,
+        cell: int,
+        sizes: tuple[int, int, int],
+        names: tuple[tuple[str | None, ...], ...],
+        zoneout: tuple[float, float],
+        learns_initial_state: bool,
+        /,
+    ) -> None:
+        """Prepare steps of a cell as in ``Sizes``; ``sizes`` are I, H, P; ``names`` in the order of ``weights``."""
+
+    @property
+    def zoneout(self) -> tuple[float, float]:
+        """What was given, the same object."""
+
+def take_step(module: object, x: Any, state: Any, reset: Any, weights: str | None, /) -> tuple[Any, Any]:
+    """Take a step by the ``StepHandle`` in the module's ``_step_handle``; ``NotImplemented`` where it cannot."""
+
+def use_exchange(use: bool, /) -> bool:
+    """Choose whether torch's C interface to tensors is used where there is one; say whether it is. For tests."""

@@ -13,13 +13,13 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm import ops
 from fastlstm.nn import arguments, checkpoint
-from fastlstm.nn.parameters import RecurrentParameters
+from fastlstm.nn.step import Stepping
 
 _Run = Callable[..., tuple[Tensor, Tensor, Tensor]]
 _States = tuple[Tensor, Tensor | None]  # h, and c where the cell has one
 
 
-class Recurrent(RecurrentParameters):
+class Recurrent(Stepping):
     """A stack of recurrent layers; :class:`fastlstm.LSTM`, :class:`fastlstm.GRU` and :class:`fastlstm.RNN` are it."""
 
     def _pair(self, hx: Any) -> _States:
@@ -105,66 +105,6 @@ class Recurrent(RecurrentParameters):
         if self.checkpoint_every is not None:
             run = partial(checkpoint.sequence, self.checkpoint_every)
         return self._forward_padded(run, input, hx, lengths, reset, generator, output_steps)
-
-    def step(
-        self,
-        input: Tensor,  # noqa: A002
-        hx: Any = None,
-        *,
-        reset: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> tuple[Tensor, Any]:
-        """Take a single step, as a stream does: steps one after the other give what the whole sequence gives.
-
-        Parameters
-        ----------
-        input
-            ``(B, I)``, or ``(I,)`` for a single sequence.
-        hx
-            The state before the step, as :meth:`forward` takes it.
-        reset
-            bool ``(B,)``, or a single one: which sequences begin anew with this step.
-        generator
-            As in :meth:`forward`.
-
-        Returns
-        -------
-        output
-            ``(B, P)`` or ``(P,)``.
-        state
-            After the step.
-
-        Raises
-        ------
-        ValueError
-            For an input that is neither 1-D nor 2-D, for a bidirectional layer, which would have to know what follows,
-            and in training with ``recurrent_dropout``, whose mask stays the same along a sequence.
-
-        Examples
-        --------
-        >>> import torch
-        >>> from fastlstm import LSTM
-        >>> lstm, x, state = LSTM(10, 20), torch.randn(5, 3, 10), None
-        >>> for x_t in x:
-        ...     y_t, state = lstm.step(x_t, state)
-        >>> torch.allclose(y_t, lstm(x)[0][-1], atol=1e-6)
-        True
-        """
-        if self.bidirectional:
-            raise ValueError(
-                "step: a bidirectional layer reads what follows; call the layer on whole sequences"
-            )
-        if self.recurrent_dropout and self.training:
-            raise ValueError(
-                "step: recurrent_dropout has one mask for a whole sequence; call the layer on whole sequences, "
-                "or eval() first"
-            )
-        if input.dim() not in (1, 2):
-            raise ValueError(f"step: expected an input (B, I) or (I,), got {input.dim()} dimensions")
-        time = int(self.batch_first and input.dim() == 2)
-        reset = None if reset is None else torch.as_tensor(reset).unsqueeze(time)
-        y, state = self._forward_padded(ops.sequence, input.unsqueeze(time), hx, None, reset, generator)
-        return y.squeeze(time), state
 
     def _forward_padded(
         self,
