@@ -245,6 +245,10 @@ def _backward(*arguments: Any) -> list[Tensor]:
     """As the op's schema has it: empty where not wanted."""
     call = Call(*arguments[:CALL_LENGTH])
     states, reserve, *outer, wanted = arguments[CALL_LENGTH:]
+    if reserve.shape[0] != _Layer(call).reserve_size():
+        raise ValueError(
+            "fastlstm::sequence_backward: the reserve is not that of a forward call of these sizes"
+        )
     gradients = _run_backward(call, states, reserve, (outer[0], outer[1], outer[2]), wanted)
     return [call.x.new_empty(0) if gradient is None else gradient for gradient in gradients]
 

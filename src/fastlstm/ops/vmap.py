@@ -140,7 +140,7 @@ def _vmap_forward(info: Any, dims: Any, *arguments: Any) -> tuple[Any, Any]:
         mapped.unfolded_state(hn),
         mapped.unfolded_state(cn) if has_cell_state else cn,
         mapped.unfolded_rows(states) if has_states else states,
-        _in_front(reserve, None, mapped.size),  # for each place the whole of it: _kept_for tells by the size
+        _in_front(reserve, None, mapped.size),  # for each place the whole of it
     )
     return outputs, (0, 0, 0 if has_cell_state else None, 0 if has_states else None, 0)
 
@@ -150,35 +150,25 @@ def _vmap_backward(info: Any, dims: Any, *arguments: Any) -> tuple[Any, Any]:
     *given, wanted = arguments[CALL_LENGTH:]
     *given_dims, _ = dims[CALL_LENGTH:]
     if not mapped.folds or wanted[3]:
-        found = []
-        for call, place in zip(mapped.places(), _each(given, given_dims, mapped.size), strict=True):
-            states, reserve, *outer = place
-            found.append(
-                _run_backward(call, *_kept_for(call, states, reserve, keep=_FOR_WEIGHTS), *outer, wanted)
-            )
-        return _stacked(found)
+        places = zip(mapped.places(), _each(given, given_dims, mapped.size), strict=True)
+        return _stacked([_run_backward(call, *place, wanted) for call, place in places])
     states, reserve, dy, dhn, dcn = given
     states_dim, reserve_dim, dy_dim, dhn_dim, dcn_dim = given_dims
     call = mapped.folded()
-    folded = None if reserve_dim is None else reserve.select(reserve_dim, 0)
-    kept = _kept_for(call, mapped.rows(states, states_dim), folded, keep=1)
+    if reserve_dim is None:  # the forward pass was the same for all places
+        y, _, _, states, reserve = _run(call, 1)
+        states = y if call.read_steps is None else states
+    else:
+        states, reserve = mapped.rows(states, states_dim), reserve.select(reserve_dim, 0)
     of_cells = None if dcn is None or dcn.dim() < 2 else mapped.state(dcn, dcn_dim)
     of_rows, of_states = mapped.rows(dy, dy_dim), mapped.state(dhn, dhn_dim)
-    dx, dh0, dc0, *dweights = _run_backward(call, *kept, of_rows, of_states, of_cells, wanted)
+    dx, dh0, dc0, *dweights = _run_backward(call, states, reserve, of_rows, of_states, of_cells, wanted)
     gradients = [
         mapped.unfolded_rows(dx) if wanted[0] else dx,
         *(mapped.unfolded_state(d) if want else d for d, want in zip((dh0, dc0), wanted[1:3], strict=True)),
         *dweights,
     ]
     return gradients, [*(0 if want else None for want in wanted[:3]), *(None for _ in dweights)]
-
-
-def _kept_for(call: Call, states: Tensor, reserve: Tensor | None, keep: int) -> tuple[Tensor, Tensor]:
-    """Give what the forward pass of this very call kept: compute it again where what there is belongs to another."""
-    if reserve is not None and reserve.shape[0] == native._Layer(call).reserve_size():
-        return states, reserve
-    y, _, _, states, reserve = _run(call, keep)
-    return (y if call.read_steps is None else states), reserve
 
 
 def _legacy_vmap_backward(*arguments: Any) -> list[Tensor]:
