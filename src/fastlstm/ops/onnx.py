@@ -70,8 +70,8 @@ def sequence(call: Call) -> tuple[Tensor, Tensor, Tensor]:
         is_empty = (lengths == 0).unsqueeze(-1)
         hn = hn if call.h0 is None else torch.where(is_empty, call.h0, hn)
         cn = cn if call.c0 is None else torch.where(is_empty, call.c0, cn)
-    y = outputs[0].permute(2, 0, 1, 3) if call.layout == BATCH_FIRST else outputs[0].transpose(1, 2)
-    y = y.flatten(2)
+    y = outputs[0].squeeze(1) if count == 1 else outputs[0].transpose(1, 2).flatten(2)
+    y = y.transpose(0, 1) if call.layout == BATCH_FIRST else y
     if call.read_steps is not None:
         y = y.index_select(call.layout, call.read_steps)
     return y, hn, cn
@@ -88,8 +88,9 @@ def _check(call: Call, cell: Cell) -> None:
         "zoneout": any(call.zoneout),
         "recurrent_dropout in training (call eval() first)": call.recurrent_mask is not None,
         "reset": call.reset is not None,
-        "a PackedSequence (give the padded tensor and lengths=)": call.layout == PACKED,
     }
+    if call.layout == PACKED:
+        raise ValueError("torch.onnx.export: ONNX has no PackedSequence: give the padded tensor and lengths=")
     refused = [name for name, there in found.items() if there]
     if refused:
         none = ", no ".join(refused)
