@@ -113,7 +113,9 @@ def test_agrees_with_the_equations(
         assert found.dtype == dtype
         assert found.shape == truth.shape
         size = truth.abs().max().clamp(min=1)
-        assert (found.double() - truth).abs().max() <= TOLERANCE[dtype] * size
+        # Normalisation divides by a standard deviation that epsilon bounds at √1e-5 only: errors grow by its inverse.
+        tolerance = TOLERANCE[dtype] * (300 if cell.layer_norm else 1)
+        assert (found.double() - truth).abs().max() <= tolerance * size
 
 
 @pytest.mark.parametrize(
