@@ -48,12 +48,12 @@ OpenMp find() {
 }
 
 std::atomic<bool> forked{false};
+// When the module loads, not at the first call: torch may have used the runtime's threads by itself before
+// the process forks, and the child that calls us first has none of them.
+[[maybe_unused]] const int at_fork = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
 const OpenMp& runtime() {
-  static const OpenMp found = [] {
-    pthread_atfork(nullptr, nullptr, [] { forked = true; });
-    return find();
-  }();
+  static const OpenMp found = find();
   return found;
 }
 
