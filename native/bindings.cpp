@@ -4,6 +4,8 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <stdexcept>
+
 #include "lstm.h"
 #include "memory.h"
 #include "step_bindings.h"
@@ -111,6 +113,8 @@ LinearGradient<Real> linear_gradient_from(Linear<Real> layer, const nb::tuple& g
 // A torch tensor on memory that an earlier one may have left.
 template <class Real>
 nb::ndarray<nb::pytorch, Real, nb::ndim<1>> tensor_on_block(size_t values) {
+  if (values > PTRDIFF_MAX / sizeof(Real))
+    throw std::length_error("what a backward pass needs is more than can be addressed: use checkpoint_every");
   void* block = take_block(values * sizeof(Real));
   nb::capsule owner(block, [](void* data) noexcept { return_block(data); });
   return nb::ndarray<nb::pytorch, Real, nb::ndim<1>>(block, {values}, owner);
