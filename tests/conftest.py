@@ -1,7 +1,12 @@
 import pytest
 import torch
+from hypothesis import settings
 
 from fastlstm import _native
+
+# The same examples in every run; pytest --hypothesis-profile=default draws others.
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 
 @pytest.fixture(autouse=True)
