@@ -1,12 +1,25 @@
 import math
+import os
+import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fastlstm.errors import InputError, TrainingError
-from fastlstm.training.loop import Learner, LoopSettings, TrainingResult, make_accelerator, one_cycle, train
+from fastlstm.errors import InputError, RunError, TrainingError
+from fastlstm.training.checkpoint import TrainingState
+from fastlstm.training.loop import (
+    Hooks,
+    Learner,
+    LoopSettings,
+    TrainingResult,
+    make_accelerator,
+    one_cycle,
+    train,
+)
 
 
 class Line(nn.Module):
@@ -24,26 +37,28 @@ def learn(
     network: nn.Module | None = None,
     *,
     draw: Callable[[torch.Generator], Tensor] | None = None,
+    loss: Callable[[nn.Module, Tensor], Tensor] | None = None,
     validate: Callable[[nn.Module], float] | None = None,
+    hooks: Hooks | None = None,
     steps: int = 100,
     seed: int = 0,
     **settings: float,
 ) -> TrainingResult:
     """Fit y = 3 x."""
 
-    def loss(network: nn.Module, batch: Tensor) -> Tensor:
+    def distance(network: nn.Module, batch: Tensor) -> Tensor:
         return (network(batch) - 3 * batch).square().mean()
 
     learner = Learner(
         network=network or Line(),
         draw=draw or (lambda generator: torch.randn(8, generator=generator)),
-        loss=loss,
+        loss=loss or distance,
         validate=validate,
         describe=lambda _, batch: f"the batch of {len(batch)}",
     )
     loop = {"learning_rate": 0.2, "validate_every": 10, "patience": 100, "weight_decay": 0.0} | settings
     return train(
-        learner, LoopSettings(steps=steps, seed=seed, progress=False, **loop), make_accelerator("cpu")
+        learner, LoopSettings(steps=steps, seed=seed, progress=False, **loop), make_accelerator("cpu"), hooks
     )
 
 
@@ -183,3 +198,105 @@ def test_a_device_that_is_not_here_is_refused_by_name() -> None:
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match="device 'cuda' is not here"):
         make_accelerator("cuda")
+
+
+def states(every: int, **arguments: object) -> tuple[nn.Module, TrainingResult, list[TrainingState]]:
+    """Train the noisy network in draws of seven batches at once, keeping where it stands every few steps."""
+    network, kept = noisy(), []
+    ahead: list[Tensor] = []
+
+    def draw(generator: torch.Generator) -> Tensor:
+        if not ahead:
+            ahead.extend(torch.randn(7, 8, generator=generator))
+        return ahead.pop()
+
+    def keep(state: TrainingState) -> None:
+        if state.numbers["step"] % every == 0:
+            kept.append(TrainingState.read(write(state.to_bytes())))
+
+    hooks = Hooks(checkpoint=keep, checkpoint_seconds=0.0, resume=arguments.pop("resume", None))
+    result = learn(
+        network,
+        draw=draw,
+        hooks=hooks,
+        validate=lambda net: float((net(torch.ones(8)) - 3).square().mean()),
+        **arguments,
+    )
+    return network, result, kept
+
+
+def write(content: bytes) -> Path:
+    path = Path(tempfile.mkdtemp()) / "state"
+    path.write_bytes(content)
+    return path
+
+
+def weights(network: nn.Module) -> Tensor:
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+
+def test_training_that_goes_on_is_training_that_never_stopped_bit_for_bit() -> None:
+    whole, result, kept = states(every=17, patience=6)
+    assert [state.numbers["step"] for state in kept] == [17, 34, 51, 68, 85][: len(kept)]
+    assert len(kept) >= 3
+    for state in kept:
+        network, later, _ = states(every=1000, resume=state, patience=6)
+        assert torch.equal(weights(network), weights(whole))
+        assert (later.step, later.stopped, later.best_step) == (result.step, result.stopped, result.best_step)
+        told = [{name: entry[name] for name in entry if name != "seconds"} for entry in result.history]
+        assert [{name: entry[name] for name in entry if name != "seconds"} for entry in later.history] == told
+
+
+def test_control_c_waits_for_the_end_of_the_step_and_leaves_a_state_to_go_on_from() -> None:
+    whole, _, _ = states(every=1000)
+    network, kept = noisy(), []
+    calls = 0
+
+    def loss(network: nn.Module, batch: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 43:
+            os.kill(os.getpid(), signal.SIGINT)
+        return (network(batch) - 3 * batch).square().mean()
+
+    ahead: list[Tensor] = []
+
+    def draw(generator: torch.Generator) -> Tensor:
+        if not ahead:
+            ahead.extend(torch.randn(7, 8, generator=generator))
+        return ahead.pop()
+
+    result = learn(
+        network,
+        draw=draw,
+        loss=loss,
+        validate=lambda net: float((net(torch.ones(8)) - 3).square().mean()),
+        hooks=Hooks(checkpoint=kept.append),
+    )
+    assert (result.stopped, result.step) == ("interrupted", 43)
+    (state,) = kept
+    assert state.numbers["step"] == 43
+    again, later, _ = states(every=1000, resume=state)
+    assert later.stopped == "finished"
+    assert torch.equal(weights(again), weights(whole))
+
+
+def test_who_looks_on_sees_every_validation_and_may_end_training() -> None:
+    seen = []
+
+    def look(step: int, network: nn.Module) -> None:
+        assert not network.training
+        seen.append(step)
+        if step == 30:
+            raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        learn(validate=lambda _: 1.0, hooks=Hooks(validated=look))
+    assert seen == [10, 20, 30]
+
+
+def test_a_state_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_bytes(TrainingState({"weight": torch.ones(3)}, {"step": 1}).to_bytes()[:-4])
+    with pytest.raises(RunError, match="cut short or altered"):
+        TrainingState.read(path)

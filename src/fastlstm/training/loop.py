@@ -9,113 +9,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic
 
 import torch
 from torch import Tensor, nn
 
 from fastlstm.errors import InputError, TrainingError
+from fastlstm.training.checkpoint import TrainingState
+from fastlstm.training.interrupts import InterruptsAfterSteps
+from fastlstm.training.learner import Batch, Hooks, Learner, LoopSettings, TrainingResult
 from fastlstm.training.progress import TrainingProgress
 from fastlstm.training.update import WeightUpdate
 
-Batch = TypeVar("Batch")
-Stopped = Literal["finished", "early", "interrupted"]
+__all__ = ["Hooks", "Learner", "LoopSettings", "TrainingResult", "make_accelerator", "one_cycle", "train"]
 
 WARM_UP = 0.1  # the share of the steps over which the learning rate rises
 LOSSES_HELD = 25  # losses are looked at so many at a time: each look waits for the device
-
-
-@dataclass(frozen=True)
-class Learner(Generic[Batch]):
-    """What a task brings to the loop.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        What learns. The loop moves it to the device.
-    draw : callable
-        ``draw(generator)`` gives a batch, on the device, drawn with a CPU generator.
-    loss : callable
-        ``loss(network, batch)`` gives a scalar. It must call the network it is given, which may be wrapped.
-    validate : callable, optional
-        ``validate(network)`` gives the loss to choose weights by. Without it the last weights are kept.
-    describe : callable
-        ``describe(network, batch)`` says which data a batch holds, for the message that its loss is not
-        finite.
-    """
-
-    network: nn.Module
-    draw: Callable[[torch.Generator], Batch]
-    loss: Callable[[nn.Module, Batch], Tensor]
-    validate: Callable[[nn.Module], float] | None
-    describe: Callable[[nn.Module, Batch], str]
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """How long and how fast to learn.
-
-    Parameters
-    ----------
-    steps : int
-        The most steps.
-    learning_rate : float
-        The peak of the one-cycle schedule.
-    validate_every : int
-        Steps between two validations.
-    patience : int
-        Stop after so many validations in a row without a lower loss …
-    fewest_steps : int
-        … but not before so many steps.
-    clip : float
-        The largest norm of the gradient of all weights together.
-    weight_decay : float
-        Decoupled from the gradient (Loshchilov & Hutter 2019).
-    seed : int
-        Of the draws and of dropout.
-    progress : bool
-        Whether to show a bar on stderr.
-    """
-
-    steps: int
-    learning_rate: float
-    validate_every: int
-    patience: int
-    fewest_steps: int = 0
-    clip: float = 1.0
-    weight_decay: float = 1e-4
-    seed: int = 0
-    progress: bool = True
-
-
-@dataclass
-class TrainingResult:
-    """How training went; the network holds the best weights.
-
-    Parameters
-    ----------
-    history : list of dict
-        One entry a validation: ``step``, ``loss``, ``validation_loss``, ``learning_rate``, ``seconds``.
-    stopped : {"finished", "early", "interrupted"}
-        Why it ended: all steps done, no better validation for long, or Ctrl-C.
-    step : int
-        Steps done.
-    best_step : int
-        The step of the weights that were kept.
-    best_loss : float
-        Their validation loss.
-    seconds : float
-        Wall time.
-    """
-
-    history: list[dict[str, float]] = field(default_factory=list)
-    stopped: Stopped = "finished"
-    step: int = 0
-    best_step: int = 0
-    best_loss: float = math.inf
-    seconds: float = 0.0
 
 
 def one_cycle(step: int, steps: int, peak: float) -> float:
@@ -170,7 +80,9 @@ def make_accelerator(device: str | None = None, precision: str = "no") -> Any:
     return accelerator
 
 
-def train(learner: Learner[Batch], settings: LoopSettings, accelerator: Any) -> TrainingResult:
+def train(
+    learner: Learner[Batch], settings: LoopSettings, accelerator: Any, hooks: Hooks | None = None
+) -> TrainingResult:
     """Learn; the network keeps the weights of the best validation.
 
     Parameters
@@ -181,6 +93,8 @@ def train(learner: Learner[Batch], settings: LoopSettings, accelerator: Any) -> 
         How long and how fast.
     accelerator : accelerate.Accelerator
         From :func:`make_accelerator`.
+    hooks : Hooks, optional
+        What looks on, and where to go on.
 
     Returns
     -------
@@ -197,11 +111,12 @@ def train(learner: Learner[Batch], settings: LoopSettings, accelerator: Any) -> 
     with (
         torch.random.fork_rng(devices),
         TrainingProgress(settings.steps, shown=shown) as progress,
+        InterruptsAfterSteps() as interrupts,
     ):
         torch.manual_seed(settings.seed)
-        run = _Run(learner, settings, accelerator, progress)
+        run = _Run(learner, settings, accelerator, progress, hooks or Hooks())
         try:
-            run.steps()
+            run.steps(interrupts)
         except KeyboardInterrupt:
             run.result.stopped = "interrupted"
         finally:
@@ -213,15 +128,29 @@ class _Run(Generic[Batch]):
     """One call of ``train``."""
 
     def __init__(
-        self, learner: Learner[Batch], settings: LoopSettings, accelerator: Any, progress: TrainingProgress
+        self,
+        learner: Learner[Batch],
+        settings: LoopSettings,
+        accelerator: Any,
+        progress: TrainingProgress,
+        hooks: Hooks,
     ) -> None:
         self.learner = learner
         self.settings = settings
         self.accelerator = accelerator
         self.progress = progress
+        self.hooks = hooks
         self.result = TrainingResult()
         self.best: Mapping[str, Tensor] | None = None
-        self.started = time.perf_counter()
+        self.started = self.kept = time.perf_counter()
+        self.losses: list[float] = []  # since the last validation
+        self.unimproved = 0
+        # Each process of a data-parallel run draws batches of its own.
+        self.generator = torch.Generator().manual_seed(settings.seed + accelerator.process_index)
+        # A learner may draw the batches of many steps at once: where the generator stood then, and how many of
+        # them were used since.
+        self.drawn_from = self.drawn_to = self.generator.get_state()
+        self.used = 0
 
     def finish(self) -> None:
         """Leave the best weights in the network; those at hand where none were validated yet."""
@@ -232,7 +161,7 @@ class _Run(Generic[Batch]):
         self.learner.network.eval()
         self.result.seconds = time.perf_counter() - self.started
 
-    def steps(self) -> None:
+    def steps(self, interrupts: InterruptsAfterSteps) -> None:
         """Take the steps, until they are done or no validation was better for long."""
         settings, accelerator, result = self.settings, self.accelerator, self.result
         # Accelerate's own optimizer and clipping ask at every step which optional packages are installed: a
@@ -244,15 +173,13 @@ class _Run(Generic[Batch]):
             clip=settings.clip,
             scaler=accelerator.scaler,
         )
-        # Each process of a data-parallel run draws batches of its own.
-        generator = torch.Generator().manual_seed(settings.seed + accelerator.process_index)
+        if self.hooks.resume is not None:
+            self._restore(self.hooks.resume, update)
         losses: list[Tensor] = []
         held: list[Batch] = []
-        total, counted = 0.0, 0
-        unimproved = 0
-        for step in range(settings.steps):
+        for step in range(result.step, settings.steps):
             learning_rate = one_cycle(step, settings.steps, settings.learning_rate)
-            batch = self.learner.draw(generator)
+            batch = self._draw()
             loss = self.learner.loss(network, batch)
             update(loss, learning_rate)
             result.step = step + 1
@@ -260,23 +187,91 @@ class _Run(Generic[Batch]):
             held.append(batch)
             validating = result.step % settings.validate_every == 0 or result.step == settings.steps
             if len(held) == LOSSES_HELD or validating:
-                total += self._sum_finite(torch.stack(losses), held)
-                counted += len(held)
-                losses.clear()
-                held.clear()
-                rate = result.step / (time.perf_counter() - self.started)
-                self.progress.update(
-                    result.step, loss=total / counted, best=result.best_loss, steps_a_second=rate
-                )
+                self._note(losses, held)
             if validating:
-                improved = self._validate(network, total / counted, learning_rate)
-                total, counted = 0.0, 0
-                unimproved = 0 if improved else unimproved + 1
-                if unimproved >= settings.patience and result.step >= settings.fewest_steps:
+                improved = self._validate(network, learning_rate)
+                self.unimproved = 0 if improved else self.unimproved + 1
+                if self.unimproved >= settings.patience and result.step >= settings.fewest_steps:
                     result.stopped = "early"
                     return
+            try:
+                interrupts.check()
+            except KeyboardInterrupt:
+                self._note(losses, held)
+                self._keep(update)
+                raise
+            if time.perf_counter() - self.kept > self.hooks.checkpoint_seconds:
+                self._note(losses, held)
+                self._keep(update)
 
-    def _validate(self, network: nn.Module, loss: float, learning_rate: float) -> bool:
+    def _draw(self) -> Batch:
+        batch = self.learner.draw(self.generator)
+        state = self.generator.get_state()
+        if torch.equal(state, self.drawn_to):
+            self.used += 1
+        else:
+            self.drawn_from, self.drawn_to, self.used = self.drawn_to, state, 1
+        return batch
+
+    def _note(self, losses: list[Tensor], batches: list[Batch]) -> None:
+        """Look at some losses, and show how far training is."""
+        if losses:
+            self.losses += self._finite(torch.stack(losses), batches)
+            losses.clear()
+            batches.clear()
+            mean = math.fsum(self.losses) / len(self.losses)
+            rate = self.result.step / (time.perf_counter() - self.started)
+            self.progress.update(self.result.step, loss=mean, best=self.result.best_loss, steps_a_second=rate)
+
+    def _keep(self, update: WeightUpdate) -> None:
+        """Hand out where training stands."""
+        self.kept = time.perf_counter()
+        if self.hooks.checkpoint is None or self.accelerator.num_processes > 1:
+            return
+        parts: dict[str, Mapping[str, Tensor]] = {
+            "network": self.learner.network.state_dict(),
+            "best": self.best or {},
+            "update": update.state(),
+            "random": {"cpu": torch.get_rng_state(), "draws": self.drawn_from},
+        }
+        tensors = {
+            f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()
+        }
+        if self.accelerator.device.type == "cuda":
+            tensors["random.cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
+        result = self.result
+        numbers = {
+            "step": result.step,
+            "best_step": result.best_step,
+            "best_loss": result.best_loss,
+            "history": result.history,
+            "losses": self.losses,
+            "unimproved": self.unimproved,
+            "used": self.used,
+            "seconds": time.perf_counter() - self.started,
+        }
+        self.hooks.checkpoint(TrainingState(tensors, numbers))
+
+    def _restore(self, state: TrainingState, update: WeightUpdate) -> None:
+        """Stand where another run stood."""
+        numbers, random = state.numbers, state.part("random")
+        self.learner.network.load_state_dict(state.part("network"))  # into the views of the flat tensor
+        self.best = state.part("best") or None
+        update.restore(state.part("update"))
+        self.drawn_to = random["draws"]
+        self.generator.set_state(self.drawn_to)
+        for _ in range(numbers["used"]):
+            self._draw()
+        torch.set_rng_state(random["cpu"])
+        if "cuda" in random:
+            torch.cuda.set_rng_state(random["cuda"], self.accelerator.device)
+        result = self.result
+        result.step, result.history = numbers["step"], list(numbers["history"])
+        result.best_step, result.best_loss = numbers["best_step"], numbers["best_loss"]
+        self.losses, self.unimproved = list(numbers["losses"]), numbers["unimproved"]
+        self.started -= numbers["seconds"]
+
+    def _validate(self, network: nn.Module, learning_rate: float) -> bool:
         """Note how training stands; keep the weights if they are the best yet."""
         result = self.result
         improved, validation_loss = True, math.nan
@@ -294,20 +289,25 @@ class _Run(Generic[Batch]):
         result.history.append(
             {
                 "step": result.step,
-                "loss": loss,
+                "loss": math.fsum(self.losses) / len(self.losses),
                 "validation_loss": validation_loss,
                 "learning_rate": learning_rate,
                 "seconds": time.perf_counter() - self.started,
             }
         )
+        self.losses = []
+        if self.hooks.validated is not None:
+            network.eval()
+            with torch.inference_mode():
+                self.hooks.validated(result.step, network)
+            network.train()
         return improved
 
-    def _sum_finite(self, losses: Tensor, batches: list[Batch]) -> float:
-        """Sum some losses; raise at the first that is not finite."""
-        values = losses.tolist()
-        total = math.fsum(values) if all(map(math.isfinite, values)) else math.nan
-        if math.isfinite(total):
-            return total
+    def _finite(self, losses: Tensor, batches: list[Batch]) -> list[float]:
+        """Return some losses; raise at the first that is not finite."""
+        values: list[float] = losses.tolist()
+        if all(map(math.isfinite, values)):
+            return values
         index = next(place for place, value in enumerate(values) if not math.isfinite(value))
         step = self.result.step - len(values) + index + 1
         if self.best is not None:  # the weights at hand may no longer be finite themselves

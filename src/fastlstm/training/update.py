@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -86,6 +86,33 @@ class WeightUpdate:
             self.optimizer.param_groups[0]["lr"] = learning_rate
             self.scaler.step(self.optimizer)
             self.scaler.update()
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a later update needs to go on from here, but for the weights themselves."""
+        if self.scaler is None:
+            return {"mean": self.mean, "square": self.square, "step": self.step}
+        moments = self.optimizer.state_dict()["state"].get(0, {})
+        scale = {name: torch.tensor(value) for name, value in self.scaler.state_dict().items()}
+        return {**moments, **{f"scaler.{name}": value for name, value in scale.items()}}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from where another update stood.
+
+        Parameters
+        ----------
+        state : mapping
+            What its ``state`` gave; the weights are to be set beside.
+        """
+        if self.scaler is None:
+            for name, value in self.state().items():
+                value.copy_(state[name])
+            return
+        prefix = "scaler."
+        scale = {name.removeprefix(prefix): state[name].item() for name in state if name.startswith(prefix)}
+        moments = {name: value for name, value in state.items() if not name.startswith(prefix)}
+        whole = self.optimizer.state_dict()
+        self.optimizer.load_state_dict({**whole, "state": {0: moments} if moments else {}})
+        self.scaler.load_state_dict(scale)
 
     def _clip(self) -> None:
         """Shorten the gradient to the largest norm, where it is longer."""

@@ -1,0 +1,132 @@
+"""What a task brings to the training loop, how the loop is set, and what it gives back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from fastlstm.training.checkpoint import TrainingState
+
+Batch = TypeVar("Batch")
+Stopped = Literal["finished", "early", "interrupted"]
+
+
+@dataclass(frozen=True)
+class Learner(Generic[Batch]):
+    """What a task brings to the loop.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        What learns. The loop moves it to the device.
+    draw : callable
+        ``draw(generator)`` gives a batch, on the device, drawn with a CPU generator.
+    loss : callable
+        ``loss(network, batch)`` gives a scalar. It must call the network it is given, which may be wrapped.
+    validate : callable, optional
+        ``validate(network)`` gives the loss to choose weights by. Without it the last weights are kept.
+    describe : callable
+        ``describe(network, batch)`` says which data a batch holds, for the message that its loss is not
+        finite.
+    """
+
+    network: nn.Module
+    draw: Callable[[torch.Generator], Batch]
+    loss: Callable[[nn.Module, Batch], Tensor]
+    validate: Callable[[nn.Module], float] | None
+    describe: Callable[[nn.Module, Batch], str]
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long and how fast to learn.
+
+    Parameters
+    ----------
+    steps : int
+        The most steps.
+    learning_rate : float
+        The peak of the one-cycle schedule.
+    validate_every : int
+        Steps between two validations.
+    patience : int
+        Stop after so many validations in a row without a lower loss …
+    fewest_steps : int
+        … but not before so many steps.
+    clip : float
+        The largest norm of the gradient of all weights together.
+    weight_decay : float
+        Decoupled from the gradient (Loshchilov & Hutter 2019).
+    seed : int
+        Of the draws and of dropout.
+    progress : bool
+        Whether to show a bar on stderr.
+    """
+
+    steps: int
+    learning_rate: float
+    validate_every: int
+    patience: int
+    fewest_steps: int = 0
+    clip: float = 1.0
+    weight_decay: float = 1e-4
+    seed: int = 0
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What looks on while training goes on.
+
+    Parameters
+    ----------
+    validated : callable, optional
+        ``validated(step, network)`` is called after each validation, without gradients and in evaluation mode;
+        what it raises ends training.
+    checkpoint : callable, optional
+        ``checkpoint(state)`` keeps where training stands: every ``checkpoint_seconds``, and on Ctrl-C. Only a
+        training of one process has such a state.
+    checkpoint_seconds : float
+        At least so long between two of them.
+    resume : TrainingState, optional
+        Where to go on. With the same learner and settings the result is that of a training that never stopped,
+        bit for bit.
+    """
+
+    validated: Callable[[int, nn.Module], None] | None = None
+    checkpoint: Callable[[TrainingState], None] | None = None
+    checkpoint_seconds: float = 60.0
+    resume: TrainingState | None = None
+
+
+@dataclass
+class TrainingResult:
+    """How training went; the network holds the best weights.
+
+    Parameters
+    ----------
+    history : list of dict
+        One entry a validation: ``step``, ``loss``, ``validation_loss``, ``learning_rate``, ``seconds``.
+    stopped : {"finished", "early", "interrupted"}
+        Why it ended: all steps done, no better validation for long, or Ctrl-C.
+    step : int
+        Steps done.
+    best_step : int
+        The step of the weights that were kept.
+    best_loss : float
+        Their validation loss.
+    seconds : float
+        Wall time.
+    """
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    stopped: Stopped = "finished"
+    step: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+    seconds: float = 0.0
