@@ -235,7 +235,9 @@ class _Run(Generic[Batch]):
             "random": {"cpu": torch.get_rng_state(), "draws": self.drawn_from},
         }
         tensors = {
-            f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()
+            f"{part}.{name}": value.clone()
+            for part, values in parts.items()
+            for name, value in values.items()
         }
         if self.accelerator.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
