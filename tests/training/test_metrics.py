@@ -70,3 +70,15 @@ def test_seasonal_scale_passes_over_gaps() -> None:
     history = np.array([1.0, 5.0, np.nan, 8.0, 4.0, 9.0])
     assert metrics.seasonal_scale(history, 2) == pytest.approx((3 + 1) / 2)  # 8 - 5 and 9 - 8
     assert math.isnan(metrics.seasonal_scale(history, 6))
+
+
+@pytest.mark.parametrize("groups", [np.array([0, 1, 0, 2, 2, 4])[:, None], np.array([[0, 0, 1, 3, 1]])])
+def test_groups_have_the_errors_of_their_own_windows_and_steps(groups):
+    scale = np.array([1.0, 2.0, 0.0, 4.0, np.nan, 3.0])
+    found = metrics.metrics_by_group(WITH_GAPS, FORECASTS, QUANTILES, scale, groups, 5)
+    assert tuple(found) == metrics.METRICS
+    for group in range(5):
+        of_group = np.where(np.broadcast_to(groups, TRUTH.shape) == group, WITH_GAPS, np.nan)
+        alone = metrics.forecast_metrics(of_group, FORECASTS, QUANTILES, scale)
+        for name, value in alone.items():
+            assert found[name][group] == pytest.approx(value, nan_ok=True), (group, name)

@@ -168,6 +168,66 @@ def forecast_metrics(
     }
 
 
+def metrics_by_group(
+    truth: Array,
+    forecasts: Array,
+    quantiles: Sequence[float],
+    scale: Array,
+    groups: npt.NDArray[np.int64],
+    count: int,
+) -> dict[str, Array]:
+    """Every metric of ``METRICS`` over groups of forecast steps, each as if there were no other group.
+
+    Parameters
+    ----------
+    truth, forecasts, quantiles, scale
+        As for :func:`forecast_metrics`.
+    groups : numpy.ndarray
+        Which group each step of each window is of; any shape that broadcasts to (W, L), for instance (W, 1) for
+        groups of windows, (1, L) for steps ahead.
+    count : int
+        G, the number of groups; those without any known truth get NaN.
+
+    Returns
+    -------
+    dict
+        Metric → (G,).
+
+    Examples
+    --------
+    >>> truth = np.array([[1.0, 2.0], [5.0, 8.0]])
+    >>> by_step = metrics_by_group(truth, truth[..., None] + 1, [0.5], np.ones(2), np.array([[0, 1]]), 2)
+    >>> by_step["mae"]
+    array([1., 1.])
+    """
+    places = np.broadcast_to(groups, truth.shape).ravel()
+
+    def mean(values: Array) -> Array:
+        known = ~np.isnan(values.ravel())
+        number = np.bincount(places[known], minlength=count)
+        total = np.bincount(places[known], values.ravel()[known], minlength=count)
+        return np.where(number > 0, total / np.maximum(number, 1), np.nan)
+
+    point = forecasts[..., list(quantiles).index(0.5)]
+    error = np.abs(truth - point)
+    size = np.abs(truth) + np.abs(point)
+    level = np.asarray(quantiles)
+    miss = truth[..., None] - forecasts
+    inside = (truth >= forecasts[..., 0]) & (truth <= forecasts[..., -1])
+    unknown = np.isnan(error)
+    usable = np.where(np.nan_to_num(scale) > 0, scale, np.nan)[:, None]
+    squares = mean(np.square(error))
+    return {
+        "mae": mean(error),
+        "rmse": np.sqrt(squares),
+        "mase": mean(error / usable),
+        "smape": mean(np.where(size == 0, 0.0, 200 * error / np.where(size == 0, 1, size))),
+        "mse": squares,
+        "quantile_loss": mean(np.maximum(level * miss, (level - 1) * miss).mean(-1)),
+        "coverage": mean(np.where(unknown | np.isnan(forecasts).any(-1), np.nan, inside)),
+    }
+
+
 def seasonal_scale(history: Array, season: int) -> float:
     """Compute the denominator of MASE: ``mean |y_t - y_{t-m}|`` over a series' training rows.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.table import give_back
 from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
@@ -18,7 +18,7 @@ from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
 from fastlstm.tasks.forecast.frames import forecast_frame
 from fastlstm.tasks.forecast.learning import forecast_windows
-from fastlstm.training.metrics import Array, forecast_metrics, seasonal_scale
+from fastlstm.training.metrics import Array, forecast_metrics, metrics_by_group, seasonal_scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,6 +111,42 @@ class Evaluation:
         frame = forecast_frame(self.series, self.index, self.forecasts["model"], self.quantiles, self.truth)
         return give_back(frame, self.series.kind)
 
+    def by_series(self) -> pl.DataFrame:
+        """Return every metric of each series that was forecast, one row a series and forecaster.
+
+        Returns
+        -------
+        polars.DataFrame
+            The series' name under its column's own name (``series`` where there is none), ``forecaster``,
+            ``windows``, and each of ``fastlstm.training.metrics.METRICS``.
+        """
+        codes, groups = np.unique(self.index.series, return_inverse=True)
+        names = pl.Series([self.series.names[code] for code in codes])
+        column = self.series.schema.columns.series or "series"
+        windows = pl.Series(np.bincount(groups))
+        return self._by_group({column: names, "windows": windows}, groups[:, None])
+
+    def by_step(self) -> pl.DataFrame:
+        """Return every metric of each step ahead, one row a step and forecaster.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``step_ahead`` (from 1), ``forecaster``, and each of ``fastlstm.training.metrics.METRICS``.
+        """
+        ahead = np.arange(self.truth.shape[1])
+        return self._by_group({"step_ahead": pl.Series(ahead + 1)}, ahead[None])
+
+    def _by_group(self, keys: dict[str, pl.Series], groups: Integers) -> pl.DataFrame:
+        count = len(next(iter(keys.values())))
+        frames = []
+        for name, forecast in self.forecasts.items():
+            metrics = metrics_by_group(self.truth, forecast, self.quantiles, self.scale, groups, count)
+            label = pl.repeat(name, count, eager=True)
+            frames.append(pl.DataFrame({"place": np.arange(count), **keys, "forecaster": label, **metrics}))
+        together = pl.concat(frames).sort("place", maintain_order=True).drop("place")
+        return together.with_columns(pl.selectors.float().fill_nan(None))
+
     def plot_errors(self) -> Figure:
         """Draw the MAE of each step ahead, of the model and the baselines."""
         return error_by_horizon({LABELS[name]: error for name, error in self.error_by_step.items()})
@@ -188,12 +224,68 @@ def evaluate_windows(
     Evaluation
         The rows before a series' first origin scale its MASE and give its baselines their intervals.
     """
+    forecasts = forecast_origins(network, series, scaling, index)
+    return judge(series, index, forecasts, network.settings.quantiles, season)
+
+
+def forecast_origins(
+    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, index: WindowIndex
+) -> Array:
+    """Forecast from each origin with what lies before it.
+
+    Parameters
+    ----------
+    network : ForecastEnsemble
+        The model.
+    series : SeriesSet
+        The series.
+    scaling : CovariateScaling
+        Of the covariates.
+    index : WindowIndex
+        W origins.
+
+    Returns
+    -------
+    numpy.ndarray
+        (W, L, Q) float64, in the target's unit.
+    """
     settings = network.settings
-    L, quantiles = settings.horizon, settings.quantiles
     device = next(network.parameters()).device
     windows = Windows(
-        series, scaling, context=settings.context, horizon=L, lag=settings.layout.lag, device=device
+        series,
+        scaling,
+        context=settings.context,
+        horizon=settings.horizon,
+        lag=settings.layout.lag,
+        device=device,
     )
+    return forecast_windows(network, windows, index).astype(np.float64)
+
+
+def judge(
+    series: SeriesSet, index: WindowIndex, forecasts: Array, quantiles: tuple[float, ...], season: int
+) -> Evaluation:
+    """Put forecasts beside the naive ones and what came.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    index : WindowIndex
+        W origins, rising within each series.
+    forecasts : numpy.ndarray
+        (W, L, Q), the model's.
+    quantiles : tuple of float
+        Q levels.
+    season : int
+        m, in steps.
+
+    Returns
+    -------
+    Evaluation
+        The rows before a series' first origin scale its MASE and give its baselines their intervals.
+    """
+    L = forecasts.shape[1]
     target = series.target[:, 0].astype(np.float64)
     starts = series.offsets[index.series]
     evaluated, window_of = np.unique(index.series, return_inverse=True)
@@ -208,11 +300,11 @@ def evaluate_windows(
     steps = index.origins[:, None] + np.arange(L)
     inside = steps < series.offsets[index.series + 1][:, None]
     truth = np.where(inside, target[np.minimum(steps, len(target) - 1)], np.nan)
-    forecasts: dict[str, Array] = {
-        "model": forecast_windows(network, windows, index).astype(np.float64),
+    compared: dict[str, Array] = {
+        "model": forecasts,
         "naive": naive(target, starts, index.origins, L, quantiles, spreads[1]),
         "seasonal_naive": seasonal_naive(
             target, starts, index.origins, L, quantiles, spreads[season], season
         ),
     }
-    return Evaluation(series, index, quantiles, season, truth, forecasts, scale)
+    return Evaluation(series, index, quantiles, season, truth, compared, scale)

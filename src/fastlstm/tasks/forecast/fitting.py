@@ -18,6 +18,7 @@ from fastlstm.tasks.forecast.learning import ForecastLearning
 from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import Split, split_series
+from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
 
 LONGEST_CONTEXT = 720  # of those that are not asked for, unless the horizon is longer
@@ -72,7 +73,13 @@ class Prepared:
     learning: ForecastLearning
 
 
-def prepare(parameters: Parameters, series: SeriesSet, season: int, device: torch.device) -> Prepared:
+def prepare(
+    parameters: Parameters,
+    series: SeriesSet,
+    season: int,
+    device: torch.device,
+    start: Start | None = None,
+) -> Prepared:
     """Split the series, fit the scalers, and build the network.
 
     Parameters
@@ -85,6 +92,8 @@ def prepare(parameters: Parameters, series: SeriesSet, season: int, device: torc
         In steps.
     device : torch.device
         Where to train.
+    start : Start, optional
+        A trained network to start from; its scaling is kept.
 
     Raises
     ------
@@ -93,7 +102,7 @@ def prepare(parameters: Parameters, series: SeriesSet, season: int, device: torc
     """
     horizon = parameters.horizon
     split = split_series(series, horizon, parameters.validation_windows, parameters.test_windows)
-    scaling = CovariateScaling.fit(series, split.training)
+    scaling = start.scaling if start else CovariateScaling.fit(series, split.training)
     settings = NetworkSettings(
         layout=InputLayout.of(series, yearly_lag(series, split, horizon)),
         context=parameters.context or default_context(series, split, horizon, season),
@@ -104,9 +113,13 @@ def prepare(parameters: Parameters, series: SeriesSet, season: int, device: torc
         dropout=parameters.dropout,
         centre=not on_ratio_scale(series, split.training),
     )
+    if start:
+        settings = start.agree(settings, parameters.context)
     with torch.random.fork_rng([]):
         torch.manual_seed(parameters.seed)
         network = ForecastEnsemble(settings, parameters.members).to(device)
+    if start:
+        start.load(network)
     learning = ForecastLearning(
         network,
         series,
@@ -119,7 +132,9 @@ def prepare(parameters: Parameters, series: SeriesSet, season: int, device: torc
     return Prepared(network, scaling, split, learning)
 
 
-def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted:
+def fit_series(
+    parameters: Parameters, series: SeriesSet, season: int, options: FitOptions | None = None
+) -> Fitted:
     """Train a network on series.
 
     Parameters
@@ -130,6 +145,8 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
         The series.
     season : int
         Of seasonal-naive and MASE, in steps.
+    options : FitOptions, optional
+        Where to start, and what looks on.
 
     Raises
     ------
@@ -138,12 +155,13 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
     TrainingError
         If the loss is no longer finite.
     """
+    options = options or FitOptions()
     accelerator = make_accelerator(parameters.device, parameters.precision)
-    prepared = prepare(parameters, series, season, accelerator.device)
+    prepared = prepare(parameters, series, season, accelerator.device, options.start)
     network, scaling = prepared.network, prepared.scaling
     steps = parameters.max_steps or default_steps(len(prepared.learning.index_origins), parameters.batch_size)
-    trained: list[TrainingResult] = []
-    for member in range(parameters.members):
+    trained = options.trained(network)
+    for member in range(len(trained), parameters.members):
         loop = LoopSettings(
             steps=steps,
             learning_rate=parameters.learning_rate,
@@ -153,7 +171,8 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
             seed=parameters.seed + member,
             progress=parameters.progress,
         )
-        trained.append(train(prepared.learning.learner(member), loop, accelerator))
+        hooks = options.hooks(prepared, trained)
+        trained.append(train(prepared.learning.learner(member), loop, accelerator, hooks))
         if trained[-1].stopped == "interrupted":
             useful = member + 1 if trained[-1].history or member == 0 else member
             del network.members[useful:]
@@ -162,7 +181,7 @@ def fit_series(parameters: Parameters, series: SeriesSet, season: int) -> Fitted
     index = prepared.split.validation_windows(series, parameters.horizon)
     validation = evaluate_windows(network, series, scaling, index, season)
     test = None
-    if parameters.test_windows:
+    if parameters.test_windows and options.test:
         test = evaluate_last(network, series, scaling, parameters.test_windows, season)
     report = ForecastReport(
         data=series.report,
@@ -208,7 +227,12 @@ def evaluate_last(
 
 
 def evaluate_all(
-    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, known: Integers, season: int
+    network: ForecastEnsemble,
+    series: SeriesSet,
+    scaling: CovariateScaling,
+    known: Integers,
+    season: int,
+    stride: int | None = None,
 ) -> Evaluation:
     """Forecast every horizon of the series, one after the other, from where there is a full context.
 
@@ -226,6 +250,8 @@ def evaluate_all(
         horizon.
     season : int
         In steps.
+    stride : int, optional
+        Steps from one origin to the next. Default: a horizon.
 
     Raises
     ------
@@ -235,7 +261,7 @@ def evaluate_all(
     settings = network.settings
     last = series.last_observed - settings.horizon
     first = np.where(known > 0, known, np.maximum(np.minimum(settings.context, last), 1))
-    index = _some(rolling_windows(series, first, last, settings.horizon), series)
+    index = _some(rolling_windows(series, first, last, stride or settings.horizon), series)
     return evaluate_windows(network, series, scaling, index, season)
 
 

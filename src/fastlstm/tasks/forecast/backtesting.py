@@ -1,0 +1,135 @@
+"""Backtests: forecasts from rolling origins by models that have seen nothing from their origin on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.windows import CovariateScaling, WindowIndex, rolling_windows
+from fastlstm.errors import InputError
+from fastlstm.model.forecaster import ForecastEnsemble
+from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
+from fastlstm.tasks.forecast.past import recode, series_before
+
+UNITS = {"windows": "origins", "stride": "steps", "refit": "origins"}
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where a backtest forecasts from, and which of its forecasts share a model.
+
+    S series, W windows in all, G models.
+
+    Parameters
+    ----------
+    index : WindowIndex
+        W origins, rising within each series.
+    groups : numpy.ndarray
+        (W,) int64, the model that forecasts each, 0 … G - 1 from the oldest to the newest.
+    ends : numpy.ndarray
+        (G, S) int64, the position from which on a model may see nothing of a series; 0 or less where there is
+        nothing before.
+    """
+
+    index: WindowIndex
+    groups: Integers
+    ends: Integers
+
+
+def lay_origins(
+    series: SeriesSet, horizon: int, windows: int, stride: int | None = None, refit: bool | int = False
+) -> Origins:
+    """Lay the origins of a backtest, counted back from the end of each series.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    horizon : int
+        L.
+    windows : int
+        How many origins a series has, where it is long enough.
+    stride : int, optional
+        Steps from one origin to the next. Default: L.
+    refit : bool or int
+        Every how many origins a new model is fitted; True is 1, False or 0 one model for all.
+
+    Raises
+    ------
+    InputError
+        If no series is longer than a horizon, or a number is out of range.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fastlstm.data import Columns, read_series
+    >>> series = read_series(pl.DataFrame({"y": range(20)}), Columns(target=("y",)))
+    >>> origins = lay_origins(series, 4, windows=3, stride=2, refit=2)
+    >>> origins.index.origins, origins.groups, origins.ends[:, 0]
+    (array([12, 14, 16]), array([0, 0, 1]), array([12, 16]))
+    """
+    stride = horizon if stride is None else stride
+    for name, value, lowest in (("windows", windows, 1), ("stride", stride, 1), ("refit", refit, 0)):
+        if value < lowest:
+            raise InputError(f"{name} is {value}: give a number of {UNITS[name]}, {lowest} or more")
+    last = series.last_observed - horizon
+    index = rolling_windows(series, np.maximum(last - (windows - 1) * stride, 1), last, stride)
+    if len(index.origins) == 0:
+        raise InputError(
+            f"the longest series has {series.last_observed.max():,} steps, too few to forecast any of them: "
+            "give more than one horizon of steps"
+        )
+    every = windows if refit is False or refit == 0 else int(refit)
+    from_end = (last[index.series] + series.offsets[index.series] - index.origins) // stride
+    groups = (windows - 1 - from_end) // every
+    oldest = windows - 1 - np.arange(0, windows, every)  # origin of each model, counted from the newest
+    ends = last[None] - stride * oldest[:, None]
+    # A series too short for a model's oldest origin is held back from its own first one on.
+    positions = index.origins - series.offsets[index.series]
+    own = np.full(ends.shape, np.iinfo(np.int64).max)
+    np.minimum.at(own, (groups, index.series), positions)
+    return Origins(index, groups, np.where(own < np.iinfo(np.int64).max, own, ends))
+
+
+def backtest(
+    series: SeriesSet,
+    origins: Origins,
+    season: int,
+    model: Callable[[SeriesSet], tuple[ForecastEnsemble, CovariateScaling]],
+) -> Evaluation:
+    """Forecast from every origin with a model of its past.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    origins : Origins
+        Where from.
+    season : int
+        Of seasonal-naive and MASE, in steps.
+    model : callable
+        ``model(past)`` gives a network and the scaling of its covariates, learnt from the past alone.
+
+    Returns
+    -------
+    Evaluation
+        All forecasts.
+    """
+    forecasts = None
+    for group, ends in enumerate(origins.ends):
+        chosen = origins.groups == group
+        if not chosen.any():
+            continue
+        past = series_before(series, ends)
+        network, scaling = model(past)
+        index = WindowIndex(origins.index.series[chosen], origins.index.origins[chosen])
+        found = forecast_origins(network, recode(series, past.schema), scaling, index)
+        if forecasts is None:
+            quantiles = network.settings.quantiles
+            forecasts = np.full((len(chosen), *found.shape[1:]), np.nan)
+        forecasts[chosen] = found
+    assert forecasts is not None  # there is an origin, and every origin has a model
+    return judge(series, origins.index, forecasts, quantiles, season)

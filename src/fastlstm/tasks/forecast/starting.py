@@ -1,0 +1,170 @@
+"""Where fitting starts from, what looks on, and where it stands when it is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from fastlstm.data.windows import CovariateScaling
+from fastlstm.errors import InputError
+from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
+from fastlstm.training.checkpoint import TrainingState
+from fastlstm.training.loop import Hooks, TrainingResult
+
+if TYPE_CHECKING:
+    from fastlstm.tasks.forecast.fitting import Prepared
+
+# What a network is given rather than asked for: it comes from the data, and from where training starts.
+FROM_THE_DATA = ("layout", "centre", "context")
+
+
+@dataclass(frozen=True)
+class Start:
+    """A network to start from.
+
+    Parameters
+    ----------
+    settings : NetworkSettings
+        How it is built.
+    scaling : CovariateScaling
+        Of the covariates that it reads.
+    weights : mapping, optional
+        Its weights; without them it starts from random ones.
+    """
+
+    settings: NetworkSettings
+    scaling: CovariateScaling
+    weights: Mapping[str, Tensor] | None = None
+
+    def agree(self, wanted: NetworkSettings, context: int | None) -> NetworkSettings:
+        """Return the settings to go on with.
+
+        Parameters
+        ----------
+        wanted : NetworkSettings
+            What the configuration and the data would give without a start.
+        context : int, optional
+            The context that was asked for; otherwise the start's is kept.
+
+        Raises
+        ------
+        InputError
+            If they ask for another network than the start's.
+        """
+        for name, value in wanted:
+            own = getattr(self.settings, name)
+            if name not in (*FROM_THE_DATA, "dropout") and value != own:
+                raise InputError(
+                    f"init has {name} {own!r} and {value!r} is asked for: its weights fit only the network that "
+                    f"they were trained in, give {name}={own!r} or leave init out"
+                )
+        kept = {name: getattr(self.settings, name) for name in FROM_THE_DATA}
+        return wanted.model_copy(update={**kept, "context": context or self.settings.context})
+
+    def load(self, network: ForecastEnsemble) -> None:
+        """Put the weights into a network.
+
+        Parameters
+        ----------
+        network : ForecastEnsemble
+            Built by the settings that ``agree`` gave.
+
+        Raises
+        ------
+        InputError
+            If they do not fit.
+        """
+        if self.weights is None:
+            return
+        members = {name.split(".")[1] for name in self.weights if name.startswith("members.")}
+        if len(members) != len(network.members):
+            raise InputError(f"init has {len(members)} members: give members={len(members)}")
+        try:
+            network.load_state_dict(self.weights)
+        except RuntimeError:
+            raise InputError(
+                f"the weights of init do not fit a context of {network.settings.context}: "
+                f"give context={self.settings.context}"
+            ) from None
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """How a fit starts, and who looks on.
+
+    Parameters
+    ----------
+    start : Start, optional
+        A network to start from.
+    checkpoint : callable, optional
+        ``checkpoint(state)`` keeps where fitting stands.
+    checkpoint_seconds : float
+        At least so long between two of them.
+    resume : TrainingState, optional
+        Where to go on: what ``checkpoint`` was given.
+    validated : callable, optional
+        ``validated(prepared, step, network)`` is called after each validation.
+    test : bool
+        Whether the test part is forecast and reported.
+    """
+
+    start: Start | None = None
+    checkpoint: Callable[[TrainingState], None] | None = None
+    checkpoint_seconds: float = 60.0
+    resume: TrainingState | None = None
+    validated: Callable[[Prepared, int, nn.Module], None] | None = None
+    test: bool = True
+
+    def trained(self, network: ForecastEnsemble) -> list[TrainingResult]:
+        """Return the members that were trained before, and give the network their weights.
+
+        Parameters
+        ----------
+        network : ForecastEnsemble
+            What is being fitted.
+        """
+        if self.resume is None:
+            return []
+        network.load_state_dict(self.resume.part("ensemble"))
+        return [TrainingResult(**result) for result in self.resume.numbers["trained"]]
+
+    def hooks(self, prepared: Prepared, trained: list[TrainingResult]) -> Hooks:
+        """Return what looks on while the next member is trained.
+
+        Parameters
+        ----------
+        prepared : Prepared
+            All that training needs.
+        trained : list of TrainingResult
+            The members that are done.
+        """
+        keep, look, resume = self.checkpoint, self.validated, None
+        if self.resume is not None and len(trained) == len(self.resume.numbers["trained"]):
+            resume = TrainingState(self.resume.part("training"), self.resume.numbers["training"])
+
+        def checkpoint(state: TrainingState) -> None:
+            assert keep is not None
+            ensemble = prepared.network.state_dict()
+            tensors = {
+                **{f"ensemble.{name}": value for name, value in ensemble.items()},
+                **{f"training.{name}": value for name, value in state.tensors.items()},
+            }
+            numbers: dict[str, Any] = {
+                "trained": [asdict(result) for result in trained],
+                "training": state.numbers,
+            }
+            keep(TrainingState(tensors, numbers))
+
+        def validated(step: int, network: nn.Module) -> None:
+            assert look is not None
+            look(prepared, step, network)
+
+        return Hooks(
+            validated=None if look is None else validated,
+            checkpoint=None if keep is None else checkpoint,
+            checkpoint_seconds=self.checkpoint_seconds,
+            resume=resume,
+        )
