@@ -25,7 +25,8 @@ from fastlstm.runs.plots import forecast_against_truth, learning_curve
 from fastlstm.tasks.forecast.evaluation import Evaluation
 from fastlstm.tasks.forecast.fitting import evaluate_all, evaluate_last, fit_series
 from fastlstm.tasks.forecast.frames import forecast_frame
-from fastlstm.tasks.forecast.prediction import continue_series, forecast_ahead
+from fastlstm.tasks.forecast.joining import continue_series
+from fastlstm.tasks.forecast.prediction import forecast_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
 

@@ -1,0 +1,255 @@
+"""New rows of series whose end is known: put behind it, or into it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.data.rows import of_series
+from fastlstm.data.schema import Role
+from fastlstm.data.series import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
+from fastlstm.errors import DataError
+
+MOST_STEPS_A_ROW = 100  # more than this come of a wrong time, not of a gap
+STATIC = ("static", "static_categories")
+COLUMNS: dict[str, tuple[Role, bool]] = {
+    "past": ("past", False),
+    "future": ("future", False),
+    "static": ("static", False),
+    "past_categories": ("past", True),
+    "future_categories": ("future", True),
+    "static_categories": ("static", True),
+}
+
+
+def place_in_known(known: SeriesSet, new: SeriesSet) -> tuple[Integers, Integers]:
+    """Find series among known ones, by name, and where on their grid they begin.
+
+    S series of ``new``.
+
+    Parameters
+    ----------
+    known, new : SeriesSet
+        Read with the same schema.
+
+    Returns
+    -------
+    source : numpy.ndarray
+        (S,) int64, which of the known series each one is, -1 where it is none of them.
+    positions : numpy.ndarray
+        (S,) int64, the position in that series of each one's first row, negative before its start; 0 where it is
+        not known. Without a time column rows follow the last observed one.
+
+    Raises
+    ------
+    DataError
+        If rows do not lie on the steps of the known ones.
+    """
+    codes = {str(name): code for code, name in enumerate(known.names)}
+    source = np.array([codes.get(str(name), -1) for name in new.names], np.int64)
+    positions = np.zeros(len(new), np.int64)
+    there = np.flatnonzero(source >= 0)
+    if new.axis.kind == "row":
+        positions[there] = known.last_observed[source[there]]
+        return source, positions
+    frequency, origins = known.axis.frequency, known.axis.origins[source[there]]
+    positions[there], moved = frequency.positions(new.axis.origins[there], origins)
+    if moved.any():
+        series = int(there[moved.argmax()])
+        raise DataError(
+            f"{new.source}: the rows{of_series(new.names[series])} begin at {new.when(series, 0)}, which is not a "
+            f"whole number of steps of {frequency} after {known.when(int(source[series]), 0)}: give rows that are"
+        )
+    return source, positions
+
+
+def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -> SeriesSet:
+    """Put new rows behind the known ones, and what comes late into their gaps.
+
+    Steps between the two for which there is no row are missing. What was only known ahead, the future of the
+    covariates, gives way to what came. Series that were not known are added.
+
+    Parameters
+    ----------
+    known, new : SeriesSet
+        Read with the same schema. Rows before the start of a known series are left out.
+    replaced : bool
+        Whether new values take the place of known ones that are different, up to the last known target.
+
+    Returns
+    -------
+    SeriesSet
+        The known series in their order, then the others.
+
+    Raises
+    ------
+    DataError
+        If a value differs from the known one and ``replaced`` is not given, or rows lie too far off.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fastlstm.data import Columns, read_series
+    >>> columns = Columns(target=("y",), time="t")
+    >>> known = read_series(pl.DataFrame({"t": [1, 2, 3], "y": [5, 6, 7]}), columns)
+    >>> new = read_series(pl.DataFrame({"t": [3, 6], "y": [7, 9]}), columns, schema=known.schema)
+    >>> extend_series(known, new).target[:, 0]
+    array([ 5.,  6.,  7., nan, nan,  9.], dtype=float32)
+    """
+    source, positions = place_in_known(known, new)
+    ends = positions + new.lengths
+    far = ends - np.where(source >= 0, known.lengths[source], 0) - new.lengths
+    if far.size and far.max() > MOST_STEPS_A_ROW * int(new.lengths[far.argmax()]) + 10_000:
+        series = int(far.argmax())
+        raise DataError(
+            f"{new.source}: the rows{of_series(new.names[series])} begin at {new.when(series, 0)}, {far.max():,} "
+            "steps after the known ones; correct the time, or fit to them"
+        )
+    strangers = source < 0
+    target = source.copy()  # the series of the result that each new one is
+    target[strangers] = len(known) + np.arange(strangers.sum())
+    whole = _with_room(known, new, strangers)
+    lengths = whole.lengths.copy()
+    np.maximum.at(lengths, target, ends)
+    whole = whole.resized(lengths)
+    codes = np.repeat(np.arange(len(new)), new.lengths)
+    steps = np.arange(new.offsets[-1]) - np.repeat(new.offsets[:-1], new.lengths) + positions[codes]
+    used = steps >= 0
+    rows = np.where(used, whole.offsets[target[codes]] + steps, 0)
+    settled = used & (steps < whole.last_observed[target[codes]])
+    for name in STEP_ARRAYS:
+        old, more = getattr(whole, name), getattr(new, name)
+        given = _given(more) & used[:, None]
+        if not replaced:
+            differs = given & settled[:, None] & _given(old[rows]) & (old[rows] != more)
+            _refuse(known, new, name, differs, old[rows], codes, steps, source)
+        old[rows] = np.where(given, more, old[rows])  # every row is named once: series and step are
+    for name in STATIC:
+        old, more = getattr(whole, name), getattr(new, name)
+        if not replaced:
+            differs = _given(more) & _given(old[target]) & (old[target] != more)
+            first = np.zeros(len(new), np.int64)
+            _refuse(known, new, name, differs, old[target], np.arange(len(new)), first, source)
+        old[target] = np.where(_given(more), more, old[target])
+    observed = whole.last_observed.copy()
+    np.maximum.at(observed, target, positions + new.last_observed)
+    return replace(whole, last_observed=observed, source=known.source)
+
+
+def _with_room(known: SeriesSet, new: SeriesSet, strangers: npt.NDArray[np.bool_]) -> SeriesSet:
+    """Return a copy of the known series, and those of ``new`` that are not known, without any steps."""
+    count = int(strangers.sum())
+    names = [name for name, strange in zip(new.names, strangers, strict=True) if strange]
+    arrays: dict[str, Any] = {
+        name: np.concatenate([getattr(known, name), getattr(new, name)[strangers]]) for name in SERIES_ARRAYS
+    }
+    return replace(
+        known,
+        names=[*known.names, *names],
+        offsets=np.concatenate([known.offsets, np.full(count, known.offsets[-1])]),
+        last_observed=np.concatenate([known.last_observed, np.zeros(count, np.int64)]),
+        axis=replace(
+            known.axis, origins=np.concatenate([known.axis.origins, new.axis.origins[strangers]])
+        ),
+        **arrays,
+    )
+
+
+def _given(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Return where there is a value: numbers that are not NaN, codes of categories above 0."""
+    given: npt.NDArray[np.bool_] = values > 0 if values.dtype == np.int64 else ~np.isnan(values)
+    return given
+
+
+def _refuse(
+    known: SeriesSet,
+    new: SeriesSet,
+    name: str,
+    differs: npt.NDArray[np.bool_],
+    before: npt.NDArray[Any],
+    codes: Integers,
+    steps: Integers,
+    source: Integers,
+) -> None:
+    """Raise at the first value that is not the known one."""
+    if not differs.any():
+        return
+    row, column = (int(place[0]) for place in np.nonzero(differs))
+    schema, series = known.schema, int(codes[row])
+    old, more = before[row, column], getattr(new, name)[row, column]
+    if name == "target":
+        label = schema.columns.target[column]
+    else:
+        role, categories = COLUMNS[name]
+        label = (schema.categorical if categories else schema.numeric)(role)[column]
+        if categories:
+            old, more = (schema.vocabularies[label][int(code) - 1] for code in (old, more))
+    moment = "" if name in STATIC else f" at {known.when(int(source[series]), int(steps[row]))}"
+    raise DataError(
+        f"{new.source}: {label!r}{of_series(new.names[series])}{moment} is {more}, and {old} is known: "
+        "leave the row out, or give replace"
+    )
+
+
+def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[SeriesSet, Integers]:
+    """Put the known end of series before other rows of theirs.
+
+    A series is continued where its name is known and its rows begin after the known start, by no more than a
+    context after the known end, and do not end before that; the steps between are missing. Its own rows count
+    where both have some. Without a time column nothing tells that rows are new.
+
+    Parameters
+    ----------
+    known : SeriesSet
+        The ends of series.
+    new : SeriesSet
+        Rows of the same or other series, read with the same schema.
+    context : int
+        C.
+
+    Returns
+    -------
+    series : SeriesSet
+        The series of ``new``.
+    joined : numpy.ndarray
+        (S,) int64, how many steps now lie before each one's own rows.
+    """
+    joined = np.zeros(len(new), np.int64)
+    if new.axis.kind == "row":
+        return new, joined
+    source, positions = place_in_known(known, new)
+    end = np.where(source >= 0, known.last_observed[source], 0)
+    continued = (
+        (source >= 0)
+        & (positions > 0)
+        & (positions <= end + context)
+        & (positions + new.last_observed >= end)
+    )
+    if not continued.any():
+        return new, joined
+    joined[continued] = positions[continued]
+    heads = np.minimum(joined, end)
+    origins = np.where(continued, known.axis.origins[source], new.axis.origins)
+    offsets = np.concatenate([[0], np.cumsum(new.lengths + joined)])
+    own = np.arange(new.offsets[-1]) + np.repeat(offsets[:-1] + joined - new.offsets[:-1], new.lengths)
+    counted = np.arange(heads.sum()) - np.repeat(np.cumsum(heads) - heads, heads)
+    into = counted + np.repeat(offsets[:-1], heads)
+    out_of = counted + np.repeat(known.offsets[:-1][source], heads)
+    arrays: dict[str, Any] = {}
+    for name in STEP_ARRAYS:
+        old, more = getattr(known, name), getattr(new, name)
+        missing = 0 if old.dtype == np.int64 else np.nan
+        arrays[name] = np.full((int(offsets[-1]), old.shape[1]), missing, old.dtype)
+        arrays[name][own] = more
+        arrays[name][into] = old[out_of]
+    series = replace(
+        new,
+        offsets=offsets,
+        last_observed=new.last_observed + joined,
+        axis=replace(new.axis, origins=origins),
+        **arrays,
+    )
+    return series, joined
