@@ -8,11 +8,23 @@
       history.csv         one line a validation
       metrics.json        errors beside those of the naive forecasts
       plots/*.png
+      checkpoint/         where training stands, until it is done
+      study.db            the trials of tune (SQLite), where it made the run
 
 It is written whole or not at all, and nothing in it is ever unpickled.
 """
 
+from fastlstm.runs.checkpoint import drop_checkpoint, keep_checkpoint, read_checkpoint
 from fastlstm.runs.folder import Run, finite, load_run, save_run
 from fastlstm.runs.writing import check_destination
 
-__all__ = ["Run", "check_destination", "finite", "load_run", "save_run"]
+__all__ = [
+    "Run",
+    "check_destination",
+    "drop_checkpoint",
+    "finite",
+    "keep_checkpoint",
+    "load_run",
+    "read_checkpoint",
+    "save_run",
+]

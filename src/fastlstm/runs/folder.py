@@ -120,7 +120,8 @@ def save_run(
     tensors: Mapping[str, Tensor],
     history: Sequence[Mapping[str, float]] = (),
     metrics: Mapping[str, Any] | None = None,
-    plots: Mapping[str, Figure] | None = None,
+    plots: Mapping[str, Figure | bytes] | None = None,
+    keep: Sequence[str] = (),
 ) -> None:
     """Write a run folder, whole or not at all.
 
@@ -139,7 +140,9 @@ def save_run(
     metrics : mapping, optional
         For ``metrics.json``; numbers that are not finite become null.
     plots : mapping, optional
-        Name without suffix → figure.
+        Name without suffix → figure, or the bytes of a PNG.
+    keep : sequence of str
+        What moves from the run that is replaced into the new one, for instance its checkpoint.
 
     Raises
     ------
@@ -171,15 +174,13 @@ def save_run(
         weights_sha256=hashlib.sha256(weights).hexdigest(),
         settings=settings.model_dump(mode="json"),
     )
-    with written_whole(folder) as temporary:
+    with written_whole(folder, keep) as temporary:
         write_through(temporary / WEIGHTS, weights)
         write_through(temporary / CONFIG, config.model_dump_json(indent=2).encode())
         write_through(temporary / HISTORY, _to_csv(history).encode())
         write_through(temporary / METRICS, json.dumps(finite(metrics or {}), indent=2).encode())
         for name, figure in (plots or {}).items():
-            picture = io.BytesIO()
-            figure.savefig(picture, format="png", dpi=150)
-            write_through(temporary / PLOTS / f"{name}.png", picture.getvalue())
+            write_through(temporary / PLOTS / f"{name}.png", _to_png(figure))
 
 
 def load_run(folder: str | Path, *, tensors: bool = True) -> Run:
@@ -278,6 +279,14 @@ def _explained(path: Path, *within: str) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}; mend that, or copy the run again") from None
+
+
+def _to_png(figure: Figure | bytes) -> bytes:
+    if isinstance(figure, bytes):
+        return figure
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=150)
+    return picture.getvalue()
 
 
 def _to_csv(history: Sequence[Mapping[str, float]]) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from fastlstm.errors import RunError
 
 CONFIG = "config.json"  # what tells a run from other folders
+BEFORE_A_RUN = {"checkpoint", "study.db", "study.db-journal"}  # what lies in its folder before it is done
 
 
 def check_destination(folder: str | Path) -> None:
@@ -36,7 +37,8 @@ def check_destination(folder: str | Path) -> None:
     """
     folder = Path(folder)
     if folder.is_dir():
-        if any(folder.iterdir()) and not (folder / CONFIG).is_file():
+        others = {path.name for path in folder.iterdir()} - BEFORE_A_RUN
+        if others and not (folder / CONFIG).is_file():
             raise RunError(f"{folder} holds other files and is not a run folder: choose another folder")
     elif folder.exists():
         raise RunError(f"{folder} is a file: choose another folder")
@@ -50,13 +52,15 @@ def check_destination(folder: str | Path) -> None:
 
 
 @contextmanager
-def written_whole(folder: Path) -> Iterator[Path]:
+def written_whole(folder: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
     """Give a folder beside ``folder`` to write into, and put it in its place once that is done.
 
     Parameters
     ----------
     folder : Path
         The folder to make, or the run to replace.
+    keep : sequence of str
+        What moves from the run that is replaced into the new one, where it is there.
 
     Yields
     ------
@@ -84,7 +88,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
         temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".writing", dir=place.parent))
         temporary.chmod(0o777 & ~_umask())
         yield temporary
-        _replace(place, temporary)
+        _replace(place, temporary, keep)
     except BaseException as error:
         if temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -116,15 +120,21 @@ def write_through(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _replace(folder: Path, temporary: Path) -> None:
+def _replace(folder: Path, temporary: Path, keep: Sequence[str]) -> None:
     if not folder.exists():
         temporary.rename(folder)
         return
     old = temporary.with_suffix(".replaced")
     folder.rename(old)
+    kept = [name for name in keep if (old / name).exists()]
     try:
+        for name in kept:
+            (old / name).rename(temporary / name)
         temporary.rename(folder)
     except BaseException:
+        for name in kept:
+            if (temporary / name).exists():
+                (temporary / name).rename(old / name)
         old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import CovariateScaling, WindowIndex, rolling_windows
+from fastlstm.data.windows import WindowIndex, rolling_windows
 from fastlstm.errors import InputError
-from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
+from fastlstm.tasks.forecast.fitting import fit_series
 from fastlstm.tasks.forecast.past import recode, series_before
+from fastlstm.tasks.forecast.settings import Parameters
+from fastlstm.tasks.forecast.split import split_for
+from fastlstm.tasks.forecast.vocabulary import keep_training_categories
+
+logger = logging.getLogger("fastlstm")
 
 UNITS = {"windows": "origins", "stride": "steps", "refit": "origins"}
 
@@ -94,13 +99,8 @@ def lay_origins(
     return Origins(index, groups, np.where(own < np.iinfo(np.int64).max, own, ends))
 
 
-def backtest(
-    series: SeriesSet,
-    origins: Origins,
-    season: int,
-    model: Callable[[SeriesSet], tuple[ForecastEnsemble, CovariateScaling]],
-) -> Evaluation:
-    """Forecast from every origin with a model of its past.
+def backtest(series: SeriesSet, origins: Origins, parameters: Parameters, season: int) -> Evaluation:
+    """Forecast from every origin with a model that is fitted to its past.
 
     Parameters
     ----------
@@ -108,28 +108,37 @@ def backtest(
         The series.
     origins : Origins
         Where from.
+    parameters : Parameters
+        The configuration of the models.
     season : int
         Of seasonal-naive and MASE, in steps.
-    model : callable
-        ``model(past)`` gives a network and the scaling of its covariates, learnt from the past alone.
 
     Returns
     -------
     Evaluation
         All forecasts.
+
+    Raises
+    ------
+    InputError
+        If nothing lies before the first origin to learn from.
     """
-    forecasts = None
-    for group, ends in enumerate(origins.ends):
+    quantiles = parameters.quantiles
+    forecasts = np.full((len(origins.groups), parameters.horizon, len(quantiles)), np.nan)
+    groups = np.unique(origins.groups)
+    for number, group in enumerate(groups, start=1):
+        logger.info("fitting a model to the rows before %s", _before(number, len(groups)))
+        past = series_before(series, origins.ends[group])
+        if len(past) == 0:
+            raise InputError("nothing lies before the first origin to learn from: give fewer windows")
+        past = keep_training_categories(past, split_for(parameters, past).training)
+        fitted = fit_series(parameters, past, season)
         chosen = origins.groups == group
-        if not chosen.any():
-            continue
-        past = series_before(series, ends)
-        network, scaling = model(past)
         index = WindowIndex(origins.index.series[chosen], origins.index.origins[chosen])
-        found = forecast_origins(network, recode(series, past.schema), scaling, index)
-        if forecasts is None:
-            quantiles = network.settings.quantiles
-            forecasts = np.full((len(chosen), *found.shape[1:]), np.nan)
-        forecasts[chosen] = found
-    assert forecasts is not None  # there is an origin, and every origin has a model
+        alike = recode(series, past.schema)
+        forecasts[chosen] = forecast_origins(fitted.network, alike, fitted.scaling, index)
     return judge(series, origins.index, forecasts, quantiles, season)
+
+
+def _before(number: int, count: int) -> str:
+    return "the first origin" if count == 1 else f"the origins of part {number} of {count}"

@@ -9,26 +9,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import torch
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from fastlstm.data.future import add_future
 from fastlstm.data.reading import read_series
 from fastlstm.data.schema import find_columns
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.table import give_back, read_table
+from fastlstm.data.wide import in_given_shape
+from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError, RunError
 from fastlstm.model.forecaster import ForecastEnsemble
-from fastlstm.runs import Run, load_run, save_run
-from fastlstm.runs.plots import forecast_against_truth, learning_curve
-from fastlstm.tasks.forecast.evaluation import Evaluation
-from fastlstm.tasks.forecast.fitting import evaluate_all, evaluate_last, fit_series
+from fastlstm.runs import Run, load_run
+from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
+from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
+from fastlstm.tasks.forecast.fallback import describe, without_network
+from fastlstm.tasks.forecast.fitting import evaluate_all, fit_series
 from fastlstm.tasks.forecast.frames import forecast_frame
-from fastlstm.tasks.forecast.joining import continue_series
+from fastlstm.tasks.forecast.joining import continue_series, extend_series
+from fastlstm.tasks.forecast.keeping import kept_in, take_up
+from fastlstm.tasks.forecast.pictures import draw_forecast
 from fastlstm.tasks.forecast.prediction import forecast_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
+from fastlstm.tasks.forecast.saving import restore_forecaster, save_forecaster
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
+from fastlstm.tasks.forecast.split import split_for
+from fastlstm.tasks.forecast.starting import FitOptions, Start, read_alike
+from fastlstm.tasks.forecast.unseen import all_unseen, later_of, learnt_from
+from fastlstm.tasks.forecast.vocabulary import keep_training_categories
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +111,24 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         The season, in steps, that seasonal-naive and MASE use.
     network_ : torch.nn.Module
         The trained network.
+    learnt_until_ : numpy.ndarray
+        (S,) int64, the tick of the time axis of each series from which on nothing was learnt.
+    notes_ : list of str
+        What the last ``predict`` has to tell, a line each: which series are forecast without the network.
     """
+
+    network_: ForecastEnsemble
+    scaling_: CovariateScaling
+    series_: SeriesSet
+    context_: int
+    season_: int
+    history_: list[dict[str, Any]]
+    report_: ForecastReport | None
+    metrics_: dict[str, Any]
+    test_windows_: int
+    learnt_until_: Integers
+    pictures_: dict[str, bytes]
+    loaded_: bool
 
     def __init__(
         self,
@@ -150,13 +176,17 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         data: Any,
         *,
         target: str | None = None,
-        time: str | None = None,
+        time: str | Sequence[str] | None = None,
         series: str | None = None,
         past_covariates: Sequence[str] = (),
         future_covariates: Sequence[str] = (),
         static_covariates: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        wide: bool = False,
         frequency: str | None = None,
         season: int | None = None,
+        init: Any | None = None,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         """Learn to forecast from a table.
 
@@ -170,8 +200,9 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             may come in any order.
         target : str, optional
             The column to forecast. Default: ``y``, where the frame has ``unique_id``, ``ds`` and ``y``.
-        time : str, optional
-            The column of timestamps or of integers that count the steps. Default: ``ds``, likewise.
+        time : str or sequence of str, optional
+            The column of timestamps or of integers that count the steps; or several, a date and an hour, or year,
+            month and day. Default: ``ds``, likewise, else the only column of timestamps.
         series : str, optional
             The column that says which series a row belongs to. Default: ``unique_id``, likewise, else one
             series.
@@ -181,10 +212,21 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             Columns known ahead, over the horizon too.
         static_covariates : sequence of str
             Columns with one value a series.
+        categories : sequence of str
+            Those of the covariates that hold codes of categories, though they are numbers. Text needs no naming.
+        wide : bool
+            Whether the table has one column a series: every column of numbers that is neither time nor covariate, or
+            those that ``target`` names. Covariates are common to all series, and forecasts are wide too.
         frequency : str, optional
             The step between two rows, for instance ``"1h"``. Default: found from the timestamps.
         season : int, optional
             The length of a season in steps, for seasonal-naive and MASE. Default: found from the frequency.
+        init : Forecaster or path, optional
+            A fitted forecaster, or the folder of a saved run, to start from its weights instead of random ones. The
+            network must be the same (horizon, quantiles, sizes) and so must the columns; context, scalers and
+            categories are taken over, and categories that it never saw count as unknown.
+        checkpoint : path, optional
+            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
 
         Returns
         -------
@@ -202,6 +244,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         parameters = Parameters.check(self.get_params())
         if season is not None and season < 1:
             raise InputError(f"season is {season}: give a number of steps, 1 or more")
+        options = FitOptions()
+        if init is not None:
+            begun = (init if isinstance(init, Forecaster) else self.load(init))._require_fitted()
+            options = FitOptions(
+                start=Start(begun.network_.settings, begun.scaling_, begun.network_.state_dict())
+            )
         table = read_table(data)
         columns = find_columns(
             table,
@@ -211,9 +259,86 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             past_covariates=past_covariates,
             future_covariates=future_covariates,
             static_covariates=static_covariates,
+            categories=categories,
+            wide=wide,
         )
-        read = read_series(table, columns, frequency=frequency)
-        return self._learn(parameters, read, season or read.axis.season_for(parameters.horizon))
+        if init is not None:
+            read = read_alike(table, columns, begun.series_.schema, frequency)
+            season = season or begun.season_
+        else:
+            read = read_series(table, columns, frequency=frequency)
+            read = keep_training_categories(read, split_for(parameters, read).training)
+        season = season or read.axis.season_for(parameters.horizon)
+        if checkpoint is not None:
+            options = kept_in(checkpoint, parameters, read, season, data, options)
+        self._learn(parameters, read, season, options)
+        if init is not None:
+            self.learnt_until_ = later_of(
+                self.series_, self.learnt_until_, begun.series_, begun.learnt_until_
+            )
+        return self
+
+    @classmethod
+    def resume(cls, path: str | Path, data: Any | None = None) -> Self:
+        """Go on with a fit that was left, exactly where it stood.
+
+        On the same machine and with the same number of threads the result is that of a fit that was never left, bit
+        for bit.
+
+        Parameters
+        ----------
+        path : str or Path
+            A run folder whose training was interrupted, or a ``checkpoint`` folder of ``fit``.
+        data : path or DataFrame, optional
+            The table that was fitted. Default: the file that it came from.
+
+        Returns
+        -------
+        Forecaster
+            Fitted; ``save`` it where it was.
+
+        Raises
+        ------
+        RunError
+            If there is no checkpoint, for instance because training is done.
+        InputError
+            If the table is not the one that was fitted.
+        """
+        record, series, options, source = take_up(path, data)
+        self = cls(**record.parameters.model_dump())
+        options = kept_in(path, record.parameters, series, record.season, source, options)
+        return self._learn(record.parameters, series, record.season, options)
+
+    def update(self, data: Any, *, replace: bool = False) -> Self:
+        """Move on with new rows, without fitting: ``predict()`` then forecasts what comes after them.
+
+        Rows of known series are put behind those that are known, steps between them for which there is no row are
+        missing, and late rows fill gaps. What was only known ahead gives way to what came. New series are taken up.
+
+        Parameters
+        ----------
+        data : path or DataFrame
+            New rows, with the columns of ``fit``'s table; those of known series may overlap.
+        replace : bool
+            Whether values that differ from known ones take their place; otherwise they are refused.
+
+        Returns
+        -------
+        Forecaster
+            This estimator.
+
+        Raises
+        ------
+        DataError
+            If a value differs from the known one, or the table cannot be read.
+        """
+        known = self._require_fitted().series_
+        self.series_ = extend_series(known, self._read(data), replaced=replace)
+        fresh = learnt_from(self.series_, 0)
+        fresh[: len(known)] = self.learnt_until_
+        fresh[len(known) :] = self.series_.axis.origins[len(known) :]
+        self.learnt_until_ = fresh
+        return self
 
     def predict(self, data: Any | None = None, *, future: Any | None = None) -> Any:
         """Forecast the horizon after the end of the data.
@@ -221,8 +346,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         Parameters
         ----------
         data : path or DataFrame, optional
-            Other rows of the same columns: new rows of known series, or series never seen. Default: the data
-            that ``fit`` was given.
+            Other rows of the same columns: new rows of known series, which go on from the end that is known, or
+            series never seen. Default: the data that ``fit`` was given.
         future : path or DataFrame, optional
             The future covariates over the horizon, where ``data`` does not hold them in rows whose target is
             empty.
@@ -232,28 +357,43 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         DataFrame
             Of the kind that ``data`` (or ``fit``'s data) was, a polars frame for a path: series and time
             columns under their own names, the target under its own name (the median), and ``NAME_q0.1`` and
-            so on.
+            so on. Where the table was wide the forecast is: a column ``NAME`` for each series, ``NAME_q0.1`` and so
+            on. Series that are constant, hardly begun, or without any value are forecast without the network, and
+            ``notes_`` names them.
         """
         series = self._read(data)
+        if data is not None:
+            series, _ = continue_series(self.series_, series, self.context_)
         if future is not None:
             series = add_future(series, future)
         ends, index, forecasts = forecast_ahead(self.network_, series, self.scaling_)
-        return give_back(
-            forecast_frame(ends, index, forecasts, self.network_.settings.quantiles), series.kind
-        )
+        self.notes_ = describe(without_network(ends))
+        frame = forecast_frame(ends, index, forecasts, self.network_.settings.quantiles)
+        return give_back(in_given_shape(frame, series.schema, series.names), series.kind)
 
-    def backtest(self, windows: int = 4, *, data: Any | None = None) -> Evaluation:
-        """Forecast the last ``windows`` horizons of the data as if each lay in the future.
+    def backtest(
+        self,
+        windows: int = 4,
+        *,
+        stride: int | None = None,
+        refit: bool | int = False,
+        data: Any | None = None,
+    ) -> Evaluation:
+        """Forecast from rolling origins at the end of the data, as if what comes after each lay in the future.
 
-        The model that forecasts them has not seen them: neither weights, nor scalers, nor early stopping, nor
-        calibration. Where ``fit`` held back at least as many ``test_windows``, that is the model at hand;
-        otherwise a clone is fitted on the rows before the first origin, and ``backtest`` takes as long as
-        ``fit``.
+        A model that forecasts from an origin has seen nothing from there on: neither weights, nor scalers, nor early
+        stopping, nor calibration, nor categories. Where ``fit`` held back (``test_windows``) all that is forecast,
+        that is the model at hand; otherwise clones are fitted on the rows before, and ``backtest`` takes as long as
+        ``fit`` for each. The origins of each series are counted back from its own end.
 
         Parameters
         ----------
         windows : int
-            How many horizons, one after the other, each forecast from the rows before it.
+            How many origins.
+        stride : int, optional
+            Steps from one origin to the next; fewer than the horizon make them overlap. Default: the horizon.
+        refit : bool or int
+            Fit a new model at every so many origins: 1 (or True) at each, 0 (or False) at the first alone.
         data : path or DataFrame, optional
             Default: the data that ``fit`` was given. A loaded run holds only the end of them and asks for
             them here.
@@ -261,26 +401,36 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         Returns
         -------
         Evaluation
-            ``metrics`` of the model, naive and seasonal-naive; ``forecasts``, a frame.
+            ``metrics`` of the model, naive and seasonal-naive, ``by_series()`` and ``by_step()`` too; ``frame()``,
+            all forecasts.
+
+        Raises
+        ------
+        InputError
+            If no series is longer than a horizon, or nothing lies before the first origin to learn from.
         """
-        if windows < 1:
-            raise InputError(f"windows is {windows}: give how many horizons to forecast, 1 or more")
+        self._require_fitted()
+        horizon = self.network_.settings.horizon
         if data is None and self.loaded_:
             raise InputError("a loaded run holds only the end of its data: give the whole of it as data")
-        series = self._require_fitted().series_ if data is None else self._read(data)
-        model = self
-        if data is not None or windows > self.test_windows_:
-            model = clone(self).set_params(test_windows=windows)
-            model._learn(Parameters.check(model.get_params()), series, self.season_)
-        return evaluate_last(model.network_, series, model.scaling_, windows, self.season_)
+        series = self._read(data)
+        origins = lay_origins(series, horizon, windows, stride, refit)
+        if not refit and all_unseen(series, origins.index, self.series_, self.learnt_until_):
+            return evaluate_windows(self.network_, series, self.scaling_, origins.index, self.season_)
+        parameters = Parameters.check({**self.get_params(), "test_windows": 0})
+        return backtest(series, origins, parameters, self.season_)
 
-    def evaluate(self, data: Any) -> Evaluation:
+    def evaluate(self, data: Any, *, stride: int | None = None) -> Evaluation:
         """Forecast every horizon of other data, one after the other, and compare with what came.
+
+        Series that are known go on from the end that is known.
 
         Parameters
         ----------
         data : path or DataFrame
             A table with the columns of ``fit``'s.
+        stride : int, optional
+            Steps from one origin to the next; 1 forecasts from every step. Default: the horizon.
 
         Returns
         -------
@@ -288,8 +438,10 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             As from ``backtest``.
         """
         self._require_fitted()
+        if stride is not None and stride < 1:
+            raise InputError(f"stride is {stride}: give a number of steps, 1 or more")
         series, joined = continue_series(self.series_, self._read(data), self.context_)
-        return evaluate_all(self.network_, series, self.scaling_, joined, self.season_)
+        return evaluate_all(self.network_, series, self.scaling_, joined, self.season_, stride)
 
     def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Figure:
         """Draw the end of a series and its forecast with bands.
@@ -306,22 +458,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         matplotlib.figure.Figure
             The figure.
         """
-        shown = self._require_fitted().series_.tail(self.network_.reach)
-        names = [str(name) for name in shown.names]
-        if series is not None and series not in names:
-            raise InputError(f"there is no series {series!r}: give one of {', '.join(names[:12])}")
-        code = 0 if series is None else names.index(series)
-        _, _, forecasts = forecast_ahead(self.network_, shown, self.scaling_)
-        observed = int(shown.last_observed[code])
-        first = int(shown.offsets[code])
-        figure = forecast_against_truth(
-            shown.axis.stamps(code, 0, observed).to_numpy(),
-            shown.target[first : first + observed, 0],
-            shown.axis.stamps(code, observed, self.network_.settings.horizon).to_numpy(),
-            dict(zip(self.network_.settings.quantiles, forecasts[code].T, strict=True)),
-            target=shown.schema.columns.target[0],
-            title="Forecast" if shown.names[code] is None else f"Forecast of {names[code]}",
-        )
+        figure = draw_forecast(self._require_fitted().network_, self.series_, self.scaling_, series)
         if path is not None:
             figure.savefig(path)
         return figure
@@ -334,29 +471,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         path : str or Path
             The folder to make.
         """
-        kept = self._require_fitted().series_.tail(self.network_.reach)
-        network = {f"network.{name}": value for name, value in self.network_.state_dict().items()}
-        ends = {f"series.{name}": torch.from_numpy(array.copy()) for name, array in kept.arrays().items()}
-        plots = {"learning_curve": learning_curve(self.history_)}
-        if self.report_ is not None:
-            plots |= self.report_.plots()
-        save_run(
-            path,
-            task="forecast",
-            settings=ForecastSettings(
-                parameters=Parameters.check(self.get_params()),
-                network=self.network_.settings,
-                scaling=self.scaling_,
-                table=kept.schema,
-                names=kept.names,
-                kind=kept.kind,
-                season=self.season_,
-            ),
-            tensors={**network, **ends},
-            history=self.history_,
-            metrics=self.metrics_,
-            plots=plots,
-        )
+        save_forecaster(self._require_fitted(), path)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -382,34 +497,15 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             What ``load_run`` gives.
         """
         settings = run.settings(ForecastSettings)
-        parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "series": {}}
-        for name, tensor in run.tensors.items():
-            part, _, rest = name.partition(".")
-            parts[part][rest] = tensor
-        members = len({name.split(".")[1] for name in parts["network"] if name.startswith("members.")})
-        network = ForecastEnsemble(settings.network, members)
-        network.load_state_dict(parts["network"])
         self = cls(**settings.parameters.model_dump())
-        self.network_ = network.eval()
-        self.scaling_ = settings.scaling
-        self.series_ = SeriesSet.from_arrays(
-            {name: tensor.numpy() for name, tensor in parts["series"].items()},
-            settings.names,
-            settings.table,
-            settings.kind,
-        )
-        self.context_ = settings.network.context
-        self.season_ = settings.season
-        self.history_ = run.history
-        self.metrics_ = run.metrics
-        self.report_ = None
-        self.test_windows_ = settings.parameters.test_windows
-        self.loaded_ = True
+        restore_forecaster(self, run, settings)
         return self
 
-    def _learn(self, parameters: Parameters, series: SeriesSet, season: int) -> Self:
+    def _learn(
+        self, parameters: Parameters, series: SeriesSet, season: int, options: FitOptions | None = None
+    ) -> Self:
         """Fit to series that were read."""
-        fitted = fit_series(parameters, series, season)
+        fitted = fit_series(parameters, series, season, options)
         self.network_ = fitted.network
         self.scaling_ = fitted.scaling
         self.series_ = series
@@ -420,9 +516,11 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             for member, training in enumerate(fitted.training)
             for entry in training.history
         ]
-        self.report_: ForecastReport | None = fitted.report
+        self.report_ = fitted.report
         self.metrics_ = fitted.report.metrics
         self.test_windows_ = parameters.test_windows
+        self.learnt_until_ = learnt_from(series, parameters.test_windows * parameters.horizon)
+        self.pictures_ = {}
         self.loaded_ = False
         return self
 

@@ -16,6 +16,7 @@ from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
+from fastlstm.tasks.forecast.fallback import stand_in
 from fastlstm.tasks.forecast.frames import forecast_frame
 from fastlstm.tasks.forecast.learning import forecast_windows
 from fastlstm.training.metrics import Array, forecast_metrics, metrics_by_group, seasonal_scale
@@ -259,7 +260,8 @@ def forecast_origins(
         lag=settings.layout.lag,
         device=device,
     )
-    return forecast_windows(network, windows, index).astype(np.float64)
+    forecasts = forecast_windows(network, windows, index).astype(np.float64)
+    return stand_in(series, index, forecasts, settings.quantiles, scaling.target)
 
 
 def judge(

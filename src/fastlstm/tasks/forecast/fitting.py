@@ -14,6 +14,7 @@ from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.model.inputs import InputLayout
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
+from fastlstm.tasks.forecast.fallback import without_network
 from fastlstm.tasks.forecast.learning import ForecastLearning
 from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.settings import Parameters
@@ -191,6 +192,7 @@ def fit_series(
         season=season,
         validation=validation,
         test=test,
+        fallbacks=without_network(series),
     )
     return Fitted(network, scaling, trained, report)
 

@@ -151,9 +151,7 @@ def _with_room(known: SeriesSet, new: SeriesSet, strangers: npt.NDArray[np.bool_
         names=[*known.names, *names],
         offsets=np.concatenate([known.offsets, np.full(count, known.offsets[-1])]),
         last_observed=np.concatenate([known.last_observed, np.zeros(count, np.int64)]),
-        axis=replace(
-            known.axis, origins=np.concatenate([known.axis.origins, new.axis.origins[strangers]])
-        ),
+        axis=replace(known.axis, origins=np.concatenate([known.axis.origins, new.axis.origins[strangers]])),
         **arrays,
     )
 
@@ -250,6 +248,7 @@ def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[Ser
         offsets=offsets,
         last_observed=new.last_observed + joined,
         axis=replace(new.axis, origins=origins),
+        earlier=np.where(continued[:, None, None], known.earlier[source], new.earlier),
         **arrays,
     )
     return series, joined

@@ -8,6 +8,7 @@ from fastlstm.data.scaling import Floats
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows, with_horizon
 from fastlstm.model.forecaster import ForecastEnsemble
+from fastlstm.tasks.forecast.fallback import stand_in
 from fastlstm.tasks.forecast.learning import forecast_windows
 
 
@@ -48,4 +49,5 @@ def forecast_ahead(
     lag = network.settings.layout.lag
     windows = Windows(ends, scaling, context=context, horizon=horizon, lag=lag, device=device)
     index = WindowIndex(np.arange(len(ends)), ends.offsets[:-1] + ends.last_observed)
-    return ends, index, forecast_windows(network, windows, index)
+    forecasts = forecast_windows(network, windows, index)
+    return ends, index, stand_in(ends, index, forecasts, network.settings.quantiles, scaling.target)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fastlstm.data.series import GapReport
 from fastlstm.tasks.forecast.evaluation import Evaluation
+from fastlstm.tasks.forecast.fallback import describe
 from fastlstm.training.loop import TrainingResult
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ class ForecastReport:
         On the part that chose the weights; a little too good for that reason.
     test : Evaluation, optional
         On the part that nothing has seen, where ``test_windows`` asked for one.
+    fallbacks : mapping
+        Kind → the series that are forecast without the network, as ``fallback.without_network`` gives them.
     """
 
     data: GapReport
@@ -46,6 +50,7 @@ class ForecastReport:
     season: int
     validation: Evaluation
     test: Evaluation | None = None
+    fallbacks: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
@@ -75,6 +80,7 @@ class ForecastReport:
                 "gaps": self.data.gaps,
                 "empty": dict(self.data.empty),
                 "unknown": dict(self.data.unknown),
+                "fallbacks": {kind: list(names) for kind, names in self.fallbacks.items()},
             },
         }
 
@@ -91,6 +97,7 @@ class ForecastReport:
         part = "the last stretch before the test" if self.test else "the last stretch of the data"
         lines = [
             str(self.data),
+            *describe(self.fallbacks),
             f"{steps} training steps in {self.seconds:.1f} s ({ENDINGS[last.stopped]}); "
             f"weights of step {best}; {self.parameters:,} parameters; context {self.context}",
             "",

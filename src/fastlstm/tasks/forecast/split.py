@@ -16,6 +16,7 @@ import numpy as np
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import WindowIndex, rolling_windows
 from fastlstm.errors import InputError
+from fastlstm.tasks.forecast.settings import Parameters
 
 VALIDATION_SHARE = 0.05  # of the rows of a series of usual length
 FEW_WINDOWS = 64  # fewer validation windows than this lie closer than a horizon apart
@@ -104,3 +105,21 @@ def split_series(
             f"give at least {(2 + test_windows) * horizon + 1:,} steps, or a shorter horizon"
         )
     return Split(training=fit - windows * horizon, fit=fit, observed=observed)
+
+
+def split_for(parameters: Parameters, series: SeriesSet) -> Split:
+    """Settle the parts as a configuration asks for them.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    series : SeriesSet
+        The series.
+
+    Raises
+    ------
+    InputError
+        If no series is long enough to train and validate.
+    """
+    return split_series(series, parameters.horizon, parameters.validation_windows, parameters.test_windows)

@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from fastlstm.data.frequency import Frequency
+from fastlstm.data.reading import read_series
+from fastlstm.data.schema import Columns, Schema
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.table import Table
 from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
@@ -168,3 +173,40 @@ class FitOptions:
             checkpoint_seconds=self.checkpoint_seconds,
             resume=resume,
         )
+
+
+def read_alike(table: Table, columns: Columns, schema: Schema, frequency: str | None) -> SeriesSet:
+    """Read a table as that of another fit was read.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    columns : Columns
+        The roles that were asked for, or found.
+    schema : Schema
+        How the other table was read.
+    frequency : str, optional
+        The step that was asked for.
+
+    Raises
+    ------
+    InputError
+        If the roles or the step are others.
+    """
+    for name, known in vars(schema.columns).items():
+        asked = getattr(columns, name)
+        if asked != known:
+            raise InputError(
+                f"init was trained with {name} {_shown(known)}, here it is {_shown(asked)}: give the same columns "
+                "under the same names, or leave init out"
+            )
+    if frequency is not None and str(Frequency.parse(frequency)) != schema.frequency:
+        raise InputError(
+            f"init was trained on steps of {schema.frequency}: frequency {frequency!r} is another"
+        )
+    return read_series(table, schema.columns, schema=schema)
+
+
+def _shown(value: object) -> str:
+    return ", ".join(map(repr, value)) or "none" if isinstance(value, tuple) else repr(value)

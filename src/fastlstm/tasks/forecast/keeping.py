@@ -1,0 +1,166 @@
+"""Where fitting stands, kept in a run folder so that it can go on exactly from there."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+
+from fastlstm.data.reading import read_series
+from fastlstm.data.schema import Schema
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.windows import CovariateScaling
+from fastlstm.errors import InputError, RunError
+from fastlstm.model.forecaster import NetworkSettings
+from fastlstm.runs import drop_checkpoint, keep_checkpoint, read_checkpoint
+from fastlstm.tasks.forecast.settings import Parameters
+from fastlstm.tasks.forecast.starting import FitOptions, Start
+from fastlstm.training.checkpoint import TrainingState
+
+TASK = "forecast"
+
+
+class FitRecord(BaseModel):
+    """What was being fitted, as a checkpoint keeps it.
+
+    Parameters
+    ----------
+    task : str
+        Whose checkpoint it is.
+    parameters : Parameters
+        The constructor's arguments.
+    table : Schema
+        How the table was read.
+    season : int
+        In steps.
+    source : str, optional
+        The file that was fitted; None for a frame.
+    fingerprint : str
+        Of the series, to tell another table.
+    network, scaling : NetworkSettings and CovariateScaling, optional
+        Those of the model that fitting started from, where there was one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str = TASK
+    parameters: Parameters
+    table: Schema
+    season: PositiveInt
+    source: str | None
+    fingerprint: str
+    network: NetworkSettings | None = None
+    scaling: CovariateScaling | None = None
+
+
+def fingerprint(series: SeriesSet) -> str:
+    """Return a digest of all that learning sees of series: the same for the same table.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    """
+    digest = hashlib.sha256(repr(series.names).encode())
+    for name, array in sorted(series.arrays().items()):
+        digest.update(name.encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def kept_in(
+    folder: str | Path,
+    parameters: Parameters,
+    series: SeriesSet,
+    season: int,
+    source: Any,
+    options: FitOptions,
+) -> FitOptions:
+    """Let a fit keep where it stands in a run folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder; a checkpoint that is there of another fit is removed.
+    parameters : Parameters
+        The configuration.
+    series : SeriesSet
+        The series.
+    season : int
+        In steps.
+    source : path or DataFrame
+        Where they come from.
+    options : FitOptions
+        How the fit starts.
+    """
+    if options.resume is None:
+        drop_checkpoint(folder)
+    start = options.start
+    record = FitRecord(
+        parameters=parameters,
+        table=series.schema,
+        season=season,
+        source=str(Path(source).absolute()) if isinstance(source, str | Path) else None,
+        fingerprint=fingerprint(series),
+        network=start.settings if start else None,
+        scaling=start.scaling if start else None,
+    ).model_dump(mode="json")
+
+    def checkpoint(state: TrainingState) -> None:
+        keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": record}))
+
+    return FitOptions(
+        start=start,
+        checkpoint=checkpoint,
+        checkpoint_seconds=options.checkpoint_seconds,
+        resume=options.resume,
+        validated=options.validated,
+        test=options.test,
+    )
+
+
+def take_up(folder: str | Path, data: Any | None) -> tuple[FitRecord, SeriesSet, FitOptions, Any]:
+    """Return all that it takes to go on with the fit of a run folder.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder.
+    data : path or DataFrame, optional
+        The table that was fitted. Default: the file that it came from.
+
+    Returns
+    -------
+    tuple
+        What was fitted, its series, where to go on, and where the series come from.
+
+    Raises
+    ------
+    InputError
+        If the data is not what was fitted.
+    RunError
+        If there is no checkpoint, or it is of another task or version.
+    """
+    state = read_checkpoint(folder)
+    try:
+        record = FitRecord.model_validate(state.numbers["fit"])
+    except (KeyError, ValidationError):
+        raise RunError(f"the checkpoint of {folder} is of another version of fastlstm: train again") from None
+    if record.task != TASK:
+        raise RunError(
+            f"the checkpoint of {folder} is of the task {record.task!r}: use fastlstm {record.task}"
+        )
+    source = record.source if data is None else data
+    if source is None:
+        raise InputError(f"{folder} was fitted to a frame, which no checkpoint keeps: give it as data")
+    series = read_series(source, record.table.columns, schema=record.table)
+    if fingerprint(series) != record.fingerprint:
+        raise InputError(
+            f"{series.source} is not the table that {folder} was being fitted to: give that one, or train anew"
+        )
+    start = None
+    if record.network is not None and record.scaling is not None:
+        start = Start(record.network, record.scaling)
+    return record, series, FitOptions(start=start, resume=state), source

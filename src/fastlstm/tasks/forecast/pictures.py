@@ -1,0 +1,49 @@
+"""Pictures of a forecaster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.windows import CovariateScaling
+from fastlstm.errors import InputError
+from fastlstm.model.forecaster import ForecastEnsemble
+from fastlstm.runs.plots import forecast_against_truth
+from fastlstm.tasks.forecast.prediction import forecast_ahead
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_forecast(
+    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, name: str | None
+) -> Figure:
+    """Draw the end of a series and its forecast with bands.
+
+    Parameters
+    ----------
+    network : ForecastEnsemble
+        The model.
+    series : SeriesSet
+        The series.
+    scaling : CovariateScaling
+        Of the covariates.
+    name : str, optional
+        Which series. Default: the first.
+    """
+    shown = series.tail(network.reach)
+    names = [str(known) for known in shown.names]
+    if name is not None and name not in names:
+        raise InputError(f"there is no series {name!r}: give one of {', '.join(names[:12])}")
+    code = 0 if name is None else names.index(name)
+    _, _, forecasts = forecast_ahead(network, shown, scaling)
+    observed = int(shown.last_observed[code])
+    first = int(shown.offsets[code])
+    return forecast_against_truth(
+        shown.axis.stamps(code, 0, observed).to_numpy(),
+        shown.target[first : first + observed, 0],
+        shown.axis.stamps(code, observed, network.settings.horizon).to_numpy(),
+        dict(zip(network.settings.quantiles, forecasts[code].T, strict=True)),
+        target=shown.schema.columns.target[0],
+        title="Forecast" if shown.names[code] is None else f"Forecast of {names[code]}",
+    )

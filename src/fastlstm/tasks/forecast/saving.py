@@ -1,0 +1,105 @@
+"""A fitted forecaster into a run folder, and out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from fastlstm.data.series import SeriesSet
+from fastlstm.model.forecaster import ForecastEnsemble
+from fastlstm.runs import Run, save_run
+from fastlstm.runs.checkpoint import CHECKPOINT
+from fastlstm.runs.plots import learning_curve
+from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
+from fastlstm.tasks.forecast.unseen import learnt_from
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fastlstm.tasks.forecast.estimator import Forecaster
+
+STUDY = "study.db"
+
+
+def save_forecaster(forecaster: Forecaster, path: str | Path) -> None:
+    """Write a run folder, whole or not at all.
+
+    Parameters
+    ----------
+    forecaster : Forecaster
+        Fitted or loaded.
+    path : str or Path
+        The folder to make. The checkpoint of a training that was interrupted stays in it, and a study of trials.
+    """
+    kept = forecaster.series_.tail(forecaster.network_.reach)
+    network = {f"network.{name}": value for name, value in forecaster.network_.state_dict().items()}
+    ends = {f"series.{name}": torch.from_numpy(array.copy()) for name, array in kept.arrays().items()}
+    learnt = {"learnt.until": torch.from_numpy(forecaster.learnt_until_.copy())}
+    plots: dict[str, Figure | bytes] = {**forecaster.pictures_, "learning_curve": learning_curve(forecaster.history_)}
+    interrupted = forecaster.metrics_["training"]["stopped"] == "interrupted"
+    if forecaster.report_ is not None:
+        plots |= forecaster.report_.plots()
+    save_run(
+        path,
+        task="forecast",
+        settings=ForecastSettings(
+            parameters=Parameters.check(forecaster.get_params()),
+            network=forecaster.network_.settings,
+            scaling=forecaster.scaling_,
+            table=kept.schema,
+            names=kept.names,
+            kind=kept.kind,
+            season=forecaster.season_,
+        ),
+        tensors={**network, **ends, **learnt},
+        history=forecaster.history_,
+        metrics=forecaster.metrics_,
+        plots=plots,
+        keep=(STUDY, CHECKPOINT) if interrupted else (STUDY,),
+    )
+
+
+def restore_forecaster(forecaster: Forecaster, run: Run, settings: ForecastSettings) -> None:
+    """Give a forecaster all that a run folder holds.
+
+    Parameters
+    ----------
+    forecaster : Forecaster
+        With the run's configuration.
+    run : fastlstm.runs.Run
+        What ``load_run`` gives.
+    settings : ForecastSettings
+        The run's.
+    """
+    parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "series": {}, "learnt": {}}
+    for name, tensor in run.tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
+    members = len({name.split(".")[1] for name in parts["network"] if name.startswith("members.")})
+    network = ForecastEnsemble(settings.network, members)
+    network.load_state_dict(parts["network"])
+    forecaster.network_ = network.eval()
+    forecaster.scaling_ = settings.scaling
+    forecaster.series_ = SeriesSet.from_arrays(
+        {name: tensor.numpy() for name, tensor in parts["series"].items()},
+        settings.names,
+        settings.table,
+        settings.kind,
+    )
+    forecaster.context_ = settings.network.context
+    forecaster.season_ = settings.season
+    forecaster.history_ = run.history
+    forecaster.metrics_ = run.metrics
+    forecaster.report_ = None
+    forecaster.test_windows_ = settings.parameters.test_windows
+    held_back = settings.parameters.test_windows * settings.network.horizon
+    until = parts["learnt"].get("until")
+    forecaster.learnt_until_ = (
+        learnt_from(forecaster.series_, held_back) if until is None else until.numpy().copy()
+    )
+    forecaster.pictures_ = {
+        picture.stem: picture.read_bytes() for picture in sorted((run.folder / "plots").glob("*.png"))
+    }
+    forecaster.loaded_ = True
