@@ -193,4 +193,8 @@ NB_MODULE(_native, m) {
     nb::gil_scoped_release release;
     return active_kernels().fma_peak(threads, seconds);
   });
+  m.def("read_rate", [](int64_t bytes, int threads, double seconds) {
+    nb::gil_scoped_release release;
+    return active_kernels().read_rate(bytes, threads, seconds);
+  });
 }

@@ -1,12 +1,11 @@
 // One instruction set's kernels. CMake compiles this file once for each of them.
-#include <chrono>
-
 #include "backward.h"
 #include "cell_gru.h"
 #include "cell_lstm.h"
 #include "cell_normalised.h"
 #include "cell_rnn.h"
 #include "forward.h"
+#include "limits.h"
 #include "linear.h"
 
 namespace fastlstm::FASTLSTM_ISA {
@@ -110,43 +109,6 @@ bool supported() {
 #endif
 }
 
-// Independent chains of multiply-adds that never leave the registers: the most that a core can do.
-constexpr int kChains = 12;
-void multiply_add(int64_t rounds) {
-  Vec<float> chain[kChains];
-#pragma GCC unroll 12
-  for (int c = 0; c < kChains; ++c) chain[c] = splat(1.0f);
-  const Vec<float> factor = splat(0.999f), addend = splat(0.001f);
-  for (int64_t i = 0; i < rounds; ++i) {
-#pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) {
-      chain[c] = chain[c] * factor + addend;
-      asm volatile("" : "+x"(chain[c]));  // so that no round is left out
-    }
-  }
-}
-
-double fma_peak(int threads, double seconds) {
-  constexpr int kMostThreads = 256, kRounds = 20000;
-  using Clock = std::chrono::steady_clock;
-  double rates[kMostThreads] = {};
-  threads = threads < kMostThreads ? threads : kMostThreads;
-  auto body = [&](int index) {
-    const auto begin = Clock::now();
-    double elapsed = 0;
-    for (int64_t rounds = 0; elapsed < seconds;) {
-      multiply_add(kRounds);
-      rounds += kRounds;
-      elapsed = std::chrono::duration<double>(Clock::now() - begin).count();
-      rates[index] = 2.0 * kChains * kLanes<float> * (double)rounds / elapsed;
-    }
-  };
-  run_parallel(threads, body);
-  double total = 0;
-  for (int i = 0; i < threads; ++i) total += rates[i];
-  return total;
-}
-
 }  // namespace
 
 extern const Kernels kernels;
@@ -163,6 +125,7 @@ const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA),
                          linear<double>,
                          linear_gradient<float>,
                          linear_gradient<double>,
-                         fma_peak};
+                         fma_peak,
+                         read_rate};
 
 }  // namespace fastlstm::FASTLSTM_ISA

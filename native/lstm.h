@@ -136,6 +136,7 @@ struct Kernels {
   void (*linear_gradient32)(const LinearGradient<float>&);
   void (*linear_gradient64)(const LinearGradient<double>&);
   double (*fma_peak)(int threads, double seconds);  // measured float32 FLOP/s of independent FMAs
+  double (*read_rate)(int64_t bytes, int threads, double seconds);  // measured bytes/s from so large a buffer
 };
 
 const Kernels& active_kernels();        // chosen at load: the best that this CPU supports, or FASTLSTM_ISA's

@@ -109,9 +109,10 @@ struct FullForm {
 
   static Operand prepare(const Real* x, int64_t stride, int64_t, int64_t, Arena&) { return {x, stride}; }
 
+  // `ahead` of what is read lies what will be: rows are too short for the processor to find out by itself.
   template <int R, int B>
   static FASTLSTM_INLINE void multiply(const Factor<FullForm>& factor, const Real* const* row, int64_t b,
-                                       Vec<Real> (*sum)[B]) {
+                                       int64_t ahead, Vec<Real> (*sum)[B]) {
     constexpr int L = kLanes<Real>;
     const int64_t K = factor.columns, stride = factor.operand.stride;
     const Real* x = factor.operand.data + (B == 1 && b == 0 ? 0 : b * stride);
@@ -123,6 +124,7 @@ struct FullForm {
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r) {
         const Vec<Real> weight = load(row[r] + k);
+        __builtin_prefetch(row[r] + k + ahead);
 #pragma GCC unroll 4
         for (int i = 0; i < B; ++i) sum[r][i] += weight * value[i];
       }
@@ -161,7 +163,7 @@ struct Bfloat16Form {
 
   template <int R, int B>
   static FASTLSTM_INLINE void multiply(const Factor<Bfloat16Form>& factor, const uint16_t* const* row,
-                                       int64_t b, Vec<float> (*sum)[B]) {
+                                       int64_t b, int64_t, Vec<float> (*sum)[B]) {
     typedef typename Simd<float>::I I;
     constexpr int L = kLanes<float>, kHalf = kBfloat16Block / 2;
     const int64_t K = factor.operand.stride;  // padded, as the rows are
@@ -250,7 +252,8 @@ FASTLSTM_INLINE void multiply_block(const Product<Form>& product, int64_t block,
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r)
         row[r] = w[f] + (kWhole || group + r < live ? group + r : live - 1) * stride[f];
-      Form::template multiply<R, B>(product.factors[f], row, b, sum);
+      const int64_t next = group + R < L || !product.backwards ? R : R - 2 * L;  // rows on
+      Form::template multiply<R, B>(product.factors[f], row, b, next * stride[f], sum);
     }
 #pragma GCC unroll 4
     for (int r = 0; r < R; ++r)

@@ -218,6 +218,7 @@ void test_dispatch() {
     check(fastlstm::select_kernels(kernels->name), "a supported instruction set was refused");
     check(&fastlstm::active_kernels() == kernels, "another instruction set was chosen");
     check(kernels->fma_peak(2, 0.01) > 0, "no multiply-add rate was measured");
+    check(kernels->read_rate(100'000, 2, 0.01) > 0, "no rate of reading was measured");
   }
   fastlstm::select_kernels(before);
 }
