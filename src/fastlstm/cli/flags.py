@@ -7,6 +7,7 @@ commas.
 
 from __future__ import annotations
 
+import csv
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
@@ -148,7 +149,9 @@ def _join(items: Sequence[Any]) -> str:
 
 def _list_converter(item: type) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
     def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
-        parts = [part.strip() for token in tokens for part in token.value.split(",")]
+        # A name that holds a comma is quoted, as in a CSV.
+        lines = csv.reader([token.value for token in tokens], skipinitialspace=True)
+        parts = [part.strip() for line in lines for part in line]
         try:
             return tuple(item(part) for part in parts if part)
         except ValueError as error:

@@ -6,9 +6,10 @@ In reading order: ``table`` (what was given), ``timestamps`` and ``values`` (cel
 """
 
 from fastlstm.data.future import add_future
+from fastlstm.data.gaps import GapReport
 from fastlstm.data.reading import read_series
 from fastlstm.data.schema import Columns, Schema, find_columns
-from fastlstm.data.series import GapReport, SeriesSet
+from fastlstm.data.series import SeriesSet
 from fastlstm.data.table import Table, give_back, read_table
 from fastlstm.data.time_axis import TimeAxis
 

@@ -11,6 +11,8 @@ from fastlstm.data.reading import grid_ticks
 from fastlstm.data.rows import Grid, Integers, Rows, read_rows
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.table import Table, read_table
+from fastlstm.data.time_parts import join_times
+from fastlstm.data.wide import for_every_series
 from fastlstm.errors import DataError
 
 
@@ -23,8 +25,8 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
         The series.
     source : path, DataFrame or Table
         Series and time columns as in the series' own table, and the future covariates; the target may be
-        absent. Rows that lie before the end of what is observed are left out. Without a time column the rows
-        follow the last observed one.
+        absent. Rows without a series column hold for every series. Rows that lie before the end of what is
+        observed are left out. Without a time column the rows follow the last observed one.
 
     Returns
     -------
@@ -49,10 +51,15 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     """
     table = read_table(source)
     schema = series.schema
-    rows = read_rows(table, schema.columns)
+    columns = schema.columns
+    if columns.time_parts:
+        table, _ = join_times(table, columns.time_parts)
+    if columns.series is not None and columns.series not in table.columns:
+        table = for_every_series(table, columns.series, series.names)
+    rows = read_rows(table, columns, schema.time_format)
     codes = _match_series(table, series, rows)
     ends = series.last_observed[codes]
-    if schema.columns.time is None:
+    if columns.time is None:
         positions = ends + rows.times.ticks
     else:
         ticks = grid_ticks(table, rows.times, schema)

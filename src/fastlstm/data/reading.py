@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,19 +11,32 @@ import polars as pl
 
 from fastlstm.data.calendar import calendar_cycles
 from fastlstm.data.frequency import Frequency, days_of_month, infer_frequency
+from fastlstm.data.gaps import GapReport
+from fastlstm.data.history import nothing
 from fastlstm.data.rows import Floats, Grid, Integers, Rows, of_series, read_rows
 from fastlstm.data.schema import Columns, Role, Schema
-from fastlstm.data.series import GapReport, SeriesSet, make_axis
+from fastlstm.data.series import SeriesSet, make_axis
 from fastlstm.data.table import Table, read_table
 from fastlstm.data.time_axis import counts_instants
+from fastlstm.data.time_parts import join_times
 from fastlstm.data.timestamps import Times
 from fastlstm.data.values import count_unresolved, encode, holds_numbers, read_categories, read_numbers
+from fastlstm.data.wide import to_long
 from fastlstm.errors import DataError, InputError
+
+Numbers = npt.NDArray[np.float64]
 
 ROLES: tuple[Role, ...] = ("past", "future", "static")
 
 # A grid with more steps than this for each row comes of a wrong frequency, not of gaps.
 MOST_STEPS_A_ROW = 100
+
+
+class Leading(NamedTuple):
+    """How many series start late, and their rows before that."""
+
+    series: int = 0
+    rows: int = 0
 
 
 def read_series(
@@ -61,14 +74,14 @@ def read_series(
     >>> series.target[:, 0], series.report.gaps, dict(series.report.empty), series.report.sorted_rows
     (array([ 1., nan, nan,  4.], dtype=float32), 1, {'y': 1}, 1)
     """
-    table = read_table(source)
+    table, forms, left_out = lay_out(read_table(source), columns)
     for name in columns.target:
         table.require(name, "target")
-    rows = read_rows(table, columns)
+    table, rows, targets, leading = _begin_with_targets(table, columns, schema)
     order = np.lexsort((rows.instants, rows.codes))
     codes = rows.codes[order]
     firsts, lasts = _ends(codes)
-    schema = schema or _learn(table, columns, rows, order, frequency)
+    schema = schema or _learn(table, columns, rows, order, frequency, forms)
     ticks = grid_ticks(table, rows.times, schema)[order]
     axis = make_axis(schema, ticks[firsts])
     positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
@@ -80,7 +93,6 @@ def read_series(
     places = np.empty_like(rows.codes)
     places[order] = offsets[codes] + positions
     row_positions = places - offsets[rows.codes]
-    targets = {name: read_numbers(table, name, "target") for name in columns.target}
     last_observed = _last_observed(table, rows, targets, row_positions)
     coarse = {name: count_unresolved(values, rows.codes) for name, values in targets.items()}
     observed = row_positions < last_observed[rows.codes]
@@ -94,9 +106,10 @@ def read_series(
         schema=schema,
         kind=table.kind,
         source=table.name,
+        earlier=nothing(len(firsts), len(columns.target)),
         static=_static_numbers(table, schema, rows),
         static_categories=_static_categories(table, schema, rows),
-        target=seen.numbers(columns.target, "target"),
+        target=seen.lay(columns.target, targets),
         past=seen.numbers(schema.numeric("past"), "past_covariates"),
         past_categories=seen.categories(schema.categorical("past"), "past_covariates"),
         future=ahead.numbers(schema.numeric("future"), "future_covariates"),
@@ -110,8 +123,39 @@ def read_series(
             unresolved={name: count for name, count in coarse.items() if count},
             sorted_rows=_count_descents(rows),
             moved_rows=int(moved.sum()),
+            late=leading.series,
+            leading=leading.rows,
+            left_out=left_out,
         ),
     )
+
+
+def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tuple[str, ...]]:
+    """Bring a table to one row a series and time, with one time column.
+
+    Parameters
+    ----------
+    table : Table
+        The table as it was given.
+    columns : Columns
+        The roles.
+
+    Returns
+    -------
+    table : Table
+        The same, where it was so already.
+    forms : tuple of str
+        How the parts of its time are written, where there are several.
+    left_out : tuple of str
+        Columns of a wide table that are of no use.
+    """
+    forms: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    if columns.time_parts:
+        table, forms = join_times(table, columns.time_parts)
+    if columns.wide:
+        table, left_out = to_long(table, columns)
+    return table, forms, left_out
 
 
 def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
@@ -153,7 +197,41 @@ def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
     return times.ticks
 
 
-def _learn(table: Table, columns: Columns, rows: Rows, order: Integers, frequency: str | None) -> Schema:
+def _begin_with_targets(
+    table: Table, columns: Columns, schema: Schema | None
+) -> tuple[Table, Rows, dict[str, Numbers], Leading]:
+    """Read whose and when the rows are, and the targets; leave out the rows of a series before its first target.
+
+    Where there is a schema the rows may continue others, and all count.
+    """
+    rows = read_rows(table, columns, schema.time_format if schema else None)
+    targets = {name: read_numbers(table, name, "target") for name in columns.target}
+    known = _known(targets)
+    first = np.full(len(rows.names), np.iinfo(np.int64).max)
+    np.minimum.at(first, rows.codes[known], rows.instants[known])
+    first[first == np.iinfo(np.int64).max] = np.iinfo(np.int64).min  # nothing is known of it at all
+    kept: npt.NDArray[np.bool_] = np.greater_equal(rows.instants, first[rows.codes])
+    if schema or kept.all():
+        return table, rows, targets, Leading()
+    leading = Leading(series=len(np.unique(rows.codes[~kept])), rows=int((~kept).sum()))
+    targets = {name: values[kept] for name, values in targets.items()}
+    return table.filter(kept), rows.filter(kept), targets, leading
+
+
+def _known(targets: Mapping[str, Numbers]) -> npt.NDArray[np.bool_]:
+    """(rows,) where a target is known."""
+    known: npt.NDArray[np.bool_] = np.any([~np.isnan(values) for values in targets.values()], axis=0)
+    return known
+
+
+def _learn(
+    table: Table,
+    columns: Columns,
+    rows: Rows,
+    order: Integers,
+    frequency: str | None,
+    forms: tuple[str, ...],
+) -> Schema:
     """Settle everything that a table decides: step, calendar, categories."""
     times, codes = rows.times, rows.codes[order]
     ticks, dated = times.ticks[order], times.kind in ("date", "timestamp")
@@ -176,12 +254,13 @@ def _learn(table: Table, columns: Columns, rows: Rows, order: Integers, frequenc
     vocabularies = {
         name: tuple(read_categories(table, name, role).drop_nulls().unique().sort())
         for name, role in covariates.items()
-        if not holds_numbers(table, name)
+        if name in columns.categories or not holds_numbers(table, name)
     }
     return Schema(
         columns=columns,
         time_kind=times.kind,
-        time_format=times.format,
+        time_format=None if forms else times.format,
+        time_forms=forms,
         time_zone=times.zone,
         frequency=str(step),
         day=int(days_of_month(ticks).max()) if step.kind == "month" else 1,
@@ -196,18 +275,20 @@ def _ends(codes: Integers) -> tuple[Integers, Integers]:
     return firsts, np.append(firsts[1:], len(codes)) - 1
 
 
-def _last_observed(
-    table: Table, rows: Rows, targets: Mapping[str, npt.NDArray[np.float64]], positions: Integers
-) -> Integers:
-    """Return (S,) the position just past the last row of each series at which a target is known."""
-    known = ~np.isnan(list(targets.values())).all(axis=0)
+def _last_observed(table: Table, rows: Rows, targets: Mapping[str, Numbers], positions: Integers) -> Integers:
+    """Return (S,) the position just past the last row of each series at which a target is known.
+
+    A series without any ends where the others do.
+    """
+    known = _known(targets)
+    if not known.any():
+        raise DataError(f"{table.name}: all cells of {', '.join(targets)} are empty; give some values")
     ends = np.zeros(len(rows.names), np.int64)
     np.maximum.at(ends, rows.codes[known], positions[known] + 1)
-    if not ends.all():
-        whose = of_series(rows.names[int(ends.argmin())])
-        raise DataError(
-            f"{table.name}: all cells of {', '.join(targets)}{whose} are empty; delete those rows"
-        )
+    without = ends[rows.codes] == 0
+    if rows.times.kind != "row":
+        without &= rows.instants <= rows.instants[known].max()
+    np.maximum.at(ends, rows.codes[without], positions[without] + 1)
     return ends
 
 

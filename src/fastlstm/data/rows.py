@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,20 @@ class Rows:
         """(rows,) int64, ticks that sort by time, over changes of summer time too."""
         return self.times.ticks if self.times.instants is None else self.times.instants
 
+    def filter(self, kept: npt.NDArray[np.bool_]) -> Rows:
+        """Leave rows out; at least one of each series stays.
 
-def read_rows(table: Table, columns: Columns) -> Rows:
+        Parameters
+        ----------
+        kept : numpy.ndarray
+            (rows,) which to keep.
+        """
+        instants = None if self.times.instants is None else self.times.instants[kept]
+        times = replace(self.times, ticks=self.times.ticks[kept], instants=instants)
+        return Rows(self.names, self.codes[kept], times)
+
+
+def read_rows(table: Table, columns: Columns, time_format: str | None = None) -> Rows:
     """Read the series and time columns.
 
     Parameters
@@ -53,6 +65,8 @@ def read_rows(table: Table, columns: Columns) -> Rows:
         The table.
     columns : Columns
         The roles.
+    time_format : str, optional
+        How another table of the same kind writes its times.
 
     Raises
     ------
@@ -69,7 +83,7 @@ def read_rows(table: Table, columns: Columns) -> Rows:
     """
     names, codes = _read_series_ids(table, columns.series)
     if columns.time is not None:
-        return Rows(names, codes, read_times(table, columns.time))
+        return Rows(names, codes, read_times(table, columns.time, time_format))
     order = np.argsort(codes, kind="stable")
     firsts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     counted = np.empty_like(codes)
@@ -120,9 +134,26 @@ class Grid:
         numpy.ndarray
             (size, columns) float32, NaN where missing.
         """
+        return self.lay(names, {name: read_numbers(self.table, name, role) for name in names})
+
+    def lay(self, names: Sequence[str], numbers: Mapping[str, npt.NDArray[np.float64]]) -> Floats:
+        """Numbers that were read on the grid.
+
+        Parameters
+        ----------
+        names : sequence of str
+            The columns.
+        numbers : mapping
+            Column → (rows,), NaN where missing.
+
+        Returns
+        -------
+        numpy.ndarray
+            (size, columns) float32, NaN where missing.
+        """
         flat = np.full((self.size, len(names)), np.nan, np.float32)
         for column, name in enumerate(names):
-            values = read_numbers(self.table, name, role)
+            values = numbers[name]
             flat[self.places[self._kept], column] = values[self._kept]
             _count(self.empty, name, np.isnan(values) & self.observed)
         return flat

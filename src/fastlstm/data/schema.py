@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from fastlstm.data.table import Table
+from fastlstm.data.time_parts import joined_name
 from fastlstm.data.timestamps import TimeKind, looks_like_time
 from fastlstm.errors import DataError
 
@@ -30,6 +31,15 @@ class Columns:
         Which series a row belongs to; without it there is one.
     past_covariates, future_covariates, static_covariates : tuple of str
         Known up to now; known ahead; one value a series.
+    categories : tuple of str
+        Those of the covariates whose cells are categories though they may be numbers.
+    time_parts : tuple of str
+        The columns of which ``time`` is made, where there are several.
+    wide : bool
+        Whether the table has one column a series: ``series`` and ``target`` then name columns of the table that
+        :func:`fastlstm.data.wide.to_long` makes of it.
+    among : tuple of str
+        The columns of a wide table that are series, where not all of numbers are.
     """
 
     target: tuple[str, ...]
@@ -38,6 +48,10 @@ class Columns:
     past_covariates: tuple[str, ...] = ()
     future_covariates: tuple[str, ...] = ()
     static_covariates: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    time_parts: tuple[str, ...] = ()
+    wide: bool = False
+    among: tuple[str, ...] = ()
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -67,6 +81,8 @@ class Schema(BaseModel):
         What the time column holds.
     time_format : str, optional
         How a file writes its timestamps (``strftime``).
+    time_forms : tuple of str
+        How each of ``columns.time_parts`` is written.
     time_zone : str, optional
         The time zone of the time column.
     frequency : str
@@ -85,6 +101,7 @@ class Schema(BaseModel):
     columns: Columns
     time_kind: TimeKind
     time_format: str | None = None
+    time_forms: tuple[str, ...] = ()
     time_zone: str | None = None
     frequency: str
     day: int = 1
@@ -134,11 +151,13 @@ def find_columns(
     table: Table,
     *,
     target: Names | None = None,
-    time: str | None = None,
+    time: Names | None = None,
     series: str | None = None,
     past_covariates: Names = (),
     future_covariates: Names = (),
     static_covariates: Names = (),
+    categories: Names = (),
+    wide: bool = False,
 ) -> Columns:
     """Settle the roles: those given, checked, and those that can be told.
 
@@ -149,9 +168,11 @@ def find_columns(
     ----------
     table : Table
         The table.
-    target, time, series, past_covariates, future_covariates, static_covariates : str or sequence of str,
-    optional
-        As :class:`Columns`.
+    target, time, series, past_covariates, future_covariates, static_covariates, categories : str or sequence of
+    str, optional
+        As :class:`Columns`; of a wide table ``target`` names the columns that are series.
+    wide : bool
+        Whether there is one column a series.
 
     Raises
     ------
@@ -166,13 +187,83 @@ def find_columns(
     'unique_id'
     """
     named = {
-        "target": ("y",) if target is None and "y" in table.columns else _several(target or ()),
+        "target": _several(target or ()),
         "past_covariates": _several(past_covariates),
         "future_covariates": _several(future_covariates),
         "static_covariates": _several(static_covariates),
     }
+    if not named["target"] and not wide and "y" in table.columns:
+        named["target"] = ("y",)
+    parts = _several(time or ())
+    roles = _check_roles(table, {**named, "time": parts, "series": _several(series or ())})
+    covariates = {name for role, names in named.items() if role != "target" for name in names}
+    for name in _several(categories):
+        table.require(name, "categories")
+        if name not in covariates:
+            raise DataError(
+                f"{table.name}: column {name!r} is given as categories and is no covariate; "
+                "give it as past_covariates, future_covariates or static_covariates too"
+            )
+    if not named["target"] and not wide:
+        raise DataError(
+            f"which column of {table.name} is to be forecast? Give target: {', '.join(table.columns)}"
+        )
+    free = [name for name in table.columns if name not in roles]
+    found = joined_name(parts) if parts else _find_time(table, free)
+    parts = parts if len(parts) > 1 else ()
+    if wide:
+        return _wide_columns(table, named, _several(categories), series, found, parts)
+    if series is None and "unique_id" in free:
+        series = "unique_id"
+    return Columns(
+        target=named["target"],
+        time=found,
+        series=series,
+        past_covariates=named["past_covariates"],
+        future_covariates=named["future_covariates"],
+        static_covariates=named["static_covariates"],
+        categories=_several(categories),
+        time_parts=parts,
+    )
+
+
+def _wide_columns(
+    table: Table,
+    named: dict[str, tuple[str, ...]],
+    categories: tuple[str, ...],
+    series: str | None,
+    time: str | None,
+    parts: tuple[str, ...],
+) -> Columns:
+    """Return the roles of the long table that a wide one becomes."""
+    for role, names in {
+        "series": _several(series or ()),
+        "static_covariates": named["static_covariates"],
+    }.items():
+        if names:
+            raise DataError(
+                f"{table.name}: column {names[0]!r} is given as {role}, which a wide table has no place for; "
+                "leave it out, or leave wide out and give one row a series and time"
+            )
+    among = named["target"]
+    series, target = (_free_name(name, table.columns) for name in ("series", "value"))
+    return Columns(
+        target=(target,),
+        series=series,
+        time=time,
+        past_covariates=named["past_covariates"],
+        future_covariates=named["future_covariates"],
+        categories=categories,
+        time_parts=parts,
+        wide=True,
+        among=among,
+    )
+
+
+def _check_roles(table: Table, named: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return each column's role; raise where a column is not there, or has two."""
     roles: dict[str, str] = {}
-    for role, names in {**named, "time": _several(time or ()), "series": _several(series or ())}.items():
+    for role, names in named.items():
         for name in names:
             table.require(name, role)
             if name in roles:
@@ -180,19 +271,20 @@ def find_columns(
                     f"{table.name}: column {name!r} is given as {roles[name]} and as {role}; leave one out"
                 )
             roles[name] = role
-    if not named["target"]:
-        raise DataError(
-            f"which column of {table.name} is to be forecast? Give target: {', '.join(table.columns)}"
-        )
-    free = [name for name in table.columns if name not in roles]
-    if time is None:
-        dated = ["ds"] if "ds" in free else [name for name in free if looks_like_time(table, name)]
-        if len(dated) > 1:
-            raise DataError(f"{table.name}: {dated[0]!r} and {dated[1]!r} both hold times; give time")
-        time = dated[0] if dated else None
-    if series is None and "unique_id" in free:
-        series = "unique_id"
-    return Columns(time=time, series=series, **named)
+    return roles
+
+
+def _find_time(table: Table, free: Sequence[str]) -> str | None:
+    dated = ["ds"] if "ds" in free else [name for name in free if looks_like_time(table, name)]
+    if len(dated) > 1:
+        raise DataError(f"{table.name}: {dated[0]!r} and {dated[1]!r} both hold times; give time")
+    return dated[0] if dated else None
+
+
+def _free_name(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _several(names: Names) -> tuple[str, ...]:

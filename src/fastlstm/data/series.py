@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.frequency import Frequency
+from fastlstm.data.gaps import GapReport
+from fastlstm.data.history import nothing, summarise
 from fastlstm.data.rows import Floats, Integers, of_series
 from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind
@@ -21,63 +23,7 @@ __all__ = ["SERIES_ARRAYS", "STEP_ARRAYS", "Floats", "GapReport", "Integers", "S
 
 # The arrays with one row a step, and those with one row a series.
 STEP_ARRAYS = ("target", "past", "future", "past_categories", "future_categories")
-SERIES_ARRAYS = ("static", "static_categories")
-
-
-@dataclass(frozen=True)
-class GapReport:
-    """What was found in a table, and what was done to lay it on the grid.
-
-    Parameters
-    ----------
-    rows : int
-        Rows read.
-    series : int
-        Series.
-    gaps : int
-        Steps of the grid for which there was no row.
-    empty : dict
-        Column → how many of its cells were empty, of those columns where any was.
-    unknown : dict
-        Column → how many cells held a category that was not there when the model was fitted.
-    unresolved : dict
-        Target → how many series are so large and vary so little that float32 holds them coarsely.
-    sorted_rows : int
-        Rows that did not stand in the order of time.
-    moved_rows : int
-        Rows whose time was moved to the nearest step of the grid.
-    """
-
-    rows: int
-    series: int
-    gaps: int = 0
-    empty: Mapping[str, int] = field(default_factory=dict)
-    unknown: Mapping[str, int] = field(default_factory=dict)
-    unresolved: Mapping[str, int] = field(default_factory=dict)
-    sorted_rows: int = 0
-    moved_rows: int = 0
-
-    def __str__(self) -> str:
-        """One line.
-
-        Examples
-        --------
-        >>> print(GapReport(rows=17379, series=1, gaps=165, empty={"humidity": 2}))
-        17,379 rows of 1 series; 165 gaps in the time axis, 2 empty cells in humidity (masked, not filled in)
-        """
-        missing = [f"{self.gaps:,} gaps in the time axis"] if self.gaps else []
-        missing += [f"{count:,} empty cells in {column}" for column, count in self.empty.items()]
-        missing += [f"{count:,} unknown categories in {column}" for column, count in self.unknown.items()]
-        notes = [f"{', '.join(missing)} (masked, not filled in)"] if missing else ["nothing missing"]
-        if self.sorted_rows:
-            notes.append(f"{self.sorted_rows:,} rows were out of order and sorted")
-        if self.moved_rows:
-            notes.append(f"{self.moved_rows:,} rows were moved to the nearest step of the time axis")
-        notes += [
-            f"{column} of {count:,} series is large and varies too little for float32: subtract a constant"
-            for column, count in self.unresolved.items()
-        ]
-        return f"{self.rows:,} rows of {self.series:,} series; {'; '.join(notes)}"
+SERIES_ARRAYS = ("static", "static_categories", "earlier")
 
 
 @dataclass(frozen=True)
@@ -101,6 +47,9 @@ class SeriesSet:
         (N, ·) int64, codes of categorical covariates, 0 where missing or unknown.
     static, static_categories : numpy.ndarray
         (S, ·) float32 and int64, likewise.
+    earlier : numpy.ndarray
+        (S, K, 3) float32: of the targets before the first step, which :meth:`tail` has cut away, the number of values,
+        the least and the greatest.
     last_observed : numpy.ndarray
         (S,) int64, the position just past the last step at which a target is known; the steps from there on
         are the known future of the covariates.
@@ -134,6 +83,7 @@ class SeriesSet:
     future_categories: Integers
     static: Floats
     static_categories: Integers
+    earlier: Floats
     last_observed: Integers
     axis: TimeAxis
     schema: Schema
@@ -187,6 +137,7 @@ class SeriesSet:
             offsets=offsets,
             last_observed=self.last_observed - starts,
             axis=self.axis.shifted(starts),
+            earlier=summarise(self.target, self.offsets[:-1], starts, self.earlier),
             **kept,
         )
 
@@ -289,6 +240,7 @@ class SeriesSet:
             The kind of table to answer with.
         """
         kept: dict[str, Any] = dict(arrays)
+        kept.setdefault("earlier", nothing(len(names), arrays["target"].shape[1]))
         axis = make_axis(schema, kept.pop("origins"))
         report = GapReport(rows=len(arrays["target"]), series=len(names))
         return cls(names=list(names), axis=axis, schema=schema, report=report, kind=kind, **kept)

@@ -12,11 +12,13 @@ import gzip
 import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import narwhals as nw
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PolarsError
 
@@ -46,7 +48,7 @@ class Table:
         What separates the cells, where the file is delimited text.
     records : polars.Series, optional
         Which record of the file each row is, counted from 0 without the header; where blank lines were left
-        out.
+        out, or the table was wide.
     """
 
     frame: pl.DataFrame
@@ -75,10 +77,22 @@ class Table:
             ``"bikes.csv, line 17"`` with the line of the file, counted from 1 with the header; for a frame or
             a Parquet file ``"the frame, row 15"``, counted from 0.
         """
-        if self.delimiter is None or self.path is None:
-            return f"{self.name}, row {row}"
         record = row if self.records is None else int(self.records[row])
+        if self.delimiter is None or self.path is None:
+            return f"{self.name}, row {record}"
         return f"{self.name}, line {_line_of_record(self.path, self.delimiter, record + 1)}"
+
+    def filter(self, kept: npt.NDArray[np.bool_]) -> Table:
+        """Leave rows out.
+
+        Parameters
+        ----------
+        kept : numpy.ndarray
+            (rows,) which to keep.
+        """
+        mask = pl.Series(kept)
+        records = mask.arg_true() if self.records is None else self.records.filter(mask)
+        return replace(self, frame=self.frame.filter(mask), records=records)
 
     def require(self, column: str, role: str) -> None:
         """Raise where a column is not there, with the nearest name.

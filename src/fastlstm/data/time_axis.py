@@ -11,7 +11,7 @@ import polars as pl
 
 from fastlstm.data.calendar import calendar_features
 from fastlstm.data.frequency import DAY, Frequency, Ticks
-from fastlstm.data.timestamps import TimeKind
+from fastlstm.data.timestamps import EPOCH, TimeKind, to_epoch
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TimeAxis:
     zone : str, optional
         The time zone of the time column.
     format : str, optional
-        How the file writes its timestamps (``strftime``).
+        How the file writes its timestamps (``strftime``), or ``epoch s`` and so on where they are numbers.
     cycles : tuple of str
         The calendar's features: keys of :data:`fastlstm.data.calendar.CYCLES`.
     """
@@ -137,6 +137,8 @@ class TimeAxis:
         column = pl.Series(ticks, dtype=pl.Int64)
         if self.kind in ("row", "integer"):
             return column
+        if self.format is not None and self.format.startswith(EPOCH):
+            return to_epoch(column, self.format)
         stamps = column.cast(pl.Datetime("us"))
         if self.kind == "date":
             return stamps.cast(pl.Date)

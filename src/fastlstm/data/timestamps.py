@@ -10,26 +10,19 @@ import numpy.typing as npt
 import polars as pl
 
 from fastlstm.data.table import Table
+from fastlstm.data.time_forms import CLOCKS, FORMS, SWAPPED, as_written, normal, parse, split
 from fastlstm.errors import DataError
 
 TimeKind = Literal["row", "integer", "date", "timestamp"]
 
-CLOCKS = ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
-ZONED = ("%Y-%m-%d %H:%M:%S%.f%#z", "%Y-%m-%d %H:%M%#z")
-DATES = (
-    "%Y-%m-%d",
-    "%Y/%m/%d",
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%Y%m%d",
-    "%d %b %Y",
-    "%b %d, %Y",
-)
-AMBIGUOUS = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y"}
+SAMPLE = 1000
 MEND = "write times as 2013-01-31 14:00:00, 2013-01-31 or 2013-01, or as whole numbers that count the steps"
+
+# Whole numbers in these bounds are seconds since 1970 and its parts, of the years 1990 to 2100: nobody counts
+# steps from there.
+EPOCH = "epoch"
+FIRST_SECOND, LAST_SECOND = 631_152_000, 4_102_444_800
+EPOCH_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True)
@@ -43,7 +36,8 @@ class Times:
     kind : {"row", "integer", "date", "timestamp"}
         What the column holds; ``row`` where there is no column and rows are counted.
     format : str, optional
-        How timestamps were written (``strftime``), where they were text.
+        How timestamps were written (``strftime``), where they were text; ``epoch s`` and so on where they were
+        seconds, ``ms``, ``us`` or ``ns`` since 1970.
     zone : str, optional
         The time zone, where the column has one.
     instants : numpy.ndarray, optional
@@ -57,7 +51,7 @@ class Times:
     instants: npt.NDArray[np.int64] | None = None
 
 
-def read_times(table: Table, column: str) -> Times:
+def read_times(table: Table, column: str, known: str | None = None) -> Times:
     """Read the time column.
 
     Parameters
@@ -66,6 +60,8 @@ def read_times(table: Table, column: str) -> Times:
         The table.
     column : str
         The column's name.
+    known : str, optional
+        The form in which another table of the same kind writes its times: it is taken where it fits.
 
     Returns
     -------
@@ -95,10 +91,10 @@ def read_times(table: Table, column: str) -> Times:
             f"{table.where(row)}: column {column!r} (time) is empty; fill it in or delete the row"
         )
     if cells.dtype == pl.String:
-        return _from_text(table, column, cells)
+        return _from_text(table, column, cells, known)
     if cells.dtype.is_integer():
         return _from_integers(cells.cast(pl.Int64))
-    if cells.dtype.is_float() and bool((cells == cells.round()).all()) and cells.abs().max() < 2**53:  # type: ignore[operator]
+    if cells.dtype.is_float() and _whole(cells):
         return _from_integers(cells.cast(pl.Int64))
     if cells.dtype == pl.Date:
         return Times(_ticks(cells.cast(pl.Datetime("us"))), "date")
@@ -127,50 +123,102 @@ def looks_like_time(table: Table, column: str) -> bool:
     """
     cells = table.frame[column].head(100)
     if cells.dtype.is_temporal():
-        return True
+        return cells.dtype in (pl.Date, pl.Datetime)
     if cells.dtype != pl.String or cells.cast(pl.Float64, strict=False).count() > 0:
         return False
-    cells = _normal(cells.str.strip_chars()).drop_nulls()
-    return max(_parse(cells, form).count() for form in _formats()) > len(cells) / 2
+    cells = normal(cells.str.strip_chars()).drop_nulls()
+    cells = cells.filter(cells != "")
+    return bool(len(cells)) and max(parse(cells, form).count() for form in FORMS) > len(cells) / 2
 
 
-def _from_text(table: Table, column: str, cells: pl.Series) -> Times:
+def _from_text(table: Table, column: str, cells: pl.Series, known: str | None) -> Times:
     integers = cells.cast(pl.Int64, strict=False)
+    if integers.null_count() and (floats := cells.cast(pl.Float64, strict=False)).null_count() == 0:
+        integers = floats.cast(pl.Int64) if _whole(floats) else integers
     if integers.null_count() == 0:
         return _from_integers(integers)
-    cells = _normal(cells)
-    sample = cells.head(1000)
-    parsed = {form: _parse(sample, form).count() for form in _formats()}
+    normalised = normal(cells)
+    if known is not None and not known.startswith(EPOCH):
+        stamps = parse(normalised, known)
+        if stamps.null_count() == 0:
+            return _with_offset(cells, stamps, known)
+    sample = normalised.head(SAMPLE)
+    parsed = {form: parse(sample, form).count() for form in FORMS}
     best = max(parsed, key=lambda form: parsed[form])
     if parsed[best] == 0:
         raise DataError(f"{table.where(0)}: {cells[0]!r} in column {column!r} (time) is no timestamp; {MEND}")
-    date = best.split(" %H")[0].split(" %I")[0]
-    stamps = _parse(cells, best)
-    for clock in CLOCKS:  # a midnight may be written without its clock
-        if stamps.null_count() and date + clock != best and best not in ZONED:
-            stamps = stamps.fill_null(_parse(cells, date + clock))
+    date, clock = split(best)
+    stamps = _fill_midnights(normalised, parse(normalised, best), best)
+    if date in SWAPPED:
+        other_form = SWAPPED[date] + clock
+        other = _fill_midnights(normalised, parse(normalised, other_form), other_form)
+        if stamps.null_count() == other.null_count() == 0 and not (other == stamps).all():
+            raise DataError(
+                f"{table.where(0)}: {cells[0]!r} in column {column!r} (time) may be day/month or month/day, "
+                "and so may all the others; write them as 2013-01-31"
+            )
+        if other.null_count() < stamps.null_count():
+            stamps, best = other, other_form
     if stamps.null_count():
         row = stamps.is_null().arg_max() or 0
         raise DataError(
             f"{table.where(row)}: {table.frame[column][row]!r} in column {column!r} (time) is no timestamp "
             f"like the others ({cells[0]}); correct it"
         )
-    if date in AMBIGUOUS:
-        other = _parse(cells, best.replace(date, AMBIGUOUS[date]))
-        if other.null_count() == 0 and not (other == stamps).all():
-            raise DataError(
-                f"{table.where(0)}: {cells[0]!r} in column {column!r} (time) may be day/month or month/day, "
-                "and so may all the others; write them as 2013-01-31"
-            )
-    return _from_instants(stamps, best.replace("%.f", "").replace("%#z", "%:z"))
+    return _with_offset(cells, stamps, as_written(best, cells))
+
+
+def _fill_midnights(cells: pl.Series, stamps: pl.Series, form: str) -> pl.Series:
+    """Read the other clocks too: a midnight may be written without its clock, a whole minute without seconds."""
+    date, clock = split(form)
+    if clock in CLOCKS[1:]:
+        for other in CLOCKS:
+            if stamps.null_count() and other != clock:
+                stamps = stamps.fill_null(parse(cells, date + other))
+    return stamps
 
 
 def _from_integers(integers: pl.Series) -> Times:
     if integers.is_between(1800_01_01, 2200_12_31).all():
-        days = _parse(integers.cast(pl.String), "%Y%m%d")
+        days = parse(integers.cast(pl.String), "%Y%m%d")
         if days.null_count() == 0:
             return Times(_ticks(days), "timestamp", "%Y%m%d")
+    if integers.is_between(1800_01, 2200_12).all() and (integers % 100).is_between(1, 12).all():
+        months = parse(integers.cast(pl.String), "%Y%m")
+        return Times(_ticks(months), "timestamp", "%Y%m")
+    for unit, size in EPOCH_UNITS.items():
+        if integers.is_between(FIRST_SECOND * size, LAST_SECOND * size).all():
+            micros = integers * (10**6 // size) if size <= 10**6 else integers // 1000
+            return Times(_ticks(micros), "timestamp", f"{EPOCH} {unit}")
     return Times(_ticks(integers), "integer")
+
+
+def to_epoch(ticks: pl.Series, form: str) -> pl.Series:
+    """Write ticks as whole numbers since 1970.
+
+    Parameters
+    ----------
+    ticks : polars.Series
+        (N,) int64 microseconds since 1970.
+    form : str
+        ``epoch s``, ``epoch ms``, ``epoch us`` or ``epoch ns``.
+
+    Examples
+    --------
+    >>> to_epoch(pl.Series([1_300_000_000_000_000]), "epoch s").to_list()
+    [1300000000]
+    """
+    size = EPOCH_UNITS[form.removeprefix(EPOCH).strip()]
+    return ticks // (10**6 // size) if size <= 10**6 else ticks * 1000
+
+
+def _with_offset(cells: pl.Series, stamps: pl.Series, form: str) -> Times:
+    """Keep the local clock of one offset from UTC in whole hours; where offsets change, count in UTC."""
+    if form.endswith("%:z"):
+        offsets = cells.str.extract(r"([+-]\d{2}):?(?:00)?$").unique()
+        if len(offsets) == 1 and offsets[0] is not None and int(offsets[0]) != 0:
+            stamps = stamps.dt.convert_time_zone(f"Etc/GMT{-int(offsets[0]):+d}")  # signs as POSIX has them
+    return _from_instants(stamps, form)
 
 
 def _from_instants(stamps: pl.Series, form: str | None) -> Times:
@@ -180,21 +228,8 @@ def _from_instants(stamps: pl.Series, form: str | None) -> Times:
     return Times(_ticks(stamps.dt.replace_time_zone(None)), "timestamp", form, zone, _ticks(stamps))
 
 
-def _formats() -> list[str]:
-    """Every form that is tried, the likely ones first: of two that read as many cells, the first is taken."""
-    return ["%Y-%m", *ZONED, *(date + clock for date in DATES for clock in CLOCKS)]
-
-
-def _normal(cells: pl.Series) -> pl.Series:
-    """Write ISO's ``T`` between day and clock as a blank, and an hour alone with its minutes."""
-    return cells.str.replace(r"^(\d{4}-\d{2}-\d{2})T", "$1 ").str.replace(r"^(\S+ \d{1,2})$", "$1:00")
-
-
-def _parse(cells: pl.Series, form: str) -> pl.Series:
-    if form == "%Y-%m":
-        months = pl.when(cells.str.contains(r"^\d{4}-\d{1,2}$")).then(cells + "-01")
-        return _parse(pl.select(months).to_series(), "%Y-%m-%d")
-    return cells.str.to_datetime(form, time_unit="us", strict=False, exact=True)
+def _whole(numbers: pl.Series) -> bool:
+    return bool((numbers == numbers.round()).all() and (numbers.abs() < 2**53).all())
 
 
 def _ticks(column: pl.Series) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.number_forms import may_be_either, to_numbers
 from fastlstm.data.table import Table
 from fastlstm.errors import DataError
 
@@ -17,6 +18,7 @@ MISSING = ("", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?")
 # numbers.
 MOSTLY_NUMBERS = 0.9
 
+EITHER = "may have a decimal comma or one between thousands"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -52,8 +54,19 @@ def read_numbers(table: Table, column: str, role: str) -> npt.NDArray[np.float64
     cells = table.frame[column]
     if cells.dtype == pl.String:
         cells = _text(cells)
-        numbers = _numbers(cells, table.delimiter)
-        _refuse(table, column, role, cells, numbers.is_null() & cells.is_not_null(), "is not a number")
+        numbers = to_numbers(cells, table.delimiter)
+        wrong = numbers.is_null() & cells.is_not_null()
+        if may_be_either(cells, table.delimiter):
+            _refuse(
+                table,
+                column,
+                role,
+                cells,
+                wrong,
+                f"{EITHER}, and so may all the others",
+                "write 1234 or 1.234",
+            )
+        _refuse(table, column, role, cells, wrong, "is not a number")
     elif cells.dtype.is_numeric() or cells.dtype == pl.Boolean or cells.dtype == pl.Null:
         numbers = cells.cast(pl.Float64)
     else:
@@ -88,7 +101,11 @@ def read_categories(table: Table, column: str, role: str) -> pl.Series:
     ['clear', None]
     """
     table.require(column, role)
-    return _text(table.frame[column].cast(pl.String))
+    cells = table.frame[column]
+    if cells.dtype.is_float() and (cells.is_null() | cells.is_nan() | (cells == cells.round())).all():
+        cells = cells.cast(pl.Int64, strict=False)
+    # What was whole numbers with gaps is written 1.0 by some programs.
+    return _text(cells.cast(pl.String)).str.replace(r"^(-?\d+)\.0+$", "$1")
 
 
 def encode(categories: pl.Series, vocabulary: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -145,7 +162,7 @@ def holds_numbers(table: Table, column: str) -> bool:
     if cells.dtype != pl.String:
         return cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null)
     cells = _text(cells).drop_nulls()
-    return _numbers(cells, table.delimiter).count() >= MOSTLY_NUMBERS * len(cells)
+    return to_numbers(cells, table.delimiter).count() >= MOSTLY_NUMBERS * len(cells)
 
 
 def count_unresolved(values: npt.NDArray[np.float64], codes: npt.NDArray[np.int64]) -> int:
@@ -187,18 +204,17 @@ def _text(cells: pl.Series) -> pl.Series:
     return cells.set(cells.str.to_lowercase().is_in(MISSING), None)
 
 
-def _numbers(cells: pl.Series, delimiter: str | None) -> pl.Series:
-    numbers = cells.cast(pl.Float64, strict=False)
-    if delimiter == ";" and numbers.null_count() > cells.null_count():
-        # Where ; separates the cells, a comma is the decimal mark.
-        numbers = cells.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-    return numbers
-
-
-def _refuse(table: Table, column: str, role: str, cells: pl.Series, wrong: pl.Series, why: str) -> None:
+def _refuse(
+    table: Table,
+    column: str,
+    role: str,
+    cells: pl.Series,
+    wrong: pl.Series,
+    why: str,
+    mend: str = "correct it, or leave the cell empty",
+) -> None:
     row = wrong.arg_max() if wrong.any() else None
     if row is not None:
         raise DataError(
-            f"{table.where(row)}: {str(cells[row])!r} in column {column!r} ({role}) {why}; "
-            "correct it, or leave the cell empty"
+            f"{table.where(row)}: {str(cells[row])!r} in column {column!r} ({role}) {why}; {mend}"
         )

@@ -8,7 +8,7 @@ context is masked on the left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fastlstm.data.pooled import PooledTarget
 from fastlstm.data.scaling import Standardizer
 from fastlstm.data.series import STEP_ARRAYS, Integers, SeriesSet
 
@@ -78,11 +79,14 @@ class CovariateScaling:
     ----------
     past, future, static : Standardizer
         Fitted on training rows alone.
+    target : PooledTarget
+        The target over all series, likewise.
     """
 
     past: Standardizer
     future: Standardizer
     static: Standardizer
+    target: PooledTarget = field(default=PooledTarget((), 0.0))
 
     @classmethod
     def fit(cls, series: SeriesSet, ends: Integers) -> Self:
@@ -97,10 +101,12 @@ class CovariateScaling:
         """
         positions = np.arange(series.offsets[-1]) - np.repeat(series.offsets[:-1], series.lengths)
         training = positions < np.repeat(ends, series.lengths)
+        codes = np.repeat(np.arange(len(series)), series.lengths)[training]
         return cls(
             past=Standardizer.fit(series.past[training]),
             future=Standardizer.fit(series.future[training]),
             static=Standardizer.fit(series.static),
+            target=PooledTarget.fit(series.target[training, 0], codes),
         )
 
 

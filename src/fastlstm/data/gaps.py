@@ -1,0 +1,78 @@
+"""What was found missing in a table, and what was done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class GapReport:
+    """What was found in a table, and what was done to lay it on the grid.
+
+    Parameters
+    ----------
+    rows : int
+        Rows read.
+    series : int
+        Series.
+    gaps : int
+        Steps of the grid for which there was no row.
+    empty : dict
+        Column → how many of its cells were empty, of those columns where any was.
+    unknown : dict
+        Column → how many cells held a category that was not there when the model was fitted.
+    unresolved : dict
+        Target → how many series are so large and vary so little that float32 holds them coarsely.
+    sorted_rows : int
+        Rows that did not stand in the order of time.
+    moved_rows : int
+        Rows whose time was moved to the nearest step of the grid.
+    late : int
+        Series that start late: their rows begin before their first target.
+    leading : int
+        How many such rows they have; they are left out.
+    left_out : tuple of str
+        Columns of a wide table that hold no numbers and play no role.
+    """
+
+    rows: int
+    series: int
+    gaps: int = 0
+    empty: Mapping[str, int] = field(default_factory=dict)
+    unknown: Mapping[str, int] = field(default_factory=dict)
+    unresolved: Mapping[str, int] = field(default_factory=dict)
+    sorted_rows: int = 0
+    moved_rows: int = 0
+    late: int = 0
+    leading: int = 0
+    left_out: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """One line.
+
+        Examples
+        --------
+        >>> print(GapReport(rows=17379, series=1, gaps=165, empty={"humidity": 2}))
+        17,379 rows of 1 series; 165 gaps in the time axis, 2 empty cells in humidity (masked, not filled in)
+        """
+        missing = [f"{self.gaps:,} gaps in the time axis"] if self.gaps else []
+        missing += [f"{count:,} empty cells in {column}" for column, count in self.empty.items()]
+        missing += [f"{count:,} unknown categories in {column}" for column, count in self.unknown.items()]
+        notes = [f"{', '.join(missing)} (masked, not filled in)"] if missing else ["nothing missing"]
+        if self.sorted_rows:
+            notes.append(f"{self.sorted_rows:,} rows were out of order and sorted")
+        if self.moved_rows:
+            notes.append(f"{self.moved_rows:,} rows were moved to the nearest step of the time axis")
+        if self.late:
+            notes.append(
+                f"{self.late:,} series start late: {self.leading:,} rows before their first value are left out"
+            )
+        if self.left_out:
+            named = ", ".join(map(repr, self.left_out[:5])) + (" …" if len(self.left_out) > 5 else "")
+            notes.append(f"{len(self.left_out):,} columns hold no numbers and are left out: {named}")
+        notes += [
+            f"{column} of {count:,} series is large and varies too little for float32: subtract a constant"
+            for column, count in self.unresolved.items()
+        ]
+        return f"{self.rows:,} rows of {self.series:,} series; {'; '.join(notes)}"

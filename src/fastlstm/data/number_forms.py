@@ -1,0 +1,113 @@
+"""Numbers as people write them: what a point and a comma mean is told by the whole column."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import polars as pl
+
+
+class Form(NamedTuple):
+    """A way to write numbers.
+
+    Attributes
+    ----------
+    pattern : str
+        What a cell looks like.
+    dropped : str
+        The marks between thousands.
+    decimal : str
+        The decimal mark.
+    """
+
+    pattern: str
+    dropped: str
+    decimal: str
+
+
+DECIMAL_COMMA = Form(r"^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$", "", ",")
+POINT_GROUPS = Form(r"^[+-]?(\d{1,3}(\.\d{3})*|\d+)(,\d+)?$", ".", ",")
+COMMA_GROUPS = Form(r"^[+-]?(\d{1,3}(,\d{3})*|\d+)(\.\d+)?$", ",", ".")
+BLANK_GROUPS = Form(r"^[+-]?(\d{1,3}([ '’_\x{a0}\x{202f}]\d{3})*|\d+)([.,]\d+)?$", " '’_\u00a0\u202f", ",")
+FORMS = (DECIMAL_COMMA, POINT_GROUPS, COMMA_GROUPS, BLANK_GROUPS)
+
+TRUTH = {"true": 1.0, "false": 0.0}
+
+
+def to_numbers(cells: pl.Series, delimiter: str | None = None) -> pl.Series:
+    """Read text as numbers, in the form that fits the most cells; plain numbers where several fit as many.
+
+    Parameters
+    ----------
+    cells : polars.Series
+        Text, null where a cell is empty.
+    delimiter : str, optional
+        What separates the cells of the file. Where it is ``;`` a comma is the decimal mark, if it may be.
+
+    Returns
+    -------
+    polars.Series
+        Float64, null where a cell is no number of that form.
+
+    Examples
+    --------
+    >>> to_numbers(pl.Series(["1,234.5", "87"])).to_list(), to_numbers(pl.Series(["1.234,5", "87"])).to_list()
+    ([1234.5, 87.0], [1234.5, 87.0])
+    >>> to_numbers(pl.Series(["987", "1,013"])).to_list(), to_numbers(pl.Series(["987", "1,013"]), ";").to_list()
+    ([987.0, 1013.0], [987.0, 1.013])
+    """
+    best = cells.cast(pl.Float64, strict=False)
+    if best.null_count() == cells.null_count():
+        return best
+    if (truth := cells.str.to_lowercase().replace_strict(TRUTH, default=None)).count() > best.count():
+        best = truth
+    unsure = delimiter != ";" and _groups_of_three(cells)
+    for form in FORMS:
+        if unsure and not (form is COMMA_GROUPS and _told_by_small_ones(cells)):
+            continue
+        numbers = _read(cells, form)
+        if numbers.count() > best.count():
+            best = numbers
+    return best
+
+
+def may_be_either(cells: pl.Series, delimiter: str | None = None) -> bool:
+    """Whether nothing tells a decimal comma from one between thousands, as where all cells are like 1,234.
+
+    Parameters
+    ----------
+    cells : polars.Series
+        Text, null where a cell is empty.
+    delimiter : str, optional
+        What separates the cells of the file.
+
+    Examples
+    --------
+    >>> [may_be_either(pl.Series(cells)) for cells in (["1,234", "5,678"], ["1,234", "5,67"], ["987", "1,013"])]
+    [True, False, False]
+    """
+    return delimiter != ";" and _groups_of_three(cells) and not _told_by_small_ones(cells)
+
+
+def _read(cells: pl.Series, form: Form) -> pl.Series:
+    fitting = pl.select(pl.when(cells.str.contains(form.pattern)).then(cells)).to_series()
+    fitting = (
+        fitting.str.replace_many(list(form.dropped), [""] * len(form.dropped)) if form.dropped else fitting
+    )
+    if form.decimal != ".":
+        fitting = fitting.str.replace(form.decimal, ".", literal=True)
+    return fitting.cast(pl.Float64, strict=False)
+
+
+def _groups_of_three(cells: pl.Series) -> bool:
+    """Whether every comma stands before three digits, none follows another, and nothing is told by a point."""
+    commas = cells.filter(cells.str.contains(",", literal=True))
+    if not len(commas) or cells.str.contains(".", literal=True).any():
+        return False
+    return bool(commas.str.contains(r"^[+-]?[1-9]\d{0,2},\d{3}$").all())
+
+
+def _told_by_small_ones(cells: pl.Series) -> bool:
+    """Whether the numbers below a thousand have no comma, and only they."""
+    plain = cells.filter(~cells.str.contains(",", literal=True)).cast(pl.Float64, strict=False).drop_nulls()
+    return bool(len(plain)) and bool((plain.abs() < 1000).all())

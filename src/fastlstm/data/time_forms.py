@@ -1,0 +1,157 @@
+"""The forms in which people write times, as ``strftime`` patterns that polars reads and writes.
+
+Two directives are read here rather than there: ``%q``, the quarter, and forms without a day, which stand for the
+first one of their month, quarter or week.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+CLOCKS = ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
+ZONES = (" %H:%M:%S%.f%#z", " %H:%M%#z")
+DATES = (
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%d.%m.%Y",
+    "%d.%m.%y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%Y%m%d",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+)
+MONTHS = (
+    "%Y-%m",
+    "%Y/%m",
+    "%m/%Y",
+    "%m-%Y",
+    "%m.%Y",
+    "%YM%m",
+    "%b %Y",
+    "%B %Y",
+    "%b-%Y",
+    "%b-%y",
+    "%b %y",
+    "%Y-%b",
+    "%Y %b",
+)
+QUARTERS = ("%Y-Q%q", "%YQ%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y")
+WEEKS = ("%G-W%V-%u", "%G-W%V", "%GW%V", "%GW%V%u")
+FORMS = (
+    *MONTHS,
+    *QUARTERS,
+    *WEEKS,
+    *(DATES[0] + zone for zone in ZONES),
+    *(date + clock for date in DATES for clock in CLOCKS),
+)
+
+# Of each pair, days and months have changed places.
+SWAPPED = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y", "%d/%m/%y": "%m/%d/%y"}
+SWAPPED |= {second: first for first, second in SWAPPED.items()}
+
+FIRST_MONTHS = {f"Q{quarter}": f"M{3 * quarter - 2:02}" for quarter in range(1, 5)}
+
+
+def parse(cells: pl.Series, form: str) -> pl.Series:
+    """Read times of one form.
+
+    Parameters
+    ----------
+    cells : polars.Series
+        Text.
+    form : str
+        The form: one of ``FORMS``, or what ``as_written`` made of one.
+
+    Returns
+    -------
+    polars.Series
+        Timestamps, null where a cell is not of the form.
+
+    Examples
+    --------
+    >>> parse(pl.Series(["2011-Q3", "2011-Q5", "11-Q3"]), "%Y-Q%q").dt.date().to_list()
+    [datetime.date(2011, 7, 1), None, None]
+    """
+    if "%Y" in form:  # %Y alone would read the year 11
+        cells = pl.select(pl.when(cells.str.contains(r"\d{4}")).then(cells)).to_series()
+    if "%q" in form:
+        cells = cells.str.to_uppercase().str.replace_many(list(FIRST_MONTHS), list(FIRST_MONTHS.values()))
+        form = form.replace("Q%q", "M%m")
+    if "%V" in form and "%u" not in form:
+        cells, form = cells + " 1", form + " %u"
+    elif "%d" not in form and "%V" not in form:
+        cells, form = cells + " 01", form + " %d"
+    read = form.replace("T%H", " %H").replace("%:z", "%#z").replace("Z", "%#z")
+    if "%S%.f" not in read:
+        read = read.replace("%S", "%S%.f")
+    return cells.str.to_datetime(read, time_unit="us", strict=False, exact=True)
+
+
+def normal(cells: pl.Series) -> pl.Series:
+    """Write what means the same alike: ISO's ``T`` as a blank, an hour alone with its minutes, UTC as an offset.
+
+    Parameters
+    ----------
+    cells : polars.Series
+        Text.
+
+    Examples
+    --------
+    >>> normal(pl.Series(["2013-01-31T14:05Z", "2013-01-31 14", "2013-01-31 14:05 UTC"])).to_list()
+    ['2013-01-31 14:05Z', '2013-01-31 14:00', '2013-01-31 14:05Z']
+    """
+    if cells.str.contains(r"[TCG]").any():
+        cells = cells.str.replace(r"^(\d{4}-\d{2}-\d{2})T", "$1 ").str.replace(r" ?(?:UTC|GMT)$", "Z")
+    return cells.str.replace(r"^(\S+ \d{1,2})$", "$1:00")
+
+
+def split(form: str) -> tuple[str, str]:
+    """Split a form into its date and its clock.
+
+    Parameters
+    ----------
+    form : str
+        The form.
+
+    Examples
+    --------
+    >>> split("%d.%m.%Y %H:%M"), split("%b %d, %Y")
+    (('%d.%m.%Y', ' %H:%M'), ('%b %d, %Y', ''))
+    """
+    for mark in (" %H", " %I"):
+        date, found, clock = form.partition(mark)
+        if found:
+            return date, found + clock
+    return form, ""
+
+
+def as_written(form: str, cells: pl.Series) -> str:
+    """Return the form in which times are written back: as they came, with ISO's ``T`` and ``Z`` where they had them.
+
+    Parameters
+    ----------
+    form : str
+        One of ``FORMS``.
+    cells : polars.Series
+        The text before ``normal``.
+
+    Examples
+    --------
+    >>> as_written("%Y-%m-%d %H:%M%#z", pl.Series(["2013-01-31T14:05Z"]))
+    '%Y-%m-%dT%H:%MZ'
+    """
+    if not cells.str.contains(r":\d+\.\d").any():
+        form = form.replace("%.f", "")
+    if cells.str.contains(r"^\d{4}-\d{2}-\d{2}T").all():
+        form = form.replace(" %H", "T%H")
+    return form.replace("%#z", "Z" if cells.str.ends_with("Z").all() else "%:z")
