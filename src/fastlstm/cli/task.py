@@ -105,7 +105,10 @@ def _predict(task: str, given: dict[str, Any]) -> None:
     folder, out, data = given.pop("run"), given.pop("out"), given.pop("data")
     check_form(out)
     loaded = _load(folder, task)
-    write_frame(loaded.predict(data, **given), out, loaded.series_.schema.time_format)
+    frame = loaded.predict(data, **given)
+    for note in loaded.notes_:
+        print(f"fastlstm: {note}", file=sys.stderr)
+    write_frame(frame, out, loaded.series_.schema.time_format)
 
 
 def _load(folder: Path, task: str) -> Forecaster:
