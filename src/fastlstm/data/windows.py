@@ -105,7 +105,7 @@ class CovariateScaling:
         return cls(
             past=Standardizer.fit(series.past[training]),
             future=Standardizer.fit(series.future[training]),
-            static=Standardizer.fit(series.static),
+            static=Standardizer.fit(series.static[ends > 0]),
             target=PooledTarget.fit(series.target[training, 0], codes),
         )
 

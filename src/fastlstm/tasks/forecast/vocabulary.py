@@ -41,7 +41,7 @@ def keep_training_categories(series: SeriesSet, ends: Integers) -> SeriesSet:
     parts: dict[Role, Integers] = {
         "past": series.past_categories[training],
         "future": series.future_categories[training],
-        "static": series.static_categories,
+        "static": series.static_categories[ends > 0],
     }
     vocabularies: dict[str, tuple[str, ...]] = {}
     for role, codes in parts.items():
