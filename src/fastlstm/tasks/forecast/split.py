@@ -89,7 +89,8 @@ def split_series(
     observed = series.last_observed
     fit = np.maximum(observed - test_windows * horizon, 0)
     if validation_windows is None:
-        validation_windows = max(1, round(VALIDATION_SHARE * float(np.median(fit)) / horizon))
+        usual = float(np.median(fit[fit > 0])) if fit.any() else 0.0
+        validation_windows = max(1, round(VALIDATION_SHARE * usual / horizon))
     room = (fit - horizon - 1) // horizon  # whole horizons that training can do without
     windows = np.clip(room, 0, validation_windows)
     if not windows.any():
