@@ -8,6 +8,7 @@
 
 #include "lstm.h"
 #include "memory.h"
+#include "plan.h"
 #include "step_bindings.h"
 
 namespace nb = nanobind;
@@ -143,6 +144,14 @@ NB_MODULE(_native, m) {
       without_gil(active_kernels().forward64, forward_from<double>(sizes, arrays, zoneout, weights, threads));
     else
       without_gil(active_kernels().forward32, forward_from<float>(sizes, arrays, zoneout, weights, threads));
+  });
+  m.def("lengths_fit", [](Address lengths, int64_t batch, int64_t steps) {
+    return lengths_fit(reinterpret_cast<const int64_t*>(lengths), batch, steps);
+  });
+  m.def("read_batch_sizes", [](Address batch_sizes, int64_t steps, int64_t batch, int64_t rows,
+                               Address offsets, Address lengths) {
+    return read_batch_sizes(reinterpret_cast<const int64_t*>(batch_sizes), steps, batch, rows,
+                            reinterpret_cast<int64_t*>(offsets), reinterpret_cast<int64_t*>(lengths));
   });
   m.def("has_bfloat16", [] { return active_kernels().forward16 != nullptr; });
   m.def("forward16", [](const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& weights,

@@ -61,12 +61,34 @@ void Plan::deal_out(int64_t* sorted) {
   std::copy(order_, order_ + B, sorted);
   std::stable_sort(sorted, sorted + B, [lengths](int64_t a, int64_t b) { return lengths[a] > lengths[b]; });
   steps = lengths[sorted[0]];
-  // Deal the sequences out like cards, so that every slice gets long and short ones alike.
+  // Deal the sequences out, every other round from the last slice to the first: who got the longest of one
+  // round gets the shortest of the next.
   std::vector<int64_t> filled(batch_slices);
   for (int i = 0; i < batch_slices; ++i) filled[i] = slice(i).begin;
-  for (int64_t next = 0; next < B;)
-    for (int i = 0; i < batch_slices && next < B; ++i)
+  bool forth = true;
+  for (int64_t next = 0; next < B; forth = !forth)
+    for (int turn = 0; turn < batch_slices && next < B; ++turn) {
+      const int i = forth ? turn : batch_slices - 1 - turn;
       if (filled[i] < slice(i).end) order_[filled[i]++] = sorted[next++];
+    }
+}
+
+bool lengths_fit(const int64_t* lengths, int64_t batch, int64_t steps) {
+  return std::all_of(lengths, lengths + batch,
+                     [=](int64_t length) { return 0 <= length && length <= steps; });
+}
+
+bool read_batch_sizes(const int64_t* batch_sizes, int64_t steps, int64_t batch, int64_t rows,
+                      int64_t* offsets, int64_t* lengths) {
+  int64_t offset = 0, live = batch;
+  for (int64_t t = 0; t < steps; ++t) {
+    if (batch_sizes[t] < 0 || batch_sizes[t] > live) return false;
+    while (live > batch_sizes[t]) lengths[--live] = t;
+    offsets[t] = offset;
+    offset += live;
+  }
+  std::fill(lengths, lengths + live, steps);
+  return offset == rows;
 }
 
 }  // namespace fastlstm

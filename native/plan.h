@@ -68,4 +68,13 @@ class Plan {
   int64_t *order_, *base_, *active_;
 };
 
+// Whether every length is in 0 … steps.
+bool lengths_fit(const int64_t* lengths, int64_t batch, int64_t steps);
+
+// From how many of the batch run at each step of the packed layout to the offsets of the steps' rows and to
+// the sequences' lengths. False where the numbers rise, are more than the batch or negative, or do not make
+// up the rows.
+bool read_batch_sizes(const int64_t* batch_sizes, int64_t steps, int64_t batch, int64_t rows,
+                      int64_t* offsets, int64_t* lengths);
+
 }  // namespace fastlstm

@@ -37,6 +37,17 @@ def forward(
     w_ih, w_hh, b_ih, b_hh, w_hr, peephole, gain_ih, gain_hh, gain_c, bias_c for each direction.
     """
 
+def lengths_fit(lengths: int, batch: int, steps: int, /) -> bool:
+    """Say whether each int64 of ``lengths (batch)`` is in 0 … steps."""
+
+def read_batch_sizes(
+    batch_sizes: int, steps: int, batch: int, rows: int, offsets: int, lengths: int, /
+) -> bool:
+    """Fill ``offsets (steps)`` and ``lengths (batch)`` from the packed layout's ``batch_sizes (steps)``, all int64.
+
+    False where these rise, are more than the batch or negative, or do not make up the rows.
+    """
+
 def has_bfloat16() -> bool:
     """Say whether ``forward16`` can be called: whether the CPU multiplies pairs of bfloat16."""
 

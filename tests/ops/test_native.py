@@ -297,6 +297,33 @@ def test_lengths_out_of_range(lengths):
         )
 
 
+def test_lengths_of_another_number():
+    with pytest.raises(ValueError, match=r"lengths: expected shape \(3,\), got \(2,\)"):
+        lstm(
+            torch.zeros(3, 3, 2),
+            None,
+            None,
+            list(torch.nn.LSTM(2, 2).parameters()),
+            lengths=torch.tensor([1, 2]),
+        )
+
+
+@pytest.mark.parametrize(
+    "batch_sizes", [[2, 3, 1], [4, 1, 1], [3, 2, 0], [3, 3, 1], [3, 4, -1]],
+    ids=["rising", "more than the batch", "too few", "too many", "negative"],
+)  # fmt: skip
+def test_batch_sizes_that_are_none(batch_sizes):
+    with pytest.raises(ValueError, match="batch_sizes: expected numbers of sequences that never rise"):
+        lstm(
+            torch.zeros(6, 2),
+            None,
+            None,
+            list(torch.nn.LSTM(2, 2).parameters()),
+            batch_sizes=torch.tensor(batch_sizes),
+            packed_batch=3,
+        )
+
+
 def test_explain():
     assert explain(torch.zeros(1, 1, 1)).startswith("native: torch.float32 on the CPU")
     assert "computed in float32" in explain(torch.zeros(1, 1, 1, dtype=torch.bfloat16))

@@ -115,12 +115,20 @@ class _Layer:
         call = self.call
         lengths, offsets = call.lengths, None
         if call.batch_sizes is not None:
-            batch_sizes = call.batch_sizes.to(torch.int64)
-            offsets = torch.cumsum(batch_sizes, 0) - batch_sizes
-            lengths = (batch_sizes.unsqueeze(1) > torch.arange(self.batch)).sum(0)
+            sizes = call.batch_sizes.to(device="cpu", dtype=torch.int64).contiguous()
+            offsets, lengths = sizes.new_empty(self.steps), sizes.new_empty(self.batch)
+            if not _native.read_batch_sizes(
+                sizes.data_ptr(), self.steps, self.batch, self.rows, offsets.data_ptr(), lengths.data_ptr()
+            ):
+                raise ValueError(
+                    f"batch_sizes: expected numbers of sequences that never rise, at most {self.batch}, for the "
+                    f"{self.rows} rows of the input, got {sizes.tolist()}"
+                )
         elif lengths is not None:
             lengths = lengths.to(device="cpu", dtype=torch.int64).contiguous()
-            if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= self.steps:
+            if lengths.shape != (self.batch,):
+                raise ValueError(f"lengths: expected shape ({self.batch},), got {tuple(lengths.shape)}")
+            if not _native.lengths_fit(lengths.data_ptr(), self.batch, self.steps):
                 raise ValueError(
                     f"lengths must lie in 0 … {self.steps} (the time steps), got {lengths.tolist()}"
                 )
