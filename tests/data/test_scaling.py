@@ -31,16 +31,16 @@ def test_centred_scale_is_the_mean_and_deviation_of_what_was_observed(seed: int)
 def test_ratio_scale_is_the_mean_absolute_value_and_keeps_zero_at_zero() -> None:
     target = torch.tensor([[2.0, 0.0, 4.0]])
     observed = torch.ones(1, 3)
-    scale = WindowScale.of(target, observed, centre=False)
+    scale = WindowScale.of(target, observed, location="zero")
     assert (scale.location.item(), scale.scale.item()) == (0.0, 2.0)
     assert scale.apply(target, observed).tolist() == [[1.0, 0.0, 2.0]]
 
 
 @settings(deadline=None)
-@given(st.integers(0, 1000), st.booleans())
-def test_inverting_undoes_scaling(seed: int, centre: bool) -> None:
+@given(st.integers(0, 1000), st.sampled_from(["zero", "mean", "last"]))
+def test_inverting_undoes_scaling(seed: int, location: str) -> None:
     target, observed = windows(seed)
-    scale = WindowScale.of(target[:, :8], observed[:, :8], centre=centre)
+    scale = WindowScale.of(target[:, :8], observed[:, :8], location=location)
     back = scale.invert(scale.apply(target, torch.ones_like(observed)))
     torch.testing.assert_close(back, target, rtol=1e-5, atol=1e-4)
 
@@ -53,9 +53,9 @@ def test_a_constant_context_scales_by_its_size(value: float) -> None:
     assert scale.apply(target, torch.ones(1, 100)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("centre", [True, False])
-def test_nothing_observed_gives_the_identity(centre: bool) -> None:
-    scale = WindowScale.of(torch.zeros(1, 4), torch.zeros(1, 4), centre=centre)
+@pytest.mark.parametrize("location", ["zero", "mean", "last"])
+def test_nothing_observed_gives_the_identity(location: str) -> None:
+    scale = WindowScale.of(torch.zeros(1, 4), torch.zeros(1, 4), location=location)
     assert (scale.location.item(), scale.scale.item()) == (0.0, 1.0)
 
 

@@ -20,7 +20,7 @@ LAYOUT = InputLayout(
 )
 
 
-def network(layout: InputLayout = LAYOUT, *, centre: bool = True, num_layers: int = 1) -> ForecastNetwork:
+def network(layout: InputLayout = LAYOUT, *, location: str = "mean", **options: object) -> ForecastNetwork:
     torch.manual_seed(0)
     settings = NetworkSettings(
         layout=layout,
@@ -28,9 +28,10 @@ def network(layout: InputLayout = LAYOUT, *, centre: bool = True, num_layers: in
         horizon=L,
         quantiles=(0.1, 0.5, 0.9),
         hidden_size=8,
-        num_layers=num_layers,
         dropout=0.0,
-        centre=centre,
+        location=location,
+        seasons=(3, 7),
+        **{"num_layers": 1, **options},
     )
     return ForecastNetwork(settings).eval()
 
@@ -62,7 +63,7 @@ def batch(layout: InputLayout = LAYOUT, seed: int = 0) -> WindowBatch:
 
 
 def scaled(windows: WindowBatch) -> ScaledWindows:
-    return ScaledWindows.of(windows, C, centre=True)
+    return ScaledWindows.of(windows, C, location="mean")
 
 
 def changed(windows: WindowBatch, field: str, steps: slice) -> WindowBatch:
@@ -119,16 +120,16 @@ def test_an_early_origin_sees_nothing_after_it() -> None:
     torch.testing.assert_close(model(before, origins), model(reversed_after, origins))
 
 
-@pytest.mark.parametrize("centre", [True, False])
-def test_forecasts_follow_the_unit_of_the_target(centre: bool) -> None:
-    model = network(centre=centre)
+@pytest.mark.parametrize("location", ["zero", "mean", "last"])
+def test_forecasts_follow_the_unit_of_the_target(location: str) -> None:
+    model = network(location=location)
     windows = batch()
     thousandfold = windows._replace(target=1000 * windows.target)
     # float32: the scale is a sum of ten values
     torch.testing.assert_close(
         model.forecast(thousandfold), 1000 * model.forecast(windows), rtol=1e-4, atol=1e-2
     )
-    if centre:
+    if location != "zero":
         shifted = windows._replace(target=windows.target + 50 * windows.observed)
         torch.testing.assert_close(
             model.forecast(shifted), model.forecast(windows) + 50, rtol=1e-4, atol=1e-2

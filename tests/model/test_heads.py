@@ -13,7 +13,7 @@ levels = st.lists(st.floats(0.01, 0.99), max_size=8).map(lambda found: sorted({0
 def test_quantiles_never_cross(quantiles: list[float], seed: int) -> None:
     torch.manual_seed(seed)
     head = QuantileHead(3, quantiles)
-    forecast = head(10 * torch.randn(50, 3))
+    forecast = head(10 * torch.randn(50, 3), torch.zeros(50))
     assert forecast.shape == (50, len(quantiles))
     assert (forecast.diff(dim=-1) >= 0).all()
 
@@ -21,14 +21,16 @@ def test_quantiles_never_cross(quantiles: list[float], seed: int) -> None:
 def test_the_head_and_its_gradients_are_those_of_its_equation() -> None:
     head = QuantileHead(2, [0.1, 0.3, 0.5, 0.9]).double()
     hidden = torch.randn(3, 2, 2, dtype=torch.double, requires_grad=True)
+    mixed = torch.randn(3, 2, dtype=torch.double, requires_grad=True)
     median, *gaps = head.linear(hidden).unbind(-1)
+    median = median + mixed
     low, lower, upper = (torch.nn.functional.softplus(gap) for gap in gaps)
     expected = torch.stack([median - low - lower, median - lower, median, median + upper], dim=-1)
-    torch.testing.assert_close(head(hidden), expected)
+    torch.testing.assert_close(head(hidden, mixed), expected)
     outer = torch.randn_like(expected)
-    wanted = (hidden, *head.parameters())
+    wanted = (hidden, mixed, *head.parameters())
     torch.testing.assert_close(
-        torch.autograd.grad(head(hidden), wanted, outer), torch.autograd.grad(expected, wanted, outer)
+        torch.autograd.grad(head(hidden, mixed), wanted, outer), torch.autograd.grad(expected, wanted, outer)
     )
 
 
@@ -38,7 +40,7 @@ def test_the_head_learns_in_half_precision() -> None:
     gradients = []
     for half in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            loss = pinball_loss(head(hidden), torch.ones(50), torch.ones(50), head.levels)
+            loss = pinball_loss(head(hidden, torch.zeros(50)), torch.ones(50), torch.ones(50), head.levels)
         gradients.append(torch.autograd.grad(loss, head.linear.weight)[0])
     torch.testing.assert_close(*gradients, rtol=0.05, atol=0.02)  # bfloat16 keeps 8 bits
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Literal, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Floats = npt.NDArray[np.float32]
+Location = Literal["zero", "mean", "last"]
 
 
 class WindowScale(NamedTuple):
@@ -30,12 +31,13 @@ class WindowScale(NamedTuple):
     scale: Tensor
 
     @classmethod
-    def of(cls, target: Tensor, observed: Tensor, *, centre: bool = True) -> Self:
+    def of(cls, target: Tensor, observed: Tensor, *, location: Location = "mean") -> Self:
         """Find the scale of each window from its observed context alone.
 
-        With ``centre`` it is mean and standard deviation. Without, location is 0 and scale the mean absolute
-        value (Salinas et al. 2020, "DeepAR", section 3.3): growth then changes nothing but the scale, and
-        zero stays zero. A constant context is scaled by its size, and one without any observed value by 1.
+        The scale is the standard deviation, and the location the mean or the last value; from there a series
+        whose level wanders goes on. With the location 0 the scale is the mean absolute value (Salinas et al.
+        2020, "DeepAR", section 3.3): growth then changes nothing but the scale, and zero stays zero. A constant
+        context is scaled by its size, and one without any observed value by 1.
 
         Parameters
         ----------
@@ -43,8 +45,8 @@ class WindowScale(NamedTuple):
             (B, C), 0 where missing.
         observed : Tensor
             (B, C), 1 where observed, 0 where missing.
-        centre : bool
-            Whether to take the mean away.
+        location : {"zero", "mean", "last"}
+            What to take away.
 
         Examples
         --------
@@ -55,17 +57,20 @@ class WindowScale(NamedTuple):
         ([2.0, 5.0, 0.0], [1.0, 5.0, 1.0])
         """
         count = observed.sum(1, keepdim=True).clamp_(min=1)
-        if centre:
-            location = target.sum(1, keepdim=True).div_(count)
-            deviation = torch.addcmul(target, observed, location, value=-1)
-            scale = deviation.square_().sum(1, keepdim=True).div_(count).sqrt_()
-            size = location.abs()
-            # Rounding leaves a constant float32 context a spread of some 1e-7 of its size.
-            scale = torch.where(scale <= 1e-6 * size, size, scale)
-        else:
-            location = torch.zeros_like(count)
+        if location == "zero":
             scale = target.abs().sum(1, keepdim=True).div_(count)
-        return cls(location, scale.masked_fill_(scale == 0, 1.0))
+            return cls(torch.zeros_like(count), scale.masked_fill_(scale == 0, 1.0))
+        mean = target.sum(1, keepdim=True).div_(count)
+        deviation = torch.addcmul(target, observed, mean, value=-1)
+        scale = deviation.square_().sum(1, keepdim=True).div_(count).sqrt_()
+        size = mean.abs()
+        # Rounding leaves a constant float32 context a spread of some 1e-7 of its size.
+        scale = torch.where(scale <= 1e-6 * size, size, scale)
+        scale = scale.masked_fill(scale == 0, 1.0)
+        if location == "last":
+            steps = torch.arange(target.shape[1], device=target.device)
+            mean = target.gather(1, (observed * steps).argmax(1, keepdim=True))
+        return cls(mean, scale)
 
     def apply(self, target: Tensor, observed: Tensor) -> Tensor:
         """Scale targets.

@@ -45,7 +45,7 @@ class HorizonDecoder(nn.Module):
     Examples
     --------
     >>> decoder = HorizonDecoder(8, 6, known_width=3, static_width=0, horizon=5)
-    >>> decoder(torch.zeros(2, 4, 8), torch.zeros(2, 4, 5, 3), torch.zeros(2, 0)).shape
+    >>> decoder(torch.zeros(2, 4, 1, 8), torch.zeros(2, 4, 5, 3), torch.zeros(2, 0)).shape
     torch.Size([2, 4, 5, 6])
     """
 
@@ -73,7 +73,7 @@ class HorizonDecoder(nn.Module):
         Parameters
         ----------
         state : Tensor
-            (B, K, H), the LSTM's output at each origin.
+            (B, K, 1, H), the LSTM's output at each origin, or (B, K, L, H), one for each step ahead.
         known : Tensor, optional
             (B, K, L, known_width), what is known of each step ahead, where anything is.
         static : Tensor
@@ -86,8 +86,8 @@ class HorizonDecoder(nn.Module):
         """
         origin = linear(self._drop(state), self.state.weight, self.state.bias)
         if self.static is not None:
-            origin = origin + self.static(static)[:, None]
-        hidden = origin[:, :, None] + self.position
+            origin = origin + self.static(static)[:, None, None]
+        hidden = origin + self.position
         if self.known is not None and known is not None:
             hidden = hidden + linear(known, self.known.weight)
         return linear(self._drop(F.relu(hidden)), self.hidden.weight, self.hidden.bias, relu=True)

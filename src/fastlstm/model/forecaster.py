@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from fastlstm.data.scaling import Location
 from fastlstm.data.windows import WindowBatch
 from fastlstm.model.decoder import HorizonDecoder
-from fastlstm.model.heads import IntervalStretch, QuantileHead
+from fastlstm.model.distributions import HeadKind, make_head
+from fastlstm.model.heads import IntervalStretch
 from fastlstm.model.inputs import InputLayout, ScaledWindows, WindowInputs
 from fastlstm.model.known import RecentKnown
-from fastlstm.model.trunk import Trunk
+from fastlstm.model.naive import NaiveForecasts, NaiveMixture
+from fastlstm.model.trunk import SegmentTrunk, Trunk
 
 RECENT_FEATURES = 32
 RECENT_STEPS = 12
@@ -34,8 +37,18 @@ class NetworkSettings(BaseModel):
         H, and how many layers.
     dropout : float
         Between layers and in the decoder.
-    centre : bool
-        Whether each window's mean is taken away before it is scaled.
+    layer_norm : bool
+        Whether the LSTM's gates and cell are normalised.
+    location : {"zero", "mean", "last"}
+        What is taken away from each window before it is scaled.
+    seasons : tuple of int
+        Those of the seasonal rules, in steps, at most C.
+    trunk : {"points", "segments"}
+        Whether the LSTM reads step by step or segment by segment.
+    segment : int
+        Steps of a segment.
+    head : {"quantiles", "normal", "student_t", "negative_binomial"}
+        What is forecast of each step.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,16 +60,27 @@ class NetworkSettings(BaseModel):
     hidden_size: int
     num_layers: int
     dropout: float
-    centre: bool
+    layer_norm: bool = False
+    location: Location
+    seasons: tuple[int, ...] = ()
+    trunk: Literal["points", "segments"] = "points"
+    segment: int = 1
+    head: HeadKind = "quantiles"
+
+    @property
+    def forking(self) -> bool:
+        """Whether a forecast can be made at every step of the context, not at its end alone."""
+        return self.trunk == "points"
 
 
 class ForecastNetwork(nn.Module):
     """Quantiles of every step of the horizon, from any step of the context.
 
     The LSTM runs once over the window. At an origin, the step j of the context, its output says what was up
-    to there, and the decoder forecasts the steps j + 1 … j + L with what is known ahead of them. In training
-    there are K origins a window (forking sequences: Wen et al. 2017, "A multi-horizon quantile recurrent
-    forecaster", section 3.3); in forecasting there is one, the last step.
+    to there, and the decoder forecasts the steps j + 1 … j + L with what is known ahead of them, as a mixture of
+    naive forecasts and what is to be added to it. In training there are K origins a window (forking sequences:
+    Wen et al. 2017, "A multi-horizon quantile recurrent forecaster", section 3.3); in forecasting there is one,
+    the last step. Segments have that one only.
 
     B windows of W = C + L steps, K origins, L steps ahead, Q quantiles.
 
@@ -70,13 +94,18 @@ class ForecastNetwork(nn.Module):
         super().__init__()
         self.settings = settings
         self.inputs = WindowInputs(settings.layout)
-        self.trunk = Trunk(
-            self.inputs.encoder_width,
-            settings.hidden_size,
-            num_layers=settings.num_layers,
-            dropout=settings.dropout,
-            static_size=self.inputs.static_width,
-        )
+        self.trunk: Trunk | SegmentTrunk
+        sizes = self.inputs.encoder_width, settings.hidden_size
+        options = {
+            "num_layers": settings.num_layers,
+            "dropout": settings.dropout,
+            "static_size": self.inputs.static_width,
+            "layer_norm": settings.layer_norm,
+        }
+        if settings.trunk == "points":
+            self.trunk = Trunk(*sizes, **options)
+        else:
+            self.trunk = SegmentTrunk(*sizes, segment=settings.segment, horizon=settings.horizon, **options)
         known_width = self.inputs.known_width
         self.recent: RecentKnown | None = None  # the calendar alone would tell nothing more
         if settings.layout.future or settings.layout.future_categories or settings.layout.lag:
@@ -90,9 +119,12 @@ class ForecastNetwork(nn.Module):
             horizon=settings.horizon,
             dropout=settings.dropout,
         )
-        self.head = QuantileHead(settings.hidden_size, settings.quantiles)
+        self.mixture = NaiveMixture(
+            settings.hidden_size, NaiveForecasts.count(settings.seasons, settings.context)
+        )
+        self.head = make_head(settings.head, settings.hidden_size, settings.quantiles)
 
-    def forward(self, windows: ScaledWindows, origins: Tensor) -> Tensor:
+    def forward(self, windows: ScaledWindows, origins: Tensor, naive: NaiveForecasts | None = None) -> Tensor:
         """Forecast from some steps of the context.
 
         Parameters
@@ -101,22 +133,49 @@ class ForecastNetwork(nn.Module):
             B windows.
         origins : Tensor
             (K,) int64, steps of the context, 0 … C - 1, the same ones for each window.
+        naive : NaiveForecasts, optional
+            From the same origins, where they were prepared with the windows.
 
         Returns
         -------
         Tensor
-            (B, K, L, Q), in the scale of the windows.
+            (B, K, L, P), what the head gives, in the scale of the windows; of quantiles P is Q.
         """
         encoder, known, static = self.inputs(windows, self.settings.context)
         state = self.trunk(encoder, static, origins)
+        if state.ndim == 3:
+            state = state[:, :, None]
         ahead = None
         if self.inputs.known_width:
             if self.recent is not None:
                 known = self.recent(known)
             steps = steps_ahead(origins, self.settings.horizon)
             ahead = known.index_select(1, steps.view(-1)).unflatten(1, steps.shape)
-        quantiles: Tensor = self.head(self.decoder(state, ahead, static))
-        return quantiles
+        hidden = self.decoder(state, ahead, static)
+        if naive is None:
+            naive = self.naive(windows, origins.expand(len(windows.target), -1))
+        outputs: Tensor = self.head(hidden, self.mixture(hidden, naive))
+        return outputs
+
+    def naive(self, windows: ScaledWindows, origins: Tensor) -> NaiveForecasts:
+        """Return the naive forecasts that ``forward`` mixes.
+
+        Parameters
+        ----------
+        windows : ScaledWindows
+            B windows.
+        origins : Tensor
+            (B, K) int64, steps of the context.
+        """
+        settings = self.settings
+        return NaiveForecasts.of(
+            windows.target,
+            windows.batch.observed,
+            origins,
+            context=settings.context,
+            horizon=settings.horizon,
+            seasons=settings.seasons,
+        )
 
     @property
     def reach(self) -> int:
@@ -136,9 +195,10 @@ class ForecastNetwork(nn.Module):
         Tensor
             (B, L, Q), in the target's unit.
         """
-        windows = ScaledWindows.of(batch, self.settings.context, centre=self.settings.centre)
+        windows = ScaledWindows.of(batch, self.settings.context, location=self.settings.location)
         last = torch.tensor([self.settings.context - 1], device=batch.target.device)
-        return windows.scale.invert(self(windows, last)[:, 0])
+        outputs = self(windows, last)
+        return windows.scale.invert(self.head.quantiles(outputs, windows.scale)[:, 0])
 
 
 class ForecastEnsemble(nn.Module):
@@ -224,7 +284,7 @@ def steps_ahead(origins: Tensor, horizon: int) -> Tensor:
 
 
 def forking_targets(windows: ScaledWindows, origins: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
-    """Look up what forecasts from several origins are to say, and what counts of it.
+    """Look up what forecasts from some origins are to say, and what counts of it.
 
     What is missing counts nowhere; nor do forecasts made before the first observed step of a window.
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastlstm.data.scaling import WindowScale
 from fastlstm.ops.linear import linear
 
 
@@ -36,7 +37,7 @@ class QuantileHead(nn.Module):
     Examples
     --------
     >>> head = QuantileHead(4, [0.1, 0.5, 0.9])
-    >>> forecast = head(torch.randn(7, 4))
+    >>> forecast = head(torch.randn(7, 4), torch.zeros(7))
     >>> bool((forecast.diff(dim=-1) > 0).all())
     True
     """
@@ -60,13 +61,15 @@ class QuantileHead(nn.Module):
         self.register_buffer("parts", parts, persistent=False)
         self.register_buffer("levels", torch.tensor(list(quantiles)), persistent=False)
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, mixed: Tensor) -> Tensor:
         """Forecast.
 
         Parameters
         ----------
         hidden : Tensor
             (…, D)
+        mixed : Tensor
+            (…), the mixture of naive forecasts, to which the network's own is added.
 
         Returns
         -------
@@ -75,7 +78,15 @@ class QuantileHead(nn.Module):
         """
         outputs = linear(hidden, self.linear.weight, self.linear.bias)
         rising: Tensor = _Rising.apply(outputs, self.parts)  # type: ignore[no-untyped-call]
-        return rising
+        return rising + mixed.unsqueeze(-1)
+
+    def loss(self, outputs: Tensor, target: Tensor, weight: Tensor, scale: WindowScale) -> Tensor:
+        """Compute the mean pinball loss; :func:`pinball_loss`."""
+        return pinball_loss(outputs, target, weight, self.levels)
+
+    def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
+        """Return the quantiles, which the outputs are."""
+        return outputs
 
 
 class _Rising(torch.autograd.Function):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from fastlstm.data.calendar import PLACE_IN_YEAR, WEEKS
-from fastlstm.data.scaling import WindowScale
+from fastlstm.data.scaling import Location, WindowScale
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import WindowBatch
 
@@ -91,7 +91,7 @@ class ScaledWindows(NamedTuple):
     scale: WindowScale
 
     @classmethod
-    def of(cls, batch: WindowBatch, context: int, *, centre: bool) -> Self:
+    def of(cls, batch: WindowBatch, context: int, *, location: Location) -> Self:
         """Scale a batch.
 
         Parameters
@@ -100,13 +100,14 @@ class ScaledWindows(NamedTuple):
             B windows.
         context : int
             C, the steps that the scale is of.
-        centre : bool
-            Whether each window's mean is taken away.
+        location : {"zero", "mean", "last"}
+            What is taken away from each window.
         """
-        scale = WindowScale.of(batch.target[:, :context], batch.observed[:, :context], centre=centre)
+        scale = WindowScale.of(batch.target[:, :context], batch.observed[:, :context], location=location)
         lagged, seen = batch.lagged, batch.lagged_observed
         if lagged.shape[1]:
-            lagged = WindowScale.of(lagged[:, :context], seen[:, :context], centre=centre).apply(lagged, seen)
+            then = WindowScale.of(lagged[:, :context], seen[:, :context], location=location)
+            lagged = then.apply(lagged, seen)
         return cls(batch, scale.apply(batch.target, batch.observed), lagged, scale)
 
     def split(self, size: int) -> list[ScaledWindows]:

@@ -23,6 +23,7 @@ from fastlstm.errors import InputError, RunError
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run, load_run
 from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
+from fastlstm.tasks.forecast.defaults import default_season
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all, fit_series
@@ -58,17 +59,27 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         whichever is longer, and no longer than the longest series allows.
     quantiles : sequence of float
         The quantiles to forecast, rising, each between 0 and 1; 0.5 (the point forecast) must be among them.
-    hidden_size : int
-        Width of the LSTM and of the decoder.
+    trunk : {"points", "segments"}, optional
+        Whether the LSTM reads the context step by step or in segments. Default: segments from 300 steps on, which
+        are then faster and more exact.
+    segment : int, optional
+        Steps of a segment. Default: the shortest season, or a sixteenth of the context.
+    head : {"quantiles", "normal", "student_t", "negative_binomial"}
+        What is learnt of each step: its quantiles as they are, or a distribution that has them; the negative binomial
+        is for counts.
+    hidden_size : int, optional
+        Width of the LSTM and of the decoder. Default: 64 over points, 128 over segments.
     num_layers : int
         How many LSTM layers lie on one another.
+    layer_norm : bool
+        Normalise the LSTM's gates and cell (Ba et al. 2016).
     members : int
         How many networks to train, one after the other, whose mean is the forecast: it errs less than one, and
         takes as many times as long.
     dropout : float
         Share of the hidden values set to zero during training, between layers and before the decoder.
-    batch_size : int
-        Windows a training step.
+    batch_size : int, optional
+        Windows a training step. Default: 32 over points, 128 over segments.
     origins : int
         At how many steps of each window's context a forecast is made and learnt from in one training step:
         the last step always, the others drawn at random, so that every step of the context gives a training
@@ -76,8 +87,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     max_steps : int, optional
         The most training steps. Default: as many as show three quarters of all windows once, at least 400 and
         at most 2000.
-    learning_rate : float
-        The peak of the one-cycle learning rate.
+    learning_rate : float, optional
+        The peak of the one-cycle learning rate. Default: 0.003 over points, 0.002 over segments.
     patience : int
         Stop after so many validations in a row without a better one, though not before 200 steps. There are
         twenty validations in a training of full length.
@@ -136,14 +147,18 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         context: int | None = None,
         *,
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
-        hidden_size: int = 64,
+        trunk: Literal["points", "segments"] | None = None,
+        segment: int | None = None,
+        head: Literal["quantiles", "normal", "student_t", "negative_binomial"] = "quantiles",
+        hidden_size: int | None = None,
         num_layers: int = 1,
+        layer_norm: bool = False,
         members: int = 1,
         dropout: float = 0.1,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         origins: int = 2,
         max_steps: int | None = None,
-        learning_rate: float = 0.003,
+        learning_rate: float | None = None,
         patience: int = 8,
         validation_windows: int | None = None,
         test_windows: int = 0,
@@ -155,8 +170,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self.horizon = horizon
         self.context = context
         self.quantiles = quantiles
+        self.trunk = trunk
+        self.segment = segment
+        self.head = head
         self.hidden_size = hidden_size
         self.num_layers = num_layers
+        self.layer_norm = layer_norm
         self.members = members
         self.dropout = dropout
         self.batch_size = batch_size
@@ -268,7 +287,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         else:
             read = read_series(table, columns, frequency=frequency)
             read = keep_training_categories(read, split_for(parameters, read).training)
-        season = season or read.axis.season_for(parameters.horizon)
+        season = season or default_season(parameters, read)
         if checkpoint is not None:
             options = kept_in(checkpoint, parameters, read, season, data, options)
         self._learn(parameters, read, season, options)

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fastlstm.data.frequency import WEEK
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, rolling_windows
 from fastlstm.errors import InputError
-from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
-from fastlstm.model.inputs import InputLayout
+from fastlstm.model.forecaster import ForecastEnsemble
+from fastlstm.tasks.forecast.defaults import (
+    default_batch_size,
+    default_learning_rate,
+    default_network,
+    default_steps,
+)
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import without_network
 from fastlstm.tasks.forecast.learning import ForecastLearning
@@ -22,12 +26,8 @@ from fastlstm.tasks.forecast.split import Split, split_series
 from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
 
-LONGEST_CONTEXT = 720  # of those that are not asked for, unless the horizon is longer
 VALIDATIONS = 20  # in a training of full length
-RATIO_SCALE_VARIATION = 0.3
-YEARS_TO_LEARN = 1.5
 STEPS_BEFORE_STOPPING = 200  # so few steps have validations so close together that a bad stretch looks long
-SHARE_OF_WINDOWS, FEWEST_STEPS, MOST_STEPS = 0.75, 400, 2000
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,7 @@ def prepare(
     horizon = parameters.horizon
     split = split_series(series, horizon, parameters.validation_windows, parameters.test_windows)
     scaling = start.scaling if start else CovariateScaling.fit(series, split.training)
-    settings = NetworkSettings(
-        layout=InputLayout.of(series, yearly_lag(series, split, horizon)),
-        context=parameters.context or default_context(series, split, horizon, season),
-        horizon=horizon,
-        quantiles=parameters.quantiles,
-        hidden_size=parameters.hidden_size,
-        num_layers=parameters.num_layers,
-        dropout=parameters.dropout,
-        centre=not on_ratio_scale(series, split.training),
-    )
+    settings = default_network(parameters, series, split, season)
     if start:
         settings = start.agree(settings, parameters.context)
     with torch.random.fork_rng([]):
@@ -126,7 +117,7 @@ def prepare(
         series,
         scaling,
         split,
-        batch_size=parameters.batch_size,
+        batch_size=parameters.batch_size or default_batch_size(settings),
         origins=parameters.origins,
         device=device,
     )
@@ -160,12 +151,13 @@ def fit_series(
     accelerator = make_accelerator(parameters.device, parameters.precision)
     prepared = prepare(parameters, series, season, accelerator.device, options.start)
     network, scaling = prepared.network, prepared.scaling
-    steps = parameters.max_steps or default_steps(len(prepared.learning.index_origins), parameters.batch_size)
+    learning = prepared.learning
+    steps = parameters.max_steps or default_steps(len(learning.index_origins), learning.batch_size)
     trained = options.trained(network)
     for member in range(len(trained), parameters.members):
         loop = LoopSettings(
             steps=steps,
-            learning_rate=parameters.learning_rate,
+            learning_rate=parameters.learning_rate or default_learning_rate(network.settings),
             validate_every=max(1, steps // VALIDATIONS),
             patience=parameters.patience,
             fewest_steps=STEPS_BEFORE_STOPPING,
@@ -173,12 +165,12 @@ def fit_series(
             progress=parameters.progress,
         )
         hooks = options.hooks(prepared, trained)
-        trained.append(train(prepared.learning.learner(member), loop, accelerator, hooks))
+        trained.append(train(learning.learner(member), loop, accelerator, hooks))
         if trained[-1].stopped == "interrupted":
             useful = member + 1 if trained[-1].history or member == 0 else member
             del network.members[useful:]
             break
-    prepared.learning.calibrate()
+    learning.calibrate()
     index = prepared.split.validation_windows(series, parameters.horizon)
     validation = evaluate_windows(network, series, scaling, index, season)
     test = None
@@ -265,100 +257,6 @@ def evaluate_all(
     first = np.where(known > 0, known, np.maximum(np.minimum(settings.context, last), 1))
     index = _some(rolling_windows(series, first, last, stride or settings.horizon), series)
     return evaluate_windows(network, series, scaling, index, season)
-
-
-def default_context(series: SeriesSet, split: Split, horizon: int, season: int) -> int:
-    """Settle the context where none is asked for.
-
-    Twice the season or the horizon, or one of the longest season that the frequency has, whichever is
-    longest; no more than the longest series has for training.
-
-    Parameters
-    ----------
-    series : SeriesSet
-        The series.
-    split : Split
-        Its parts.
-    horizon : int
-        L.
-    season : int
-        In steps.
-    """
-    longest_season = max(series.axis.frequency.seasons, default=1)
-    wanted = max(2 * season, 2 * horizon, longest_season)
-    return min(wanted, max(LONGEST_CONTEXT, horizon), int(split.training.max()))
-
-
-def yearly_lag(series: SeriesSet, split: Split, horizon: int) -> int:
-    """Settle how far back the target of a year ago lies, where it is worth looking at.
-
-    What the year before tells of this one can be learnt only from years that have one before them: the longest
-    series must have most of a second. 52 weeks keep the weekday.
-
-    Parameters
-    ----------
-    series : SeriesSet
-        The series.
-    split : Split
-        Its parts.
-    horizon : int
-        L.
-
-    Returns
-    -------
-    int
-        In steps; 0 where there is none.
-    """
-    frequency = series.axis.frequency
-    if "year" not in series.schema.calendar or frequency.kind != "duration" or 52 * WEEK % frequency.size:
-        return 0
-    lag = 52 * WEEK // frequency.size
-    return lag if lag >= horizon and split.fit.max() >= YEARS_TO_LEARN * lag else 0
-
-
-def default_steps(windows: int, batch_size: int) -> int:
-    """Settle how many training steps there are at most, where that is not asked for.
-
-    The windows of a series overlap, so that a network has seen most of what there is before it has seen each once;
-    from there on it learns them by heart.
-
-    Parameters
-    ----------
-    windows : int
-        How many windows there are to learn from.
-    batch_size : int
-        How many of them a step shows.
-
-    Examples
-    --------
-    >>> default_steps(17_000, 32), default_steps(100, 32), default_steps(1_000_000, 32)
-    (400, 400, 2000)
-    """
-    return min(max(round(SHARE_OF_WINDOWS * windows / batch_size), FEWEST_STEPS), MOST_STEPS)
-
-
-def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:
-    """Tell whether the target has a natural zero: windows are then divided by their mean alone.
-
-    That is so where it is never negative and varies by much of its own size, as counts, sales, loads and
-    flows do; and not for, say, a price or a temperature, which vary little beside their distance from zero.
-
-    Parameters
-    ----------
-    series : SeriesSet
-        The series.
-    ends : numpy.ndarray
-        (S,) int64, the position just past each series' last training row.
-    """
-    variations = []
-    for first, end in zip(series.offsets[:-1], ends, strict=True):
-        values = series.target[first : first + end, 0].astype(np.float64)
-        values = values[~np.isnan(values)]
-        if values.size and values.min() < 0:
-            return False
-        if values.size and values.mean() > 0:
-            variations.append(values.std() / values.mean())
-    return bool(variations) and float(np.median(variations)) > RATIO_SCALE_VARIATION
 
 
 def _some(index: WindowIndex, series: SeriesSet) -> WindowIndex:

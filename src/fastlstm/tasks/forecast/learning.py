@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
-from fastlstm.model.forecaster import ForecastEnsemble, forking_targets
-from fastlstm.model.heads import pinball_loss
+from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, forking_targets
 from fastlstm.model.inputs import ScaledWindows
+from fastlstm.model.naive import NaiveForecasts
 from fastlstm.tasks.forecast.split import Split
 from fastlstm.training.loop import Learner
 
@@ -30,12 +30,15 @@ class ForkingBatch(NamedTuple):
         B windows.
     origins : Tensor
         (K,) int64
+    naive : NaiveForecasts
+        From the same origins.
     target, weight : Tensor
         (B, K, L), in the scale of the windows, and 1 where it counts, otherwise 0.
     """
 
     windows: ScaledWindows
     origins: Tensor
+    naive: NaiveForecasts
     target: Tensor
     weight: Tensor
 
@@ -77,8 +80,7 @@ class ForecastLearning:
         self.network = network
         self.series = series
         self.batch_size = batch_size
-        self.origins = min(origins, context)
-        self.levels = torch.tensor(network.settings.quantiles, device=device)
+        self.origins = min(origins, context) if network.settings.forking else 1
         self.training = Windows(
             series, scaling, context=context, horizon=horizon, lag=lag, ends=split.training, device=device
         )
@@ -92,8 +94,9 @@ class ForecastLearning:
         self._ahead: list[ForkingBatch] = []
         last = torch.tensor([context - 1], device=device)
         self.validation = [
-            self._batch(self._scaled(validation.gather(*part)), last)
+            batch
             for part in parts_of(split.validation_windows(series, horizon), device)
+            for batch in self._batches(validation.gather(*part), last[None], WINDOWS_AT_ONCE)
         ]
 
     def learner(self, member: int) -> Learner[ForkingBatch]:
@@ -121,27 +124,36 @@ class ForecastLearning:
             for _ in range(steps)
         ]
         chosen = torch.cat([windows for windows, _ in drawn]).to(device)
-        windows = self._scaled(self.training.gather(self.index_series[chosen], self.index_origins[chosen]))
         origins = torch.stack([origins for _, origins in drawn])
         origins[:, -1] = context - 1
-        batches = map(self._batch, windows.split(self.batch_size), origins.to(device).unbind())
-        return list(batches)[::-1]
+        windows = self.training.gather(self.index_series[chosen], self.index_origins[chosen])
+        return self._batches(windows, origins.to(device), self.batch_size)[::-1]
 
-    def _scaled(self, batch: WindowBatch) -> ScaledWindows:
-        settings = self.network.settings
-        return ScaledWindows.of(batch, settings.context, centre=settings.centre)
+    def _batches(self, batch: WindowBatch, origins: Tensor, size: int) -> list[ForkingBatch]:
+        """Cut windows into batches of so many, each with its row of the origins (batches, K)."""
+        settings, horizon = self.network.settings, self.network.settings.horizon
+        windows = ScaledWindows.of(batch, settings.context, location=settings.location)
+        each = origins.repeat_interleave(size, 0)[: len(batch.target)]
+        naive = self._first.naive(windows, each)
+        return [
+            ForkingBatch(part, steps, rules, *forking_targets(part, steps, horizon))
+            for part, steps, rules in zip(
+                windows.split(size), origins.unbind(), naive.split(size), strict=True
+            )
+        ]
 
-    def _batch(self, windows: ScaledWindows, origins: Tensor) -> ForkingBatch:
-        targets = forking_targets(windows, origins, self.network.settings.horizon)
-        return ForkingBatch(windows, origins, *targets)
+    @property
+    def _first(self) -> ForecastNetwork:
+        """Any member: what does not depend on the weights is the same for all of them."""
+        return cast(ForecastNetwork, self.network.members[0])
 
     def loss(self, network: nn.Module, batch: ForkingBatch) -> Tensor:
-        """Compute the pinball loss from all origins."""
-        forecast: Tensor = network(batch.windows, batch.origins)
-        return pinball_loss(forecast, batch.target, batch.weight, self.levels)
+        """Compute the head's loss from all origins."""
+        outputs: Tensor = network(batch.windows, batch.origins, batch.naive)
+        return self._first.head.loss(outputs, batch.target, batch.weight, batch.windows.scale)
 
     def validate(self, network: nn.Module) -> float:
-        """Compute the pinball loss of forecasts from the end of the context, mean over the windows."""
+        """Compute the loss of forecasts from the end of the context, mean over the windows."""
         losses = [self.loss(network, batch) * len(batch.target) for batch in self.validation]
         return float(sum(losses)) / sum(len(batch.target) for batch in self.validation)
 
@@ -160,7 +172,7 @@ class ForecastLearning:
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
         """Name the series whose loss is not finite; all of the batch where the sum alone is not."""
         with torch.no_grad():
-            forecast: Tensor = network(batch.windows, batch.origins)
+            forecast: Tensor = network(batch.windows, batch.origins, batch.naive)
         wrong = ~forecast.isfinite().flatten(1).all(1) | ~batch.windows.target.isfinite().all(1)
         codes = batch.windows.batch.series[wrong] if wrong.any() else batch.windows.batch.series
         names = [str(self.series.names[code]) for code in sorted(set(codes.tolist()))]

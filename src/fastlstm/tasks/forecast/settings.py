@@ -20,6 +20,7 @@ from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind
 from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError
+from fastlstm.model.distributions import HeadKind
 from fastlstm.model.forecaster import NetworkSettings
 
 Level = Annotated[float, Field(gt=0, lt=1)]
@@ -33,14 +34,18 @@ class Parameters(BaseModel):
     horizon: PositiveInt
     context: PositiveInt | None
     quantiles: tuple[Level, ...]
-    hidden_size: PositiveInt
+    trunk: Literal["points", "segments"] | None
+    segment: PositiveInt | None
+    head: HeadKind
+    hidden_size: PositiveInt | None
     num_layers: PositiveInt
+    layer_norm: bool
     members: PositiveInt
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    batch_size: PositiveInt
+    batch_size: PositiveInt | None
     origins: PositiveInt
     max_steps: PositiveInt | None
-    learning_rate: PositiveFloat
+    learning_rate: PositiveFloat | None
     patience: PositiveInt
     validation_windows: PositiveInt | None
     test_windows: Annotated[int, Field(ge=0)]

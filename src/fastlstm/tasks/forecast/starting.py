@@ -22,8 +22,10 @@ from fastlstm.training.loop import Hooks, TrainingResult
 if TYPE_CHECKING:
     from fastlstm.tasks.forecast.fitting import Prepared
 
+CHECKPOINT_SECONDS = 60.0  # at least so long between two of them
+
 # What a network is given rather than asked for: it comes from the data, and from where training starts.
-FROM_THE_DATA = ("layout", "centre", "context")
+FROM_THE_DATA = ("layout", "location", "seasons", "context")
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,6 @@ class FitOptions:
         A network to start from.
     checkpoint : callable, optional
         ``checkpoint(state)`` keeps where fitting stands.
-    checkpoint_seconds : float
-        At least so long between two of them.
     resume : TrainingState, optional
         Where to go on: what ``checkpoint`` was given.
     validated : callable, optional
@@ -118,7 +118,6 @@ class FitOptions:
 
     start: Start | None = None
     checkpoint: Callable[[TrainingState], None] | None = None
-    checkpoint_seconds: float = 60.0
     resume: TrainingState | None = None
     validated: Callable[[Prepared, int, nn.Module], None] | None = None
     test: bool = True
@@ -170,7 +169,7 @@ class FitOptions:
         return Hooks(
             validated=None if look is None else validated,
             checkpoint=None if keep is None else checkpoint,
-            checkpoint_seconds=self.checkpoint_seconds,
+            checkpoint_seconds=CHECKPOINT_SECONDS,
             resume=resume,
         )
 

@@ -1,0 +1,112 @@
+"""Seasons: those of a calendar, and those that series without one show."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastlstm.data.series import Floats, Integers, SeriesSet
+
+MOST_SERIES = 64  # that are looked at
+LONGEST = 1000
+FEWEST_CYCLES = 3  # that a series must show of a season
+CLEAR = 0.3  # autocorrelation of a season, and how far it stands out from between
+LONGER = 0.02  # by how much a longer season must stand out from the multiples of the first
+
+
+def seasons_of(series: SeriesSet, ends: Integers) -> tuple[int, ...]:
+    """Return the seasons of series, the shortest first: the calendar's; where steps have no length, those found.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series; the first target counts.
+    ends : numpy.ndarray
+        (S,) int64, the position just past each series' last row to look at.
+
+    Returns
+    -------
+    tuple of int
+        In steps; empty where there are none.
+    """
+    if series.axis.frequency.kind != "step":
+        return series.axis.frequency.seasons
+    shown = np.linspace(0, len(series) - 1, min(len(series), MOST_SERIES)).round().astype(int)
+    return find_seasons(
+        [
+            series.target[series.offsets[code] : series.offsets[code] + ends[code], 0]
+            for code in np.unique(shown)
+        ]
+    )
+
+
+def find_seasons(histories: list[Floats]) -> tuple[int, ...]:
+    """Find the seasons that several series have in common, by their mean autocorrelation.
+
+    A season is a peak of the autocorrelation, above 0.3 and as much above the lowest point before it, at the
+    shortest lag that reaches two thirds of the highest peak. A longer one, of which the first is a part, counts
+    too where its peak stands out from the multiple of the first before it: the week beside the day. Box, Jenkins & Reinsel, "Time Series Analysis", 3rd
+    edition, section 2.1, has the estimate of the autocorrelation, here of what is left of a straight line.
+
+    Parameters
+    ----------
+    histories : list of numpy.ndarray
+        Of each series (T,), NaN where missing.
+
+    Returns
+    -------
+    tuple of int
+        None, one or two lags, in steps.
+
+    Examples
+    --------
+    >>> steps = np.arange(2000.0)
+    >>> day, week = np.sin(2 * np.pi * steps / 24), 0.7 * (steps % 168 < 120)
+    >>> find_seasons([(day + week).astype(np.float32)])
+    (24, 168)
+    >>> find_seasons([np.random.default_rng(0).normal(size=500).astype(np.float32)])
+    ()
+    """
+    total, count = np.zeros(LONGEST + 1), np.zeros(LONGEST + 1)
+    for history in histories:
+        found = _autocorrelation(history)
+        total[: len(found)] += found
+        count[: len(found)] += 1
+    # A lag that few series are long enough for says nothing of the others.
+    reach = int(np.flatnonzero(count >= max(1, count.max() / 2))[-1]) + 1 if count.any() else 0
+    mean = total[:reach] / np.maximum(count[:reach], 1)
+    lags = np.arange(2, reach - 1)
+    if not lags.size:
+        return ()
+    lowest = np.minimum.accumulate(mean)
+    peaks = lags[
+        (mean[lags] >= mean[lags - 1])
+        & (mean[lags] > mean[lags + 1])
+        & (mean[lags] > CLEAR)
+        & (mean[lags] - lowest[lags] > CLEAR)
+    ]
+    if not peaks.size:
+        return ()
+    first = int(peaks[mean[peaks] >= 2 / 3 * mean[peaks].max()][0])
+    longer = peaks[(peaks > first) & (peaks % first == 0)]
+    longer = longer[mean[longer] > mean[longer - first] + LONGER]
+    return (first, int(longer[mean[longer].argmax()])) if longer.size else (first,)
+
+
+def _autocorrelation(history: Floats) -> Floats:
+    """(lags,) of a series without its line, up to a third of its length; empty where there is too little."""
+    values = history.astype(np.float64)
+    known = ~np.isnan(values)
+    reach = min(len(values) // FEWEST_CYCLES, LONGEST)
+    if reach < 2 or known.sum() < 2 * len(values) / 3:
+        return np.zeros(0)
+    steps = np.arange(len(values))
+    line = np.polyfit(steps[known], values[known], 1)
+    rest = np.where(known, values - np.polyval(line, steps), 0.0)
+    size = 2 ** int(np.ceil(np.log2(2 * len(rest))))
+    power = np.abs(np.fft.rfft(rest, size)) ** 2
+    products = np.fft.irfft(power, size)[: reach + 1]
+    if products[0] <= 1e-12 * max(np.square(values[known]).sum(), 1e-300):
+        return np.zeros(0)
+    # Fewer products are summed at longer lags; without this a long season would look weaker than it is.
+    found: Floats = products / products[0] * len(rest) / (len(rest) - np.arange(reach + 1))
+    return found

@@ -1,0 +1,196 @@
+"""The naive forecasts of a window, and their mixture: what a network corrects instead of starting from nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from fastlstm.ops.linear import linear
+
+MOST_SEASONS = 7  # that a seasonal mean is of
+
+
+class NaiveForecasts(NamedTuple):
+    """What simple rules forecast, from each origin of each window.
+
+    B windows, K origins, L steps ahead, N rules.
+
+    Attributes
+    ----------
+    values : Tensor
+        (B, K, L, N), in the scale of the windows, 0 where there is nothing to forecast from.
+    barred : Tensor
+        (B, K, L, N), -inf there, otherwise 0.
+    """
+
+    values: Tensor
+    barred: Tensor
+
+    @staticmethod
+    def count(seasons: Sequence[int], context: int) -> int:
+        """How many rules there are.
+
+        Parameters
+        ----------
+        seasons : sequence of int
+            In steps.
+        context : int
+            C.
+
+        Examples
+        --------
+        >>> NaiveForecasts.count((24, 168), 200)
+        6
+        """
+        return 3 + sum(1 + (context >= 2 * season) for season in seasons)
+
+    @classmethod
+    def of(
+        cls,
+        target: Tensor,
+        observed: Tensor,
+        origins: Tensor,
+        *,
+        context: int,
+        horizon: int,
+        seasons: Sequence[int],
+    ) -> NaiveForecasts:
+        """Forecast by rule.
+
+        The rules are: 0, where the window's scale has its zero; the last observed value; the mean of those up to
+        the origin; and for each season m that fits into the context the value a season before,
+        ``y_{j + l - m ⌈l / m⌉}`` with the origin j (FPP3, section 5.2), and, where two fit, the mean over the last
+        ones, at most seven.
+
+        Parameters
+        ----------
+        target, observed : Tensor
+            (B, W), scaled, 0 where missing; 1 where observed.
+        origins : Tensor
+            (B, K) int64, steps of the context.
+        context, horizon : int
+            C and L.
+        seasons : sequence of int
+            In steps, at most C.
+
+        Examples
+        --------
+        >>> target = torch.tensor([[1.0, 2.0, 3.0, 4.0, 0.0, 0.0]])
+        >>> found = NaiveForecasts.of(
+        ...     target, (target > 0).float(), torch.tensor([[3]]), context=4, horizon=2, seasons=(2,)
+        ... )
+        >>> found.values[0, 0]
+        tensor([[0.0000, 4.0000, 2.5000, 3.0000, 2.0000],
+                [0.0000, 4.0000, 2.5000, 4.0000, 3.0000]])
+        """
+        ahead = torch.arange(1, horizon + 1, device=target.device)
+        shape = (*origins.shape, horizon)
+        latest = torch.where(observed > 0, torch.arange(target.shape[1], device=target.device), -1)
+        row = latest.cummax(1).values.gather(1, origins)
+        last = target.gather(1, row.clamp(min=0))[..., None].expand(shape)
+        known = (row >= 0).to(target.dtype)[..., None].expand(shape)
+        mean = target.cumsum(1).gather(1, origins) / observed.cumsum(1).gather(1, origins).clamp(min=1)
+        values = [torch.zeros_like(last), last, mean[..., None].expand(shape)]
+        usable = [torch.ones_like(last), known, known]
+        for season in seasons:
+            total = count = None
+            for back in range(min(context // season, MOST_SEASONS)):
+                steps = ahead - season * (-(-ahead // season) + back)
+                rows = (origins[:, :, None] + steps).flatten(1)
+                inside = (rows >= 0).to(target.dtype)
+                rows = rows.clamp_(min=0)
+                seen = (observed.gather(1, rows) * inside).view(shape)
+                value = target.gather(1, rows).view(shape) * seen
+                if total is None or count is None:
+                    values.append(value)
+                    usable.append(seen)
+                    total, count = value, seen
+                else:
+                    total, count = total + value, count + seen
+            if context >= 2 * season and total is not None and count is not None:
+                values.append(total / count.clamp(min=1))
+                usable.append((count > 0).to(target.dtype))
+        barred = torch.stack(usable, dim=3).log_()
+        return cls(torch.stack(values, dim=3), barred)
+
+    def split(self, size: int) -> list[NaiveForecasts]:
+        """Cut the batch into batches of so many windows, the last of what is left.
+
+        Parameters
+        ----------
+        size : int
+            Windows of each.
+        """
+        return [NaiveForecasts(*part) for part in zip(*(field.split(size) for field in self), strict=True)]
+
+
+class NaiveMixture(nn.Module):
+    """A forecast as a mixture of naive ones, whose weights are the network's to say at every step ahead.
+
+    With the hidden values d of a step and the rules' forecasts v_n::
+
+        a = softmax(W d + b)
+        m = Σ_n a_n v_n
+
+    The head corrects m. What the rules say already, the season and the level, need not be learnt, and a network
+    that learns nothing forecasts no worse than they do. That an error of seasonal rules is easier to learn than
+    the series itself is why ES-RNN and others take the season out first (Smyl 2020, "A hybrid method of
+    exponential smoothing and recurrent neural networks"); weights that an attention over the past gives are
+    those of Vinyals et al. 2015, "Pointer networks", here over rules.
+
+    Parameters
+    ----------
+    input_size : int
+        D.
+    rules : int
+        N.
+
+    Examples
+    --------
+    >>> mixture = NaiveMixture(4, 3)
+    >>> naive = NaiveForecasts(torch.ones(2, 1, 5, 3), torch.zeros(2, 1, 5, 3))
+    >>> mixture(torch.randn(2, 1, 5, 4), naive).shape
+    torch.Size([2, 1, 5])
+    """
+
+    def __init__(self, input_size: int, rules: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, rules)
+
+    def forward(self, hidden: Tensor, naive: NaiveForecasts) -> Tensor:
+        """Mix.
+
+        Parameters
+        ----------
+        hidden : Tensor
+            (B, K, L, D)
+        naive : NaiveForecasts
+            What is mixed.
+
+        Returns
+        -------
+        Tensor
+            (B, K, L), in the scale of the windows.
+        """
+        logits = linear(hidden, self.linear.weight, self.linear.bias)
+        mixed: Tensor = _Mix.apply(logits, *naive)  # type: ignore[no-untyped-call]
+        return mixed
+
+
+class _Mix(torch.autograd.Function):
+    """``Σ softmax(logits + barred) values``, with a third of the calls that autograd would make of it."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, values: Tensor, barred: Tensor) -> Tensor:
+        shares = (logits + barred).softmax(-1)
+        mixed = (shares * values).sum(-1)
+        ctx.save_for_backward(shares, values, mixed)
+        return mixed
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        shares, values, mixed = ctx.saved_tensors
+        return (values - mixed.unsqueeze(-1)).mul_(shares).mul_(outer.unsqueeze(-1)), None, None

@@ -1,0 +1,236 @@
+"""What is settled from the data where it is not asked for: the kind of network, its sizes, how long it learns."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastlstm.data.frequency import WEEK
+from fastlstm.data.scaling import Location
+from fastlstm.data.seasons import seasons_of
+from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.model.forecaster import NetworkSettings
+from fastlstm.model.inputs import InputLayout
+from fastlstm.tasks.forecast.settings import Parameters
+from fastlstm.tasks.forecast.split import Split
+
+LONGEST_CONTEXT = 720  # of those that are not asked for, unless the horizon is longer
+RATIO_SCALE_VARIATION = 0.3
+YEARS_TO_LEARN = 1.5
+SHARE_OF_WINDOWS, FEWEST_STEPS, MOST_STEPS = 0.75, 400, 2000
+SEGMENTS_FROM = 300  # steps of context
+SHORTEST_SEGMENT, LONGEST_SEGMENT, USUAL_SEGMENTS = 4, 60, 16
+
+
+def default_network(parameters: Parameters, series: SeriesSet, split: Split, season: int) -> NetworkSettings:
+    """Settle how the network is built.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What was asked for.
+    series : SeriesSet
+        The series.
+    split : Split
+        Its parts.
+    season : int
+        Of seasonal-naive, in steps.
+    """
+    horizon = parameters.horizon
+    seasons = sorted({*seasons_of(series, split.training), season} - {1})
+    context = parameters.context or default_context(split, horizon, season, seasons)
+    trunk = parameters.trunk or ("segments" if context >= SEGMENTS_FROM else "points")
+    segments = trunk == "segments"
+    return NetworkSettings(
+        layout=InputLayout.of(series, yearly_lag(series, split, horizon)),
+        context=context,
+        horizon=horizon,
+        quantiles=parameters.quantiles,
+        hidden_size=parameters.hidden_size or (128 if segments else 64),
+        num_layers=parameters.num_layers,
+        dropout=parameters.dropout,
+        layer_norm=parameters.layer_norm,
+        location=default_location(parameters, series, split, trunk),
+        seasons=tuple(length for length in seasons if length <= context),
+        trunk=trunk,
+        segment=parameters.segment or default_segment(context, horizon, seasons) if segments else 1,
+        head=parameters.head,
+    )
+
+
+def default_season(parameters: Parameters, series: SeriesSet) -> int:
+    """Settle the season of seasonal-naive and MASE.
+
+    The shortest that is at least as long as the horizon, so that every step ahead has its own counterpart a season
+    ago; the longest where none is. A day of hours ahead is compared with yesterday, a week with last week.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What was asked for.
+    series : SeriesSet
+        The series.
+
+    Returns
+    -------
+    int
+        In steps; 1 where there is no season.
+    """
+    fitted = np.maximum(series.last_observed - parameters.test_windows * parameters.horizon, 0)
+    seasons = seasons_of(series, fitted) or (1,)
+    return next((season for season in seasons if season >= parameters.horizon), seasons[-1])
+
+
+def default_location(parameters: Parameters, series: SeriesSet, split: Split, trunk: str) -> Location:
+    """Settle what is taken away from each window.
+
+    Counts, and what has a natural zero, stay where they are. Otherwise it is the last value, from where a series
+    goes on; or the mean, where a window is forecast from several origins, which have no last value in common.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What was asked for.
+    series : SeriesSet
+        The series.
+    split : Split
+        Its parts.
+    trunk : {"points", "segments"}
+        The kind of network.
+    """
+    if parameters.head == "negative_binomial" or on_ratio_scale(series, split.training):
+        return "zero"
+    return "last" if trunk == "segments" else "mean"
+
+
+def default_segment(context: int, horizon: int, seasons: list[int]) -> int:
+    """Settle how many steps a segment has: the shortest season, or a sixteenth of the context.
+
+    Parameters
+    ----------
+    context, horizon : int
+        C and L.
+    seasons : list of int
+        In steps, rising.
+
+    Examples
+    --------
+    >>> default_segment(336, 96, [24, 168]), default_segment(400, 10, [])
+    (24, 10)
+    """
+    fitting = [season for season in seasons if SHORTEST_SEGMENT <= season <= LONGEST_SEGMENT]
+    return min(fitting[0] if fitting else max(SHORTEST_SEGMENT, context // USUAL_SEGMENTS), horizon)
+
+
+def default_batch_size(settings: NetworkSettings) -> int:
+    """Settle how many windows a training step shows.
+
+    Parameters
+    ----------
+    settings : NetworkSettings
+        Of the network.
+    """
+    return 128 if settings.trunk == "segments" else 32
+
+
+def default_learning_rate(settings: NetworkSettings) -> float:
+    """Settle the peak of the learning rate.
+
+    Parameters
+    ----------
+    settings : NetworkSettings
+        Of the network.
+    """
+    return 0.002 if settings.trunk == "segments" else 0.003
+
+
+def default_context(split: Split, horizon: int, season: int, seasons: list[int]) -> int:
+    """Settle the context where none is asked for.
+
+    Twice the season or the horizon, or one of the longest season, whichever is longest; no more than the longest
+    series has for training.
+
+    Parameters
+    ----------
+    split : Split
+        Its parts.
+    horizon : int
+        L.
+    season : int
+        Of seasonal-naive, in steps.
+    seasons : list of int
+        In steps, rising.
+    """
+    wanted = max(2 * season, 2 * horizon, *seasons[-1:], 1)
+    return min(wanted, max(LONGEST_CONTEXT, horizon), int(split.training.max()))
+
+
+def yearly_lag(series: SeriesSet, split: Split, horizon: int) -> int:
+    """Settle how far back the target of a year ago lies, where it is worth looking at.
+
+    What the year before tells of this one can be learnt only from years that have one before them: the longest
+    series must have most of a second. 52 weeks keep the weekday.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    split : Split
+        Its parts.
+    horizon : int
+        L.
+
+    Returns
+    -------
+    int
+        In steps; 0 where there is none.
+    """
+    frequency = series.axis.frequency
+    if "year" not in series.schema.calendar or frequency.kind != "duration" or 52 * WEEK % frequency.size:
+        return 0
+    lag = 52 * WEEK // frequency.size
+    return lag if lag >= horizon and split.fit.max() >= YEARS_TO_LEARN * lag else 0
+
+
+def default_steps(windows: int, batch_size: int) -> int:
+    """Settle how many training steps there are at most, where that is not asked for.
+
+    The windows of a series overlap, so that a network has seen most of what there is before it has seen each once;
+    from there on it learns them by heart.
+
+    Parameters
+    ----------
+    windows : int
+        How many windows there are to learn from.
+    batch_size : int
+        How many of them a step shows.
+
+    Examples
+    --------
+    >>> default_steps(17_000, 32), default_steps(100, 32), default_steps(1_000_000, 32)
+    (400, 400, 2000)
+    """
+    return min(max(round(SHARE_OF_WINDOWS * windows / batch_size), FEWEST_STEPS), MOST_STEPS)
+
+
+def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:
+    """Tell whether the target has a natural zero: windows are then divided by their mean alone.
+
+    That is so where it is never negative and varies by much of its own size, as counts, sales, loads and
+    flows do; and not for, say, a price or a temperature, which vary little beside their distance from zero.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    ends : numpy.ndarray
+        (S,) int64, the position just past each series' last training row.
+    """
+    variations = []
+    for first, end in zip(series.offsets[:-1], ends, strict=True):
+        values = series.target[first : first + end, 0].astype(np.float64)
+        values = values[~np.isnan(values)]
+        if values.size and values.min() < 0:
+            return False
+        if values.size and values.mean() > 0:
+            variations.append(values.std() / values.mean())
+    return bool(variations) and float(np.median(variations)) > RATIO_SCALE_VARIATION
