@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +112,7 @@ def kept_in(
     def checkpoint(state: TrainingState) -> None:
         keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": record}))
 
-    return FitOptions(
-        start=start,
-        checkpoint=checkpoint,
-        checkpoint_seconds=options.checkpoint_seconds,
-        resume=options.resume,
-        validated=options.validated,
-        test=options.test,
-    )
+    return replace(options, checkpoint=checkpoint)
 
 
 def take_up(folder: str | Path, data: Any | None) -> tuple[FitRecord, SeriesSet, FitOptions, Any]:

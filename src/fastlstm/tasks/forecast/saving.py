@@ -37,7 +37,10 @@ def save_forecaster(forecaster: Forecaster, path: str | Path) -> None:
     network = {f"network.{name}": value for name, value in forecaster.network_.state_dict().items()}
     ends = {f"series.{name}": torch.from_numpy(array.copy()) for name, array in kept.arrays().items()}
     learnt = {"learnt.until": torch.from_numpy(forecaster.learnt_until_.copy())}
-    plots: dict[str, Figure | bytes] = {**forecaster.pictures_, "learning_curve": learning_curve(forecaster.history_)}
+    plots: dict[str, Figure | bytes] = {
+        **forecaster.pictures_,
+        "learning_curve": learning_curve(forecaster.history_),
+    }
     interrupted = forecaster.metrics_["training"]["stopped"] == "interrupted"
     if forecaster.report_ is not None:
         plots |= forecaster.report_.plots()

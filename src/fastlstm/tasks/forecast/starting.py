@@ -133,6 +133,7 @@ class FitOptions:
         if self.resume is None:
             return []
         network.load_state_dict(self.resume.part("ensemble"))
+        network.eval()  # training sees to the mode of what it trains alone
         return [TrainingResult(**result) for result in self.resume.numbers["trained"]]
 
     def hooks(self, prepared: Prepared, trained: list[TrainingResult]) -> Hooks:

@@ -1,0 +1,293 @@
+"""A model that lives on: new rows, new series, further training, and training that was left."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from polars.testing import assert_frame_equal
+
+from fastlstm.errors import DataError, InputError, RunError
+from fastlstm.runs import checkpoint
+from fastlstm.tasks import load
+from fastlstm.tasks.forecast import Forecaster
+from fastlstm.tasks.forecast.learning import ForecastLearning
+from tests.tasks.conftest import ROLES, hourly, small
+
+OBSERVED = pl.col("sales").is_not_null()
+
+
+def days(frame: pl.DataFrame, first: float, last: float) -> pl.DataFrame:
+    begin = frame["hour"].min()
+    hours = (pl.col("hour") - begin).dt.total_hours()
+    return frame.filter((hours >= 24 * first) & (hours < 24 * last))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of fourteen days of two shops, with the next six hours known ahead."""
+    whole = hourly(days=20)
+    path = tmp_path_factory.mktemp("runs") / "run"
+    ahead = days(whole, 14, 14.25).with_columns(sales=pl.lit(None, pl.Float64))
+    small().fit(pl.concat([days(whole, 0, 14), ahead]), **ROLES).save(path)
+    return path
+
+
+def forecast_of(path: Path, table: pl.DataFrame) -> pl.DataFrame:
+    """What the run forecasts from the whole table."""
+    return Forecaster.load(path).predict(table)
+
+
+def blank(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns(sales=pl.lit(None, pl.Float64))
+
+
+def test_new_rows_move_the_forecast_on(run: Path) -> None:
+    whole = hourly(days=20)
+    new = pl.concat([days(whole, 14, 15.5), blank(days(whole, 15.5, 15.75))])
+    updated = Forecaster.load(run).update(new)
+    forecast = updated.predict()
+    assert forecast["hour"].to_list() == new.filter(~OBSERVED)["hour"].to_list()
+    table = pl.concat([days(whole, 0, 15.5), blank(days(whole, 15.5, 15.75))])
+    assert_frame_equal(forecast, forecast_of(run, table), rel_tol=1e-5)
+    assert updated.predict(new)["hour"].equals(forecast["hour"])
+
+
+def test_rows_in_pieces_are_rows_at_once_and_are_kept_by_the_run(run: Path, tmp_path: Path) -> None:
+    whole = hourly(days=20)
+    pieces = [(14, 14.5), (14.5, 15), (15, 16)]
+    forecaster = Forecaster.load(run)
+    for number, (first, last) in enumerate(pieces):
+        ahead = blank(days(whole, last, last + 0.25))
+        forecaster.update(pl.concat([days(whole, first, last), ahead])).save(tmp_path / str(number))
+        forecaster = load(tmp_path / str(number))
+    at_once = Forecaster.load(run).update(pl.concat([days(whole, 14, 16), blank(days(whole, 16, 16.25))]))
+    assert_frame_equal(forecaster.predict(), at_once.predict(), rel_tol=1e-6)
+    assert (tmp_path / "2" / "plots" / "forecast.png").read_bytes() == (
+        run / "plots" / "forecast.png"
+    ).read_bytes()
+
+
+def test_gaps_are_missing_and_late_rows_fill_them(run: Path) -> None:
+    whole = hourly(days=20)
+    ahead = blank(days(whole, 15.5, 15.75))
+    later, late = pl.concat([days(whole, 15, 15.5), ahead]), days(whole, 14, 15)
+    gappy = Forecaster.load(run).update(later)
+    series = gappy.series_
+    place = int(series.offsets[0] + series.last_observed[0])
+    assert np.isnan(series.target[place - 36 : place - 12, 0]).all()
+    assert gappy.predict()["sales"].is_finite().all()
+    table = pl.concat([days(whole, 0, 14), later])
+    assert_frame_equal(gappy.predict(), forecast_of(run, table), rel_tol=1e-5)
+    filled = gappy.update(late)
+    table = pl.concat([days(whole, 0, 15.5), ahead])
+    assert_frame_equal(filled.predict(), forecast_of(run, table), rel_tol=1e-5)
+
+
+def test_new_series_are_taken_up(run: Path) -> None:
+    fresh = hourly("z", days=3, seed=9)
+    new = pl.concat([days(fresh, 0, 2.75), blank(days(fresh, 2.75, 3))])
+    alone = Forecaster.load(run).predict(new)
+    updated = Forecaster.load(run).update(new)
+    assert [str(name) for name in updated.series_.names] == ["a", "b", "z"]
+    forecast = updated.predict().filter(shop="z")
+    assert_frame_equal(forecast, alone, rel_tol=1e-5)
+    assert forecast["hour"].to_list() == days(fresh, 2.75, 3)["hour"].to_list()
+
+
+def test_known_values_are_not_changed_unasked(run: Path) -> None:
+    whole = hourly(days=20)
+    ahead = blank(days(whole, 14.5, 14.75))
+    wrong = days(whole, 13.9, 14.5).with_columns(
+        sales=pl.when((pl.col("shop") == "b") & (pl.int_range(pl.len()) % 14 == 0))
+        .then(7.0)
+        .otherwise("sales")
+    )
+    new = pl.concat([wrong, ahead])
+    with pytest.raises(
+        DataError, match=r"'sales' of series 'b' at 2024-01-14 22:00:00 is 7.0, and \d+\.\d+ is known"
+    ):
+        Forecaster.load(run).update(new)
+    other = days(whole, 13.9, 14.5).with_columns(
+        sky=pl.when(pl.col("sky") == "rain").then(pl.lit("clear")).otherwise(pl.lit("rain"))
+    )
+    with pytest.raises(
+        DataError, match=r"'sky' of series 'a' at .* is (rain|clear), and (rain|clear) is known"
+    ):
+        Forecaster.load(run).update(other)
+    replaced = Forecaster.load(run).update(new, replace=True)
+    corrected = pl.concat([days(whole, 0, 13.9), wrong, ahead])
+    assert_frame_equal(replaced.predict(), forecast_of(run, corrected), rel_tol=1e-5)
+    again = pl.concat([days(whole, 13, 14.5), ahead])
+    agreeing = Forecaster.load(run).update(again)
+    table = pl.concat([days(whole, 0, 14.5), ahead])
+    assert_frame_equal(agreeing.predict(), forecast_of(run, table), rel_tol=1e-5)
+
+
+def test_rows_off_the_grid_or_in_another_century_are_refused(run: Path) -> None:
+    new = days(hourly(days=20), 14, 15)
+    with pytest.raises(DataError, match="not a whole number of steps of 1h after"):
+        Forecaster.load(run).update(new.with_columns(pl.col("hour") + pl.duration(minutes=20)))
+    with pytest.raises(DataError, match="steps after the known ones; correct the time"):
+        Forecaster.load(run).update(new.with_columns(pl.col("hour").dt.offset_by("100y")))
+
+
+def test_rows_without_times_follow_those_that_are_known() -> None:
+    wave = pl.DataFrame({"y": np.sin(np.arange(80.0))})
+    forecaster = small(3, 8).fit(wave.head(60))
+    whole = forecaster.predict(wave)
+    updated = forecaster.update(wave.slice(60, 20))
+    assert updated.predict()["step"].to_list() == [80, 81, 82]
+    np.testing.assert_allclose(updated.predict()["y"], whole["y"], rtol=1e-5)
+
+
+def test_what_came_by_update_was_not_learnt_and_can_be_backtested(run: Path) -> None:
+    whole = hourly(days=20)
+    updated = Forecaster.load(run).update(days(whole, 14, 16))
+    table = days(whole, 0, 16)
+    honest = updated.backtest(8, data=table)  # two days of six hours
+    assert honest.truth.shape == (16, 6)
+    network = updated.network_
+    np.testing.assert_allclose(
+        honest.forecasts["model"][0],
+        updated.evaluate(table, stride=1).forecasts["model"][14 * 24 - 24],
+        rtol=1e-5,
+    )
+    assert updated.network_ is network
+
+
+def weights(forecaster: Forecaster) -> torch.Tensor:
+    return torch.cat([weight.flatten() for weight in forecaster.network_.parameters()])
+
+
+def test_training_starts_from_trained_weights(run: Path) -> None:
+    whole = hourly(days=20)
+    begun = Forecaster.load(run)
+    still = small(max_steps=1, learning_rate=1e-12).fit(whole, **ROLES, init=run)
+    torch.testing.assert_close(weights(still), weights(begun), rtol=0, atol=1e-6)
+    assert still.scaling_ == begun.scaling_
+    assert still.series_.schema == begun.series_.schema
+    on = small(max_steps=60, learning_rate=1e-3).fit(whole, **ROLES, init=begun)
+    afresh = small(max_steps=60, learning_rate=1e-3).fit(whole, **ROLES)
+    losses = [forecaster.history_[0]["validation_loss"] for forecaster in (on, afresh)]
+    assert losses[0] < losses[1]
+
+
+def test_categories_keep_their_codes_and_new_ones_are_unknown(run: Path) -> None:
+    whole = hourly(days=20)
+    hail = whole.with_columns(
+        sky=pl.when(pl.int_range(pl.len()) % 50 == 7).then(pl.lit("hail")).otherwise("sky")
+    )
+    on = small(max_steps=5).fit(hail, **ROLES, init=run)
+    assert on.series_.schema.vocabularies == {"sky": ("clear", "rain")}
+    assert on.report_.data.unknown == {"sky": (2 * 20 * 24 + 42) // 50}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "roles", "message"),
+    [
+        ({"hidden_size": 8}, {}, "init has hidden_size 16 and 8 is asked for.*give hidden_size=16"),
+        ({"horizon": 5}, {}, "init has horizon 6 and 5 is asked for"),
+        ({"quantiles": (0.2, 0.5, 0.8)}, {}, "init has quantiles"),
+        ({"members": 2}, {}, "init has 1 members: give members=1"),
+        ({}, {"past_covariates": []}, "init was trained with past_covariates 'sky', here it is none"),
+        ({}, {"frequency": "30m"}, "init was trained on steps of 1h"),
+    ],
+)
+def test_another_network_or_other_columns_are_refused(
+    parameters: dict[str, Any], roles: dict[str, Any], message: str, run: Path
+) -> None:
+    with pytest.raises(InputError, match=message):
+        small(**parameters).fit(hourly(), **(ROLES | roles), init=run)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "sales.parquet"
+    hourly().write_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize(("at", "members"), [(7, 1), (40, 1), (90, 2), (75, 2)])
+def test_a_fit_that_was_left_goes_on_as_if_it_had_not_been(
+    at: int, members: int, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = small(members=members).fit(table, **ROLES)
+    loss, calls = ForecastLearning.loss, []
+
+    def interrupted(self: ForecastLearning, *arguments: Any) -> torch.Tensor:
+        if torch.is_grad_enabled():
+            calls.append(1)
+            if len(calls) == at:
+                os.kill(os.getpid(), signal.SIGINT)
+        return loss(self, *arguments)
+
+    monkeypatch.setattr(ForecastLearning, "loss", interrupted)
+    left = small(members=members).fit(table, **ROLES, checkpoint=tmp_path / "run")
+    monkeypatch.undo()
+    left.save(tmp_path / "run")
+    assert left.report_.training[-1].stopped == "interrupted"
+    assert not torch.equal(weights(left)[: len(weights(whole))], weights(whole)[: len(weights(left))])
+    resumed = Forecaster.resume(tmp_path / "run")
+    assert torch.equal(weights(resumed), weights(whole))
+    ahead = hourly().with_columns(sales=pl.when(pl.col("hour") < pl.datetime(2024, 1, 16)).then("sales"))
+    assert resumed.predict(ahead).equals(whole.predict(ahead))
+    told = [
+        [{name: entry[name] for name in entry if name != "seconds"} for entry in forecaster.history_]
+        for forecaster in (resumed, whole)
+    ]
+    assert told[0] == told[1]
+    resumed.save(tmp_path / "run")
+    assert not (tmp_path / "run" / "checkpoint").exists()
+    with pytest.raises(RunError, match="no checkpoint: its training is done"):
+        Forecaster.resume(tmp_path / "run")
+
+
+def test_a_fit_that_was_killed_goes_on_from_its_last_checkpoint(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fastlstm.tasks.forecast import starting
+
+    monkeypatch.setattr(starting, "CHECKPOINT_SECONDS", 0.0)
+    keep, kept = checkpoint.keep_checkpoint, []
+
+    def killed(folder: Path, state: Any) -> None:
+        keep(folder, state)
+        kept.append(state.numbers["training"]["step"])
+        if len(kept) == 33:
+            raise SystemExit  # what a power cut leaves: the file, and no word
+
+    monkeypatch.setattr("fastlstm.tasks.forecast.keeping.keep_checkpoint", killed)
+    with pytest.raises(SystemExit):
+        small().fit(table, **ROLES, checkpoint=tmp_path / "run")
+    monkeypatch.undo()
+    assert kept[-1] == 33
+    resumed = Forecaster.resume(tmp_path / "run")
+    assert torch.equal(weights(resumed), weights(small().fit(table, **ROLES)))
+
+
+def test_another_table_is_not_gone_on_with(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    draw, calls = ForecastLearning.draw, []
+
+    def interrupted(self: ForecastLearning, generator: torch.Generator) -> Any:
+        calls.append(1)
+        if len(calls) == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+        return draw(self, generator)
+
+    monkeypatch.setattr(ForecastLearning, "draw", interrupted)
+    small().fit(hourly(), **ROLES, checkpoint=tmp_path / "run")
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="was fitted to a frame, which no checkpoint keeps: give it as data"):
+        Forecaster.resume(tmp_path / "run")
+    with pytest.raises(InputError, match=r"is not the table that .* was being fitted to"):
+        Forecaster.resume(tmp_path / "run", hourly(seed=1))
+    assert Forecaster.resume(tmp_path / "run", hourly()).report_.training[0].step == 60
+    with pytest.raises(RunError, match="does not exist"):
+        Forecaster.resume(tmp_path / "nowhere")
