@@ -1,5 +1,5 @@
 // One instruction set's kernels. CMake compiles this file once for each of them.
-#include "backward.h"
+#include "backward_separate.h"
 #include "cell_gru.h"
 #include "cell_lstm.h"
 #include "cell_normalised.h"
