@@ -17,10 +17,16 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_python_in_the_readme():
-    assert len(blocks("python")) == 2
+def test_python_in_the_readme(capsys):
+    """And what a block is shown to print, it prints."""
+    shown = dict(re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", README, flags=re.DOTALL))
+    assert len(blocks("python")) == 3
+    assert len(shown) == 1
     for block in blocks("python"):
+        capsys.readouterr()
         exec(compile(block, "README.md", "exec"), {})
+        printed = capsys.readouterr().out
+        assert block not in shown or printed == shown[block]
 
 
 def test_commands_in_the_readme(tmp_path, monkeypatch, capsys):
