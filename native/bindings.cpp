@@ -90,9 +90,10 @@ Backward<Real> backward_from(Forward<Real> forward, const nb::tuple& gradients, 
   return call;
 }
 
-// sizes: N, K, M; arrays: x, w, b, y.
+// sizes: N, K, M; arrays: x, w, b, y; relu: of x, of y.
 template <class Real>
-Linear<Real> linear_from(const nb::tuple& sizes, const nb::tuple& arrays, bool relu, int threads) {
+Linear<Real> linear_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& relu,
+                         int threads) {
   const auto size = [&](int i) { return nb::cast<int64_t>(sizes[i]); };
   return {size(0),
           size(1),
@@ -101,7 +102,8 @@ Linear<Real> linear_from(const nb::tuple& sizes, const nb::tuple& arrays, bool r
           at<const Real>(arrays[1]),
           at<const Real>(arrays[2]),
           at<Real>(arrays[3]),
-          relu,
+          nb::cast<bool>(relu[0]),
+          nb::cast<bool>(relu[1]),
           threads};
 }
 // gradients: dy, dx, dw, db.
@@ -171,15 +173,15 @@ NB_MODULE(_native, m) {
           active_kernels().backward32,
           backward_from(forward_from<float>(sizes, arrays, zoneout, weights, 0), gradients, reads, dweights));
   });
-  m.def("linear",
-        [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, bool relu, int threads) {
-          if (is_double)
-            without_gil(active_kernels().linear64, linear_from<double>(sizes, arrays, relu, threads));
-          else
-            without_gil(active_kernels().linear32, linear_from<float>(sizes, arrays, relu, threads));
-        });
-  m.def("linear_gradient", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, bool relu,
-                              int threads, const nb::tuple& gradients) {
+  m.def("linear", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& relu,
+                     int threads) {
+    if (is_double)
+      without_gil(active_kernels().linear64, linear_from<double>(sizes, arrays, relu, threads));
+    else
+      without_gil(active_kernels().linear32, linear_from<float>(sizes, arrays, relu, threads));
+  });
+  m.def("linear_gradient", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
+                              const nb::tuple& relu, int threads, const nb::tuple& gradients) {
     if (is_double)
       without_gil(active_kernels().linear_gradient64,
                   linear_gradient_from(linear_from<double>(sizes, arrays, relu, threads), gradients));

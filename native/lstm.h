@@ -103,13 +103,13 @@ struct Backward {
   } dweights[2];
 };
 
-// A dense layer, y = act(x wᵀ + b), of N rows, K inputs and M outputs.
+// A dense layer, y = act(act(x) wᵀ + b), of N rows, K inputs and M outputs.
 template <class Real>
 struct Linear {
   int64_t rows, inputs, outputs;  // N, K, M
   const Real *x, *w, *b;          // (N, K), (M, K), (M); b null: none
   Real* y;                        // (N, M)
-  bool relu;                      // act: relu, or else nothing
+  bool relu_x, relu;              // which act is relu; else it is nothing
   int threads;
 };
 template <class Real>

@@ -74,17 +74,17 @@ def linear(
     is_double: bool,
     sizes: tuple[int, int, int],
     arrays: tuple[int, int, int, int],
-    relu: bool,
+    relu: tuple[bool, bool],
     threads: int,
     /,
 ) -> None:
-    """Fill y of ``arrays`` (x, w, b, y); ``sizes`` are rows, inputs, outputs."""
+    """Fill y of ``arrays`` (x, w, b, y); ``sizes`` are rows, inputs, outputs; relu of x, of y."""
 
 def linear_gradient(
     is_double: bool,
     sizes: tuple[int, int, int],
     arrays: tuple[int, int, int, int],
-    relu: bool,
+    relu: tuple[bool, bool],
     threads: int,
     gradients: tuple[int, int, int, int],
     /,

@@ -94,7 +94,7 @@ Values draw(Random& random, int64_t count) {
 
 struct LinearProblem {
   int64_t rows, inputs, outputs;
-  bool relu;
+  bool relu, relu_x;
   Values x, w, b, dy;
   Values y, dx, dw, db;  // what must come
 
@@ -103,6 +103,9 @@ struct LinearProblem {
     inputs = 1 + (int64_t)(random() % 40);
     outputs = 1 + (int64_t)(random() % 70);
     relu = random() % 2 == 0;
+    relu_x = random() % 2 == 0;
+    if (random() % 6 == 0)
+      rows = 200 + (int64_t)(random() % 400);  // more than a chunk, or by rows on two threads
     x = draw(random, rows * inputs);
     w = draw(random, outputs * inputs);
     b = draw(random, biased ? outputs : 0);
@@ -114,14 +117,17 @@ struct LinearProblem {
     for (int64_t n = 0; n < rows; ++n)
       for (int64_t m = 0; m < outputs; ++m) {
         double sum = biased ? b[m] : 0;
-        for (int64_t k = 0; k < inputs; ++k) sum += x[n * inputs + k] * w[m * inputs + k];
+        const auto input = [&](int64_t k) {
+          return relu_x ? std::fmax(x[n * inputs + k], 0) : x[n * inputs + k];
+        };
+        for (int64_t k = 0; k < inputs; ++k) sum += input(k) * w[m * inputs + k];
         y[n * outputs + m] = relu ? std::fmax(sum, 0) : sum;
         if (relu && sum <= 0) continue;
         const double gradient = dy[n * outputs + m];
         if (biased) db[m] += gradient;
         for (int64_t k = 0; k < inputs; ++k) {
-          dx[n * inputs + k] += gradient * w[m * inputs + k];
-          dw[m * inputs + k] += gradient * x[n * inputs + k];
+          if (!relu_x || x[n * inputs + k] > 0) dx[n * inputs + k] += gradient * w[m * inputs + k];
+          dw[m * inputs + k] += gradient * input(k);
         }
       }
   }
@@ -148,6 +154,7 @@ void check_linear(const Kernels& kernels, const LinearProblem& problem, int thre
   layer.w = w.data();
   layer.b = b.data();
   layer.y = y.data();
+  layer.relu_x = problem.relu_x;
   layer.relu = problem.relu;
   layer.threads = threads;
   LinearGradient<Real> gradient{};

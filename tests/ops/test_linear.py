@@ -7,11 +7,13 @@ from torch.nn import functional as F
 from fastlstm.ops.linear import linear
 
 
-@pytest.mark.parametrize("rows", [1, 7, 300, 1025])
+# 100 rows are shared out by outputs where they are worth two threads, more of them by rows.
+@pytest.mark.parametrize("rows", [1, 7, 100, 1025])
 @pytest.mark.parametrize(("inputs", "outputs"), [(1, 1), (3, 64), (64, 3), (64, 64), (33, 130), (129, 17)])
 @pytest.mark.parametrize("relu", [False, True], ids=["plain", "relu"])
+@pytest.mark.parametrize("relu_input", [False, True], ids=["", "relu of x"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_agrees_with_torch(rows, inputs, outputs, relu, dtype, instruction_set, threads):
+def test_agrees_with_torch(rows, inputs, outputs, relu, relu_input, dtype, instruction_set, threads):
     x, weight = torch.randn(rows, inputs).double(), torch.randn(outputs, inputs).double() / inputs**0.5
     bias, dy = torch.randn(outputs).double(), torch.randn(rows, outputs).double()
 
@@ -21,11 +23,11 @@ def test_agrees_with_torch(rows, inputs, outputs, relu, dtype, instruction_set, 
         return [y, *torch.autograd.grad(y, leaves, tensors[-1])]
 
     def plain(x, weight, bias):
-        y = F.linear(x, weight, bias)
+        y = F.linear(F.relu(x) if relu_input else x, weight, bias)
         return F.relu(y) if relu else y
 
     problem = [t.to(dtype) for t in (x, weight, bias, dy)]
-    found = run(lambda *t: linear(*t, relu=relu), *problem)
+    found = run(lambda *t: linear(*t, relu=relu, relu_input=relu_input), *problem)
     truth = run(plain, *(t.double() for t in problem))
     # A sum of n terms is off by about √n roundings of its largest partial sum.
     tolerance = (2e-6 if dtype == torch.float32 else 1e-14) * max(rows, inputs, outputs) ** 0.5
@@ -46,8 +48,24 @@ def test_leading_dimensions_strides_and_gradients_that_are_not_wanted():
     torch.testing.assert_close(db, torch.full((4,), 6.0))
 
 
-def test_a_nan_is_not_lost_in_relu():
-    y = linear(torch.tensor([[torch.nan], [1.0]]), torch.ones(1, 1), relu=True)
+@pytest.mark.parametrize("relu", [False, True], ids=["plain", "relu"])
+@pytest.mark.parametrize("relu_input", [False, True], ids=["", "relu of x"])
+def test_the_gradients_are_those_of_differences(relu, relu_input):
+    x, weight, bias = torch.randn(9, 5), torch.randn(3, 5), torch.randn(3)
+    leaves = [tensor.double().requires_grad_() for tensor in (x, weight, bias)]
+    assert torch.autograd.gradcheck(lambda *t: linear(*t, relu=relu, relu_input=relu_input), leaves)
+
+
+def test_a_gradient_at_zero_is_that_of_torch():
+    x, weight = torch.tensor([[0.0, -0.0, 1.0]], requires_grad=True), torch.ones(1, 3)
+    (found,) = torch.autograd.grad(linear(x, weight, relu_input=True), x)
+    (truth,) = torch.autograd.grad(F.linear(F.relu(x), weight), x)
+    assert torch.equal(found, truth)
+
+
+@pytest.mark.parametrize("where", ["relu", "relu_input"])
+def test_a_nan_is_not_lost_in_relu(where, instruction_set):
+    y = linear(torch.tensor([[torch.nan], [1.0]]), torch.ones(1, 1), **{where: True})
     assert y[0].isnan()
     assert y[1] == 1
 
@@ -56,7 +74,7 @@ def test_where_the_kernel_does_not_serve():
     x, weight = torch.randn(4, 3), torch.randn(2, 3)
     assert linear(x.bfloat16(), weight.bfloat16()).dtype == torch.bfloat16
     assert linear(x[:0], weight).shape == (0, 2)
-    compiled = torch.func.vmap(lambda row: linear(row, weight, relu=True))(x)
-    torch.testing.assert_close(compiled, F.relu(x @ weight.T))
+    compiled = torch.func.vmap(lambda row: linear(row, weight, relu=True, relu_input=True))(x)
+    torch.testing.assert_close(compiled, F.relu(F.relu(x) @ weight.T))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         linear(x, weight[:, :2])

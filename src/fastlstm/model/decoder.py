@@ -90,7 +90,8 @@ class HorizonDecoder(nn.Module):
         hidden = origin + self.position
         if self.known is not None and known is not None:
             hidden = hidden + linear(known, self.known.weight)
-        return linear(self._drop(F.relu(hidden)), self.hidden.weight, self.hidden.bias, relu=True)
+        # A share that is dropped or scaled by a positive number may as well be dropped before relu.
+        return linear(self._drop(hidden), self.hidden.weight, self.hidden.bias, relu=True, relu_input=True)
 
     def _drop(self, hidden: Tensor) -> Tensor:
         """Take values away, the same ones all along the horizon where there is one."""

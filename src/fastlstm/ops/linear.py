@@ -1,4 +1,4 @@
-"""A dense layer on the native matrix products, with relu in the same pass where one follows.
+"""A dense layer on the native matrix products, with relu in the same pass where one comes before or after.
 
 PyTorch's products go through MKL, which takes a slow path on some CPUs, and relu and its gradient each walk over the
 whole activation again.
@@ -18,8 +18,10 @@ from fastlstm import _native
 _WORTH_THREADS = 200_000  # multiply-adds, below which one thread is done sooner
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
-    r"""Compute :math:`y = x W^T + b`, with ``relu`` :math:`\max(y, 0)`.
+def linear(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False, relu_input: bool = False
+) -> Tensor:
+    r"""Compute :math:`y = x W^T + b`, with ``relu`` :math:`\max(y, 0)`, with ``relu_input`` from :math:`\max(x, 0)`.
 
     Where the native kernel does not serve (devices other than the CPU, half precision, autocast, tracing,
     ``torch.func`` transforms), PyTorch's own functions do. The native gradient can be taken once.
@@ -31,7 +33,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
     weight, bias
         ``(M, K)`` and ``(M)``.
     relu
-        Whether negative values become zero.
+        Whether negative values of y become zero.
+    relu_input
+        Whether negative values of x count as zero.
 
     Returns
     -------
@@ -47,14 +51,14 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool 
             [3., 0.]])
     """
     if not _serves(x, weight, bias):
-        y = F.linear(x, weight, bias)
+        y = F.linear(F.relu(x) if relu_input else x, weight, bias)
         return F.relu(y) if relu else y
     if torch.is_grad_enabled() and (
         x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
     ):
-        y = _Linear.apply(x, weight, bias, relu)  # type: ignore[no-untyped-call]
+        y = _Linear.apply(x, weight, bias, (relu_input, relu))  # type: ignore[no-untyped-call]
     else:
-        y = _run(x, weight, bias, relu)
+        y = _run(x, weight, bias, (relu_input, relu))
     return y
 
 
@@ -88,7 +92,7 @@ def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def _run(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+def _run(x: Tensor, weight: Tensor, bias: Tensor | None, relu: tuple[bool, bool]) -> Tensor:
     x, weight, bias = x.contiguous(), weight.contiguous(), None if bias is None else bias.contiguous()
     y = x.new_empty((*x.shape[:-1], weight.shape[0]))
     sizes = _sizes(x, weight)
@@ -99,9 +103,10 @@ def _run(x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, relu: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, relu: tuple[bool, bool]) -> Tensor:
         y = _run(x, weight, bias, relu)
-        ctx.save_for_backward(x, weight, y if relu else None)
+        ctx.save_for_backward(x, weight, y if relu[1] else None)
+        ctx.relu = relu
         return y
 
     @staticmethod
@@ -118,7 +123,7 @@ class _Linear(torch.autograd.Function):
             x.dtype == torch.float64,
             sizes,
             (x.data_ptr(), weight.data_ptr(), 0, _address(y)),
-            y is not None,
+            ctx.relu,
             _threads(sizes),
             (dy.data_ptr(), _address(dx), _address(dw), _address(db)),
         )
