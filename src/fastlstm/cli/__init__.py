@@ -6,6 +6,7 @@ wrong by the user's input is one line on stderr and exit code 2.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -42,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fastlstm.cli.usage import explain
 
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    logger, told = logging.getLogger("fastlstm"), logging.StreamHandler(sys.stderr)
+    logger.addHandler(told)
+    level = logger.level
+    logger.setLevel(logging.INFO)
     try:
         code = make_app(arguments)(arguments)
         sys.stdout.flush()
@@ -57,4 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output, `head` for instance, has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    finally:
+        logger.removeHandler(told)
+        logger.setLevel(level)
     return DONE if code is None else int(code)

@@ -15,6 +15,9 @@ MODES = {
     "train": "Learn from a table and save a run.",
     "evaluate": "Compare forecasts or predictions of a saved run with what came.",
     "predict": "Predict with a saved run.",
+    "backtest": "Predict the last stretch of the data as if it were the future: RUN DATA, or DATA with train's flags.",
+    "update": "Move a saved run on with new rows, without training.",
+    "tune": "Search for the best configuration on the validation part, train with it and save a run.",
 }
 
 
@@ -46,11 +49,11 @@ def make_app(arguments: Sequence[str]) -> App:
     app.command(info)
     app.command(bench)
     for task in TASKS:
-        commands = App(name=task, help=f"Train, evaluate or predict: see fastlstm {task} --help.")
+        commands = App(name=task, help=f"Train, evaluate, predict and more: see fastlstm {task} --help.")
         if task in arguments[:1]:
             from fastlstm.cli.task import task_commands  # deferred: it imports the task's estimator
 
-            for mode, command in task_commands(task).items():
+            for mode, command in task_commands(task, arguments[1:]).items():
                 commands.command(command, name=mode, help=MODES[mode])
         app.command(commands)
     return app

@@ -49,7 +49,7 @@ def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect
     }
     found = []
     for name, parameter in inspect.signature(method).parameters.items():
-        if name == "self":
+        if name == "self" or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         placed = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         kind = inspect.Parameter.POSITIONAL_ONLY if placed else inspect.Parameter.KEYWORD_ONLY
@@ -130,6 +130,9 @@ def annotate(hint: Any, text: str | None, default: Any = inspect.Parameter.empty
     members = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     optional = NoneType in members
     plain = [Path if member is Any else member for member in members if member is not NoneType]
+    if bool in plain and int in plain:  # True is 1 and False is 0
+        plain.remove(bool)
+        default = int(default)
     item = next((get_args(member)[0] for member in plain if get_origin(member) is Sequence), None)
     shown: dict[str, Any] = {"help": " ".join((text or "").split())}
     if item is None:

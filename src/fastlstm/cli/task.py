@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from inspect import Parameter, signature
+from collections.abc import Callable, Sequence
+from inspect import signature
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fastlstm.cli.flags import command, flag, flags
+from fastlstm.cli.living import (
+    INTERRUPTED,
+    given_after,
+    living_commands,
+    load_of,
+    noting_interrupts,
+    require_task,
+    training_flags,
+)
 from fastlstm.cli.output import check_form, print_json, print_metrics, write_frame
-from fastlstm.errors import RunError
 from fastlstm.runs import check_destination, load_run
-from fastlstm.tasks import estimator, load
+from fastlstm.tasks import estimator
 
 if TYPE_CHECKING:
     from fastlstm.tasks.forecast import Forecaster
 
-INTERRUPTED = 130
+RESUME = "Go on with the training that was left in this run folder, exactly where it stood; nothing else need be given."
 
 
-def task_commands(task: str) -> dict[str, Callable[..., int | None]]:
+def task_commands(task: str, arguments: Sequence[str] = ()) -> dict[str, Callable[..., int | None]]:
     """Derive a task's commands from its estimator.
 
     ``train`` takes the constructor's and ``fit``'s parameters, ``evaluate`` and ``predict`` those of the
-    methods of that name.
+    methods of that name; the commands of :mod:`fastlstm.cli.living` are there where the estimator has the method.
 
     Parameters
     ----------
     task : str
         A key of :data:`fastlstm.tasks.TASKS`.
+    arguments : sequence of str
+        The mode and what stands after it: ``--resume`` and ``--init`` change what ``train`` takes.
 
     Returns
     -------
@@ -41,9 +48,6 @@ def task_commands(task: str) -> dict[str, Callable[..., int | None]]:
     """
     kind = estimator(task)
     run = flag("run", Path, "The folder that train --out made.", placed=True)
-    constructor = [
-        parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in flags(kind.__init__, kind.__doc__)
-    ]
     truth = flag(
         "data",
         Path | None,
@@ -57,29 +61,65 @@ def task_commands(task: str) -> dict[str, Callable[..., int | None]]:
     ]
     out = flag("out", Path | None, "The file to write, CSV or Parquet. Default: CSV on stdout.", None)
     json = flag("json", bool, "Print one JSON object of metrics and nothing else.", False)
-    trained = flag("out", Path, "The folder to make for the run; a run that is there is replaced.")
     return {
-        "train": command(
-            lambda given: _train(kind, given), [*flags(kind.fit, kind.fit.__doc__), *constructor, trained]
-        ),
+        "train": _train_command(kind, arguments),
         "evaluate": command(lambda given: _evaluate(task, given), [run, *evaluated, json]),
         "predict": command(
             lambda given: _predict(task, given), [run, *flags(kind.predict, kind.predict.__doc__), out]
         ),
+        **living_commands(kind, task, arguments),
     }
+
+
+def _train_command(kind: type[Forecaster], arguments: Sequence[str]) -> Callable[..., int | None]:
+    if given_after("--resume", arguments) is not None:
+        resumed = [
+            flag("resume", Path, RESUME),
+            flag("data", Path | None, "The table. Default: the file that was trained on.", None, placed=True),
+            flag(
+                "out",
+                Path | None,
+                "The folder to make for the run. Default: the one that is gone on with.",
+                None,
+            ),
+        ]
+        return command(lambda given: _resume(kind, given), resumed)
+    trained = flag("out", Path, "The folder to make for the run; a run that is there is replaced.")
+    shown = flag("resume", Path | None, RESUME, None)
+    init = given_after("--init", arguments)
+    return command(lambda given: _train(kind, given), [*training_flags(kind, init), shown, trained])
 
 
 def _train(kind: type[Forecaster], given: dict[str, Any]) -> int:
     out = given.pop("out")
+    del given["resume"]
     check_destination(out)
     configuration = {name: given.pop(name) for name in signature(kind).parameters}
     data = given.pop("data")
-    with _noting_interrupts() as interrupts:
-        fitted = kind(**configuration).fit(data, **given)
+    with noting_interrupts() as interrupts:
+        fitted = kind(**configuration).fit(data, checkpoint=out, **given)
     fitted.save(out)
+    return _tell(fitted, out, bool(interrupts))
+
+
+def _resume(kind: type[Forecaster], given: dict[str, Any]) -> int:
+    folder = given["resume"]
+    out = given["out"] or folder
+    check_destination(out)
+    with noting_interrupts() as interrupts:
+        fitted = kind.resume(folder, given["data"])
+    fitted.save(out)
+    return _tell(fitted, out, bool(interrupts))
+
+
+def _tell(fitted: Forecaster, out: Path, interrupted: bool) -> int:
     print(fitted.report_)
-    if interrupts:
-        print(f"fastlstm: interrupted; the best weights so far are saved in {out}", file=sys.stderr)
+    if interrupted:
+        print(
+            f"fastlstm: interrupted; the best weights so far are saved in {out}; "
+            f"train --resume {out} goes on from here",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     print(f"saved in {out}", file=sys.stderr)
     return 0
@@ -88,13 +128,13 @@ def _train(kind: type[Forecaster], given: dict[str, Any]) -> int:
 def _evaluate(task: str, given: dict[str, Any]) -> None:
     folder, json, data = given.pop("run"), given.pop("json"), given.pop("data")
     if data is None:
-        _require_task(folder, task)
+        require_task(folder, task)
         saved = load_run(folder, tensors=False).metrics
         part = "test" if "test" in saved else "validation"
         print(f"metrics of the {part} part of the training data", file=sys.stderr)
         metrics = saved[part]
     else:
-        metrics = _load(folder, task).evaluate(data, **given).metrics
+        metrics = load_of(folder, task).evaluate(data, **given).metrics
     if json:
         print_json(metrics)
     else:
@@ -104,35 +144,8 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
 def _predict(task: str, given: dict[str, Any]) -> None:
     folder, out, data = given.pop("run"), given.pop("out"), given.pop("data")
     check_form(out)
-    loaded = _load(folder, task)
+    loaded = load_of(folder, task)
     frame = loaded.predict(data, **given)
     for note in loaded.notes_:
         print(f"fastlstm: {note}", file=sys.stderr)
     write_frame(frame, out, loaded.series_.schema.time_format)
-
-
-def _load(folder: Path, task: str) -> Forecaster:
-    _require_task(folder, task)
-    return load(folder)
-
-
-def _require_task(folder: Path, task: str) -> None:
-    found = load_run(folder, tensors=False).task
-    if found != task:
-        raise RunError(f"{folder} is a run of {found}, not of {task}: use fastlstm {found}")
-
-
-@contextmanager
-def _noting_interrupts() -> Iterator[list[int]]:
-    """Collect the interrupts that training turns into an early end."""
-    noted: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        noted.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, before)

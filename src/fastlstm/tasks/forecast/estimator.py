@@ -6,6 +6,7 @@ The network is described in :mod:`fastlstm.model.forecaster`, how it learns in :
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -14,19 +15,17 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlstm.data.future import add_future
 from fastlstm.data.reading import read_series
-from fastlstm.data.schema import find_columns
 from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.table import give_back, read_table
+from fastlstm.data.table import give_back
 from fastlstm.data.wide import in_given_shape
 from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError, RunError
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run, load_run
 from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
-from fastlstm.tasks.forecast.defaults import default_season
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import describe, without_network
-from fastlstm.tasks.forecast.fitting import evaluate_all, fit_series
+from fastlstm.tasks.forecast.fitting import Fitted, evaluate_all, fit_series
 from fastlstm.tasks.forecast.frames import forecast_frame
 from fastlstm.tasks.forecast.joining import continue_series, extend_series
 from fastlstm.tasks.forecast.keeping import kept_in, take_up
@@ -35,10 +34,10 @@ from fastlstm.tasks.forecast.prediction import forecast_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.saving import restore_forecaster, save_forecaster
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
-from fastlstm.tasks.forecast.split import split_for
-from fastlstm.tasks.forecast.starting import FitOptions, Start, read_alike
+from fastlstm.tasks.forecast.starting import FitOptions, Start
+from fastlstm.tasks.forecast.tables import read_to_fit, roles_of
+from fastlstm.tasks.forecast.tuning import TuningReport, tune
 from fastlstm.tasks.forecast.unseen import all_unseen, later_of, learnt_from
-from fastlstm.tasks.forecast.vocabulary import keep_training_categories
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,9 +63,12 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         are then faster and more exact.
     segment : int, optional
         Steps of a segment. Default: the shortest season, or a sixteenth of the context.
-    head : {"quantiles", "normal", "student_t", "negative_binomial"}
+    head : {"quantiles", "normal", "student_t", "negative_binomial"}, optional
         What is learnt of each step: its quantiles as they are, or a distribution that has them; the negative binomial
-        is for counts.
+        is for counts. Default: quantiles, and Student t for paths.
+    decoding : {"direct", "paths"}
+        Whether the whole horizon is forecast at once, or step by step with sampled paths: slower, for any horizon
+        when predicting, and with futures that hang together (``predict(paths=…)``).
     hidden_size : int, optional
         Width of the LSTM and of the decoder. Default: 64 over points, 128 over segments.
     num_layers : int
@@ -140,6 +142,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     learnt_until_: Integers
     pictures_: dict[str, bytes]
     loaded_: bool
+    tuning_: TuningReport
 
     def __init__(
         self,
@@ -149,7 +152,8 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         quantiles: Sequence[float] = (0.1, 0.5, 0.9),
         trunk: Literal["points", "segments"] | None = None,
         segment: int | None = None,
-        head: Literal["quantiles", "normal", "student_t", "negative_binomial"] = "quantiles",
+        head: Literal["quantiles", "normal", "student_t", "negative_binomial"] | None = None,
+        decoding: Literal["direct", "paths"] = "direct",
         hidden_size: int | None = None,
         num_layers: int = 1,
         layer_norm: bool = False,
@@ -173,6 +177,7 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self.trunk = trunk
         self.segment = segment
         self.head = head
+        self.decoding = decoding
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.layer_norm = layer_norm
@@ -261,17 +266,16 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             If the loss is no longer finite.
         """
         parameters = Parameters.check(self.get_params())
-        if season is not None and season < 1:
-            raise InputError(f"season is {season}: give a number of steps, 1 or more")
         options = FitOptions()
+        known: dict[str, Any] = {}
         if init is not None:
             begun = (init if isinstance(init, Forecaster) else self.load(init))._require_fitted()
-            options = FitOptions(
-                start=Start(begun.network_.settings, begun.scaling_, begun.network_.state_dict())
-            )
-        table = read_table(data)
-        columns = find_columns(
-            table,
+            start = Start(begun.network_.settings, begun.scaling_, begun.network_.state_dict())
+            options = FitOptions(start=start)
+            known = {"schema": begun.series_.schema, "known_season": begun.season_}
+        read, season = read_to_fit(
+            parameters,
+            data,
             target=target,
             time=time,
             series=series,
@@ -280,14 +284,10 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             static_covariates=static_covariates,
             categories=categories,
             wide=wide,
+            frequency=frequency,
+            season=season,
+            **known,
         )
-        if init is not None:
-            read = read_alike(table, columns, begun.series_.schema, frequency)
-            season = season or begun.season_
-        else:
-            read = read_series(table, columns, frequency=frequency)
-            read = keep_training_categories(read, split_for(parameters, read).training)
-        season = season or default_season(parameters, read)
         if checkpoint is not None:
             options = kept_in(checkpoint, parameters, read, season, data, options)
         self._learn(parameters, read, season, options)
@@ -296,6 +296,87 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 self.series_, self.learnt_until_, begun.series_, begun.learnt_until_
             )
         return self
+
+    def tune(
+        self,
+        data: Any,
+        *,
+        trials: int = 50,
+        timeout: float | None = None,
+        space: Sequence[str] | None = None,
+        storage: str | Path | None = None,
+        **fit: Any,
+    ) -> Self:
+        """Search for the best configuration, and fit with it.
+
+        Trials are fitted to the training part and compared on the validation part; nothing sees the test part. The
+        first trial is that of the defaults. A trial that is worse than the median of those before it is ended early.
+        What the constructor was given stays as it is; the rest is tried (Optuna's tree-structured Parzen estimator).
+        ``members`` are trained at the end alone.
+
+        Parameters
+        ----------
+        data : path or DataFrame
+            As for ``fit``.
+        trials : int
+            How many there shall be, those that ``storage`` holds already too.
+        timeout : float, optional
+            Seconds, after which no new trial is begun.
+        space : sequence of str or mapping, optional
+            What to try: names of parameters (context, hidden_size, num_layers, learning_rate, dropout, batch_size,
+            trunk), or in Python also a mapping of any parameter to a list of values, or to a tuple (low, high) or
+            (low, high, "log"). Default: all that the constructor was not given.
+        storage : path, optional
+            A SQLite file that keeps the trials: a search that was left goes on, and several processes may share one.
+            Default: nothing is kept.
+        **fit
+            The other arguments of ``fit``.
+
+        Returns
+        -------
+        Forecaster
+            This estimator, with the best configuration, fitted; ``tuning_`` tells how the trials went. It is left
+            unfitted where the search was interrupted (Ctrl-C) before a trial was done.
+
+        Raises
+        ------
+        InputError
+            If Optuna is not installed (``pip install 'fastlstm[tune]'``), the study in ``storage`` is of other data
+            or another configuration, or an argument cannot be used.
+        """
+        if trials < 1:
+            raise InputError(f"trials is {trials}: give how many configurations to try, 1 or more")
+        parameters = Parameters.check(self.get_params())
+        series, season = read_to_fit(parameters, data, **fit)
+        usual = {name: parameter.default for name, parameter in signature(type(self)).parameters.items()}
+        given = {name: value for name, value in self.get_params().items() if value != usual[name]}
+        found, fitted, report, interrupted = tune(
+            parameters, given, series, season, trials=trials, timeout=timeout, space=space, storage=storage
+        )
+        if found is None or report is None or (interrupted and fitted is None):
+            return self
+        self.set_params(**{name: getattr(found, name) for name in report.trials.columns[2:]})
+        again = not interrupted and (fitted is None or found.members > 1 or found.test_windows > 0)
+        self._learn(found, series, season, fitted=None if again else fitted)
+        self.tuning_ = report
+        self.metrics_ = {**self.metrics_, "tuning": report.summary()}
+        return self
+
+    @classmethod
+    def arguments_of(cls, run: Run) -> dict[str, Any]:
+        """Return the arguments of constructor and ``fit`` that a saved run was made with.
+
+        Parameters
+        ----------
+        run : fastlstm.runs.Run
+            What ``load_run`` gives, with or without tensors.
+        """
+        settings = run.settings(ForecastSettings)
+        return {
+            **settings.parameters.model_dump(),
+            **roles_of(settings.table.columns),
+            "season": settings.season,
+        }
 
     @classmethod
     def resume(cls, path: str | Path, data: Any | None = None) -> Self:
@@ -521,10 +602,15 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     def _learn(
-        self, parameters: Parameters, series: SeriesSet, season: int, options: FitOptions | None = None
+        self,
+        parameters: Parameters,
+        series: SeriesSet,
+        season: int,
+        options: FitOptions | None = None,
+        fitted: Fitted | None = None,
     ) -> Self:
-        """Fit to series that were read."""
-        fitted = fit_series(parameters, series, season, options)
+        """Fit to series that were read, or take up what was fitted to them."""
+        fitted = fitted or fit_series(parameters, series, season, options)
         self.network_ = fitted.network
         self.scaling_ = fitted.scaling
         self.series_ = series

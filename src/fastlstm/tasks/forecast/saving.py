@@ -14,13 +14,12 @@ from fastlstm.runs.checkpoint import CHECKPOINT
 from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
 from fastlstm.tasks.forecast.unseen import learnt_from
+from fastlstm.tasks.tuning import STUDY, study_at_rest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fastlstm.tasks.forecast.estimator import Forecaster
-
-STUDY = "study.db"
 
 
 def save_forecaster(forecaster: Forecaster, path: str | Path) -> None:
@@ -44,24 +43,25 @@ def save_forecaster(forecaster: Forecaster, path: str | Path) -> None:
     interrupted = forecaster.metrics_["training"]["stopped"] == "interrupted"
     if forecaster.report_ is not None:
         plots |= forecaster.report_.plots()
-    save_run(
-        path,
-        task="forecast",
-        settings=ForecastSettings(
-            parameters=Parameters.check(forecaster.get_params()),
-            network=forecaster.network_.settings,
-            scaling=forecaster.scaling_,
-            table=kept.schema,
-            names=kept.names,
-            kind=kept.kind,
-            season=forecaster.season_,
-        ),
-        tensors={**network, **ends, **learnt},
-        history=forecaster.history_,
-        metrics=forecaster.metrics_,
-        plots=plots,
-        keep=(STUDY, CHECKPOINT) if interrupted else (STUDY,),
-    )
+    with study_at_rest(path):
+        save_run(
+            path,
+            task="forecast",
+            settings=ForecastSettings(
+                parameters=Parameters.check(forecaster.get_params()),
+                network=forecaster.network_.settings,
+                scaling=forecaster.scaling_,
+                table=kept.schema,
+                names=kept.names,
+                kind=kept.kind,
+                season=forecaster.season_,
+            ),
+            tensors={**network, **ends, **learnt},
+            history=forecaster.history_,
+            metrics=forecaster.metrics_,
+            plots=plots,
+            keep=(STUDY, CHECKPOINT) if interrupted else (STUDY,),
+        )
 
 
 def restore_forecaster(forecaster: Forecaster, run: Run, settings: ForecastSettings) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from fastlstm.data.frequency import Frequency
 from fastlstm.data.reading import read_series
@@ -111,7 +111,7 @@ class FitOptions:
     resume : TrainingState, optional
         Where to go on: what ``checkpoint`` was given.
     validated : callable, optional
-        ``validated(prepared, step, network)`` is called after each validation.
+        ``validated(prepared)`` is called after each validation.
     test : bool
         Whether the test part is forecast and reported.
     """
@@ -119,7 +119,7 @@ class FitOptions:
     start: Start | None = None
     checkpoint: Callable[[TrainingState], None] | None = None
     resume: TrainingState | None = None
-    validated: Callable[[Prepared, int, nn.Module], None] | None = None
+    validated: Callable[[Prepared], None] | None = None
     test: bool = True
 
     def trained(self, network: ForecastEnsemble) -> list[TrainingResult]:
@@ -163,9 +163,9 @@ class FitOptions:
             }
             keep(TrainingState(tensors, numbers))
 
-        def validated(step: int, network: nn.Module) -> None:
+        def validated(*_: object) -> None:
             assert look is not None
-            look(prepared, step, network)
+            look(prepared)
 
         return Hooks(
             validated=None if look is None else validated,

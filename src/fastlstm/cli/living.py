@@ -1,0 +1,272 @@
+"""What else is done with a model, for every task whose estimator can: backtest, update, tune."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from inspect import Parameter, signature
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from fastlstm.cli.flags import command, flag, flags
+from fastlstm.cli.output import check_form, print_json, write_frame
+from fastlstm.errors import RunError
+from fastlstm.runs import check_destination, load_run
+from fastlstm.tasks import load
+from fastlstm.tasks.tuning import STUDY
+
+if TYPE_CHECKING:
+    from fastlstm.tasks.forecast import Evaluation, Forecaster
+
+INTERRUPTED = 130
+
+
+def living_commands(
+    kind: type[Forecaster], task: str, arguments: Sequence[str]
+) -> dict[str, Callable[..., int | None]]:
+    """Derive the commands that a task's estimator has methods for.
+
+    Parameters
+    ----------
+    kind : type
+        The estimator.
+    task : str
+        Its task.
+    arguments : sequence of str
+        The mode and what stands after it.
+
+    Returns
+    -------
+    dict
+        Mode → command.
+    """
+    makers: dict[str, Callable[[], Callable[..., int | None]]] = {
+        "backtest": lambda: _backtest_command(kind, task, arguments),
+        "update": lambda: _update_command(kind, task),
+        "tune": lambda: _tune_command(kind),
+    }
+    return {mode: make() for mode, make in makers.items() if hasattr(kind, mode)}
+
+
+def training_flags(kind: type[Forecaster], init: str | None = None) -> list[Parameter]:
+    """Return the flags of a training: ``fit``'s and the constructor's.
+
+    Parameters
+    ----------
+    kind : type
+        The estimator.
+    init : str, optional
+        A run to start from: what it was trained with is the default of every flag.
+    """
+    constructor = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in flags(kind.__init__, kind.__doc__)
+    ]
+    found = [*flags(kind.fit, kind.fit.__doc__), *constructor]
+    found = [parameter for parameter in found if parameter.name != "checkpoint"]
+    if init is None:
+        return found
+    known: Mapping[str, Any] = kind.arguments_of(load_run(init, tensors=False))
+    return [
+        parameter.replace(default=known[parameter.name]) if parameter.name in known else parameter
+        for parameter in found
+    ]
+
+
+def given_after(name: str, arguments: Sequence[str]) -> str | None:
+    """Return the value of a flag before the command line is parsed, None where it is not given.
+
+    Parameters
+    ----------
+    name : str
+        The flag.
+    arguments : sequence of str
+        The command line.
+
+    Examples
+    --------
+    >>> given_after("--init", ["train", "new.csv", "--init", "runs/old"])
+    'runs/old'
+    >>> given_after("--init", ["train", "--init=runs/old"])
+    'runs/old'
+    """
+    for place, argument in enumerate(arguments):
+        if argument.startswith(f"{name}="):
+            return argument.removeprefix(f"{name}=")
+        if argument == name and place + 1 < len(arguments):
+            return arguments[place + 1]
+    return None
+
+
+def load_of(folder: Path, task: str) -> Forecaster:
+    """Load a run of a task.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    task : str
+        Whose run it must be.
+
+    Raises
+    ------
+    RunError
+        If it is none, or another task's.
+    """
+    require_task(folder, task)
+    return load(folder)
+
+
+def require_task(folder: Path, task: str) -> None:
+    """Raise where a folder is not a run of a task.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    task : str
+        The task.
+    """
+    found = load_run(folder, tensors=False).task
+    if found != task:
+        raise RunError(f"{folder} is a run of {found}, not of {task}: use fastlstm {found}")
+
+
+@contextmanager
+def noting_interrupts() -> Iterator[list[int]]:
+    """Collect the interrupts that training turns into an early end."""
+    noted: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        noted.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _backtest_command(
+    kind: type[Forecaster], task: str, arguments: Sequence[str]
+) -> Callable[..., int | None]:
+    own = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for parameter in flags(kind.backtest, kind.backtest.__doc__)
+        if parameter.name != "data"
+    ]
+    written = [
+        flag("out", Path | None, "Write every forecast beside what came, CSV or Parquet.", None),
+        flag("by_series", Path | None, "Write the errors of each series, CSV or Parquet.", None),
+        flag("by_step", Path | None, "Write the errors of each step ahead, CSV or Parquet.", None),
+        flag("json", bool, "Print one JSON object of metrics and nothing else.", False),
+    ]
+    # With a horizon there is something to train: the table comes first. Without, a run does.
+    if given_after("--horizon", arguments) is not None:
+        trained = [
+            parameter for parameter in training_flags(kind) if parameter.name not in ("init", "test_windows")
+        ]
+        return command(lambda given: _backtest_table(kind, given), [*trained, *own, *written])
+    run = flag("run", Path, "The folder that train --out made.", placed=True)
+    data = flag("data", Path, "The whole of the run's data, or more of it.", placed=True)
+    return command(lambda given: _backtest_run(task, given), [run, data, *own, *written])
+
+
+def _backtest_run(task: str, given: dict[str, Any]) -> None:
+    loaded = load_of(given.pop("run"), task)
+    outputs = {name: given.pop(name) for name in ("out", "by_series", "by_step", "json")}
+    _check_forms(outputs)
+    _write_evaluation(loaded.backtest(**given), outputs, loaded.series_.schema.time_format)
+
+
+def _backtest_table(kind: type[Forecaster], given: dict[str, Any]) -> None:
+    outputs = {name: given.pop(name) for name in ("out", "by_series", "by_step", "json")}
+    _check_forms(outputs)
+    own = {
+        name: given.pop(name)
+        for name in signature(kind.backtest).parameters
+        if name in given and name != "data"
+    }
+    configuration = {name: given.pop(name) for name in signature(kind).parameters if name in given}
+    horizon = configuration["horizon"]
+    steps = (own["windows"] - 1) * (own["stride"] or horizon) + horizon
+    held_back = max(1, -(-steps // horizon))
+    fitted = kind(**configuration, test_windows=held_back).fit(given.pop("data"), **given)
+    _write_evaluation(fitted.backtest(**own), outputs, fitted.series_.schema.time_format)
+
+
+def _check_forms(outputs: Mapping[str, Any]) -> None:
+    for name in ("out", "by_series", "by_step"):
+        check_form(outputs[name])
+
+
+def _write_evaluation(evaluation: Evaluation, outputs: Mapping[str, Any], time_format: str | None) -> None:
+    frames: dict[str, Callable[[], Any]] = {
+        "out": evaluation.frame,
+        "by_series": evaluation.by_series,
+        "by_step": evaluation.by_step,
+    }
+    for name, frame in frames.items():
+        if outputs[name] is not None:
+            write_frame(frame(), outputs[name], time_format)
+    if outputs["json"]:
+        print_json(evaluation.metrics)
+    else:
+        print(evaluation)
+
+
+def _update_command(kind: type[Forecaster], task: str) -> Callable[..., int | None]:
+    run = flag("run", Path, "The folder that train --out made.", placed=True)
+    out = flag(
+        "out", Path | None, "The folder to make for the run. Default: the run itself is moved on.", None
+    )
+    return command(lambda given: _update(task, given), [run, *flags(kind.update, kind.update.__doc__), out])
+
+
+def _update(task: str, given: dict[str, Any]) -> None:
+    folder, out = given.pop("run"), given.pop("out")
+    out = out or folder
+    check_destination(out)
+    load_of(folder, task).update(given.pop("data"), **given).save(out)
+    print(f"saved in {out}", file=sys.stderr)
+
+
+def _tune_command(kind: type[Forecaster]) -> Callable[..., int | None]:
+    own = [
+        parameter
+        for parameter in flags(kind.tune, kind.tune.__doc__)
+        if parameter.name not in ("data", "storage")
+    ]
+    trained = [parameter for parameter in training_flags(kind) if parameter.name != "init"]
+    out = flag(
+        "out",
+        Path,
+        "The folder to make for the run. The study is kept in it: the same command goes on where it was left, and "
+        "several may run at once.",
+    )
+    return command(lambda given: _tune(kind, given), [*trained, *own, out])
+
+
+def _tune(kind: type[Forecaster], given: dict[str, Any]) -> int:
+    out = given.pop("out")
+    check_destination(out)
+    configuration = {name: given.pop(name) for name in signature(kind).parameters}
+    with noting_interrupts() as interrupts:
+        tuned = kind(**configuration).tune(given.pop("data"), storage=out / STUDY, **given)
+    if not hasattr(tuned, "network_"):
+        print(f"fastlstm: interrupted before a trial was done; {out} keeps the study", file=sys.stderr)
+        return INTERRUPTED
+    tuned.save(out)
+    print(tuned.tuning_)
+    print(tuned.report_)
+    if interrupts:
+        print(
+            f"fastlstm: interrupted; the best of the trials so far is saved in {out}, the same command goes on",
+            file=sys.stderr,
+        )
+        return INTERRUPTED
+    print(f"saved in {out}", file=sys.stderr)
+    return 0

@@ -1,0 +1,104 @@
+"""The table to fit to, read: its roles settled, its categories those of the training part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastlstm.data.reading import read_series
+from fastlstm.data.schema import Columns, Schema, find_columns
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.table import read_table
+from fastlstm.errors import InputError
+from fastlstm.tasks.forecast.defaults import default_season
+from fastlstm.tasks.forecast.settings import Parameters
+from fastlstm.tasks.forecast.split import split_for
+from fastlstm.tasks.forecast.starting import read_alike
+from fastlstm.tasks.forecast.vocabulary import keep_training_categories
+
+
+def read_to_fit(
+    parameters: Parameters,
+    data: Any,
+    *,
+    target: str | Sequence[str] | None = None,
+    time: str | Sequence[str] | None = None,
+    series: str | None = None,
+    past_covariates: Sequence[str] = (),
+    future_covariates: Sequence[str] = (),
+    static_covariates: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    wide: bool = False,
+    frequency: str | None = None,
+    season: int | None = None,
+    schema: Schema | None = None,
+    known_season: int | None = None,
+) -> tuple[SeriesSet, int]:
+    """Read a table to fit to.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    data : path or DataFrame
+        The table.
+    target, time, series, past_covariates, future_covariates, static_covariates, categories, wide, frequency, season
+        As for :meth:`fastlstm.Forecaster.fit`.
+    schema : Schema, optional
+        How the table of the model was read that fitting starts from; its categories and steps are kept.
+    known_season : int, optional
+        That model's season.
+
+    Returns
+    -------
+    tuple
+        The series, and the season in steps.
+
+    Raises
+    ------
+    InputError
+        If an argument or the table cannot be used.
+    """
+    if season is not None and season < 1:
+        raise InputError(f"season is {season}: give a number of steps, 1 or more")
+    table = read_table(data)
+    columns = find_columns(
+        table,
+        target=target,
+        time=time,
+        series=series,
+        past_covariates=past_covariates,
+        future_covariates=future_covariates,
+        static_covariates=static_covariates,
+        categories=categories,
+        wide=wide,
+    )
+    if schema is not None:
+        read = read_alike(table, columns, schema, frequency)
+    else:
+        read = read_series(table, columns, frequency=frequency)
+        read = keep_training_categories(read, split_for(parameters, read).training)
+    return read, season or known_season or default_season(parameters, read)
+
+
+def roles_of(columns: Columns) -> Mapping[str, Any]:
+    """Return the arguments of ``fit`` that give these roles.
+
+    Parameters
+    ----------
+    columns : Columns
+        The roles.
+    """
+    target: Any = columns.among or None
+    if not columns.wide:
+        target = columns.target[0] if len(columns.target) == 1 else columns.target
+    return {
+        "target": target,
+        "time": columns.time_parts or columns.time,
+        "series": None if columns.wide else columns.series,
+        "past_covariates": columns.past_covariates,
+        "future_covariates": columns.future_covariates,
+        "static_covariates": columns.static_covariates,
+        "categories": columns.categories,
+        "wide": columns.wide,
+    }
