@@ -104,8 +104,10 @@ def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
     1961-01,450.0
     """
     table = read_table(frame).frame
-    if time_format is not None and (path is None or path.suffix != ".parquet"):
-        table = table.with_columns(pl.selectors.temporal().dt.strftime(time_format))
+    if path is None or path.suffix != ".parquet":
+        table = table.with_columns(
+            _as_text(column, time_format) for column in table if column.dtype.is_temporal()
+        )
     if path is None:
         sys.stdout.write(table.write_csv())
         return
@@ -143,6 +145,18 @@ def write_whole(content: bytes, path: Path) -> None:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _as_text(times: pl.Series, form: str | None) -> pl.Series:
+    """Write times in the given form, or else as ISO 8601 has them and no longer than they need to be."""
+    if form is None and isinstance(times.dtype, pl.Datetime):
+        zone = "%:z" if times.dtype.time_zone else ""
+        form = (
+            "%Y-%m-%d"
+            if not zone and (times.dt.truncate("1d") == times).all()
+            else f"%Y-%m-%d %H:%M:%S%.f{zone}"
+        )
+    return times if form is None else times.dt.strftime(form)
 
 
 def _short(value: float | None) -> str:

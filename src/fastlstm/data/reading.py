@@ -7,20 +7,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 
 from fastlstm.data.calendar import calendar_cycles
-from fastlstm.data.frequency import Frequency, days_of_month, infer_frequency
+from fastlstm.data.frequency import DAY, HOUR, Frequency, days_of_month, infer_frequency
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.history import nothing
-from fastlstm.data.rows import Floats, Grid, Integers, Rows, of_series, read_rows
+from fastlstm.data.rows import Grid, Integers, Rows, of_series, read_rows
 from fastlstm.data.schema import Columns, Role, Schema
 from fastlstm.data.series import SeriesSet, make_axis
+from fastlstm.data.static import static_categories, static_numbers
 from fastlstm.data.table import Table, read_table
 from fastlstm.data.time_axis import counts_instants
 from fastlstm.data.time_parts import join_times
 from fastlstm.data.timestamps import Times
-from fastlstm.data.values import count_unresolved, encode, holds_numbers, read_categories, read_numbers
+from fastlstm.data.values import count_unresolved, holds_numbers, read_categories, read_numbers
 from fastlstm.data.wide import to_long
 from fastlstm.errors import DataError, InputError
 
@@ -69,6 +69,7 @@ def read_series(
 
     Examples
     --------
+    >>> import polars as pl
     >>> table = pl.DataFrame({"day": ["2024-01-04", "2024-01-01", "2024-01-02"], "y": ["4", "1", "-"]})
     >>> series = read_series(table, Columns(target=("y",), time="day"))
     >>> series.target[:, 0], series.report.gaps, dict(series.report.empty), series.report.sorted_rows
@@ -107,8 +108,8 @@ def read_series(
         kind=table.kind,
         source=table.name,
         earlier=nothing(len(firsts), len(columns.target)),
-        static=_static_numbers(table, schema, rows),
-        static_categories=_static_categories(table, schema, rows),
+        static=static_numbers(table, schema, rows),
+        static_categories=static_categories(table, schema, rows),
         target=seen.lay(columns.target, targets),
         past=seen.numbers(schema.numeric("past"), "past_covariates"),
         past_categories=seen.categories(schema.categorical("past"), "past_covariates"),
@@ -311,8 +312,21 @@ def _refuse_collisions(
             f"{found} falls on the same step of {schema.frequency} as {first}; "
             "give a shorter frequency, or make one row of the two"
         )
-    several = "" if schema.columns.series else ", or name the column that tells series apart as series"
-    raise DataError(f"{found} came before, on {first}; keep one of the two rows{several}")
+    mend = "keep one of the two rows"
+    if not schema.columns.series:
+        mend += ", or name the column that tells series apart as series"
+    if schema.time_zone is None and _clocks_go_back(int(rows.instants[later]), schema):
+        mend = "write the hour that comes twice with its offset from UTC, or keep one of the two rows"
+    raise DataError(f"{found} came before, on {first}; {mend}")
+
+
+def _clocks_go_back(tick: int, schema: Schema) -> bool:
+    """Whether a local clock may show this time twice: early on a Sunday in spring or autumn."""
+    frequency = Frequency.parse(schema.frequency)
+    if schema.time_kind != "timestamp" or frequency.kind != "duration" or frequency.size >= DAY:
+        return False
+    month = int(np.datetime64(tick, "us").astype("M8[M]").astype(np.int64)) % 12 + 1
+    return (tick // DAY + 3) % 7 == 6 and tick % DAY < 4 * HOUR and month in (3, 4, 9, 10, 11)
 
 
 def _refuse_sparse(table: Table, rows: int, steps: int, frequency: str) -> None:
@@ -327,42 +341,3 @@ def _count_descents(rows: Rows) -> int:
     """How many rows come after a later one of their series."""
     order = np.argsort(rows.codes, kind="stable")
     return int(((np.diff(rows.codes[order]) == 0) & (np.diff(rows.instants[order]) < 0)).sum())
-
-
-def _static_numbers(table: Table, schema: Schema, rows: Rows) -> Floats:
-    names = schema.numeric("static")
-    columns = [
-        _one_a_series(
-            table, rows, name, pl.Series(read_numbers(table, name, "static_covariates")).fill_nan(None)
-        )
-        for name in names
-    ]
-    filled = [column.fill_null(np.nan).to_numpy().astype(np.float32) for column in columns]
-    return np.stack(filled, axis=1) if filled else np.empty((len(rows.names), 0), np.float32)
-
-
-def _static_categories(table: Table, schema: Schema, rows: Rows) -> Integers:
-    names = schema.categorical("static")
-    columns = [
-        _one_a_series(table, rows, name, read_categories(table, name, "static_covariates")) for name in names
-    ]
-    codes = [encode(column, schema.vocabularies[name]) for name, column in zip(names, columns, strict=True)]
-    return np.stack(codes, axis=1) if codes else np.empty((len(rows.names), 0), np.int64)
-
-
-def _one_a_series(table: Table, rows: Rows, name: str, cells: pl.Series) -> pl.Series:
-    """(S,) the value of each series, null where it has none."""
-    frame = pl.DataFrame({"code": rows.codes, "cell": cells}).with_row_index("row").drop_nulls("cell")
-    frame = frame.with_columns(first=pl.col("cell").first().over("code"))
-    changed = frame.filter(pl.col("cell") != pl.col("first"))
-    if changed.height:
-        row, _, cell, first = changed.row(0)
-        whose = of_series(rows.names[int(rows.codes[row])])
-        raise DataError(
-            f"{table.where(row)}: {cell!r} in column {name!r} (static_covariates){whose}, "
-            f"which was {first!r} before; give a column that changes as past_covariates or future_covariates"
-        )
-    series = pl.DataFrame({"code": np.arange(len(rows.names))})
-    return series.join(frame.group_by("code").agg(pl.col("cell").first()), on="code", how="left").sort(
-        "code"
-    )["cell"]

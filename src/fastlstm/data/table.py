@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import csv
 import difflib
-import gzip
-import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,12 +20,19 @@ import numpy.typing as npt
 import polars as pl
 from polars.exceptions import PolarsError
 
+from fastlstm.data.delimited import (
+    find_delimiter,
+    holds_parquet,
+    line_of_record,
+    open_bytes,
+    read_delimited,
+    records,
+)
 from fastlstm.errors import DataError
 
 Kind = Literal["file", "pandas", "polars", "pyarrow"]
 
-DELIMITERS = (",", ";", "\t", "|")
-PARQUET = (".parquet", ".pq")
+PARQUET = (".parquet", ".pq", ".parquet.gz", ".pq.gz")
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Table:
         record = row if self.records is None else int(self.records[row])
         if self.delimiter is None or self.path is None:
             return f"{self.name}, row {record}"
-        return f"{self.name}, line {_line_of_record(self.path, self.delimiter, record + 1)}"
+        return f"{self.name}, line {line_of_record(self.path, self.delimiter, record + 1)}"
 
     def filter(self, kept: npt.NDArray[np.bool_]) -> Table:
         """Leave rows out.
@@ -137,8 +142,8 @@ def read_table(source: Any) -> Table:
     Parameters
     ----------
     source : path, DataFrame or Table
-        A CSV, TSV (``.gz`` too) or Parquet file, or a pandas, polars or pyarrow frame. The delimiter of a
-        file is found among ``,`` ``;`` tab ``|``. A Table is given back as it is.
+        A CSV, TSV or Parquet file, packed by gzip or not, whatever its name, or a pandas, polars or pyarrow frame.
+        The delimiter of a file is found among ``,`` ``;`` tab ``|`` and blanks. A Table is given back as it is.
 
     Returns
     -------
@@ -230,7 +235,9 @@ def _plain_pandas(source: Any) -> Any:
     """Make an index that says something a column, and names text; what is no pandas frame stays as it is."""
     if not nw.dependencies.is_pandas_dataframe(source):
         return source
-    if source.index.inferred_type == "datetime64" or any(name is not None for name in source.index.names):
+    if source.index.inferred_type in ("datetime64", "period") or any(
+        name is not None for name in source.index.names
+    ):
         source = source.reset_index()
     source = source.rename(columns=str)
     _refuse_twins("the frame", source.columns)
@@ -251,9 +258,22 @@ def _to_polars(column: nw.Series[Any]) -> pl.Series:
 
 
 def _refuse_twins(name: str, columns: Iterable[str]) -> None:
-    twins = [column for column, count in Counter(columns).items() if count > 1]
+    names = list(columns)
+    twins = [column for column, count in Counter(names).items() if count > 1]
+    if twins and sum(_is_number(column) for column in names) > len(names) / 2:
+        raise DataError(
+            f"{name}: {twins[0]!r} and most others are numbers, no names; add a line with the columns' names"
+        )
     if twins:
         raise DataError(f"{name}: two columns are called {twins[0]!r}; rename one")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _read_file(path: Path) -> Table:
@@ -264,11 +284,12 @@ def _read_file(path: Path) -> Table:
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty: it needs a header line and rows")
     try:
-        if path.suffix in PARQUET:
-            return _checked(Table(pl.read_parquet(path), str(path), "file", path))
-        delimiter = _sniff(path)
-        header = next(_records(path, delimiter))
-        frame = pl.read_csv(path, separator=delimiter, infer_schema=False, has_header=False)
+        if holds_parquet(path):
+            with open_bytes(path) as file:
+                return _checked(Table(pl.read_parquet(file), str(path), "file", path))
+        delimiter = find_delimiter(path)
+        header = [name.strip() for name in next(records(path, delimiter))]
+        frame = read_delimited(path, delimiter)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text ({error.reason}): save it as UTF-8 CSV") from None
     except StopIteration:
@@ -278,7 +299,12 @@ def _read_file(path: Path) -> Table:
     _refuse_twins(f"{path}, line 1", header)
     frame = frame[1:]
     frame.columns = header
-    blank = frame.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    blank = frame.to_series(0).is_null()
+    if blank.any():
+        lines = frame.filter(blank)
+        blank = blank.scatter(
+            blank.arg_true(), lines.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        )
     if not blank.any():
         return _checked(Table(frame, str(path), "file", path, delimiter))
     return _checked(Table(frame.filter(~blank), str(path), "file", path, delimiter, (~blank).arg_true()))
@@ -292,14 +318,14 @@ def _checked(table: Table) -> Table:
 
 def _why_unreadable(path: Path, error: Exception) -> str:
     """Return the message for a file that its reader refused, with the first line that does not fit."""
-    if path.suffix not in PARQUET and isinstance(error, PolarsError):
+    if not path.name.endswith(PARQUET) and isinstance(error, PolarsError):
         try:
-            delimiter = _sniff(path)
-            records = _records(path, delimiter)
-            width = len(next(records))
-            for number, record in enumerate(records, start=1):
+            delimiter = find_delimiter(path)
+            lines = records(path, delimiter)
+            width = len(next(lines))
+            for number, record in enumerate(lines, start=1):
                 if len(record) > width:
-                    line = _line_of_record(path, delimiter, number)
+                    line = line_of_record(path, delimiter, number)
                     return (
                         f"{path}, line {line}: {len(record)} cells where the header has {width}; "
                         "quote cells that hold the delimiter"
@@ -308,43 +334,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
             return f"{path} is not UTF-8 text ({undecodable.reason}): save it as UTF-8 CSV"
         except (csv.Error, StopIteration):
             pass
-    kind = "a Parquet file" if path.suffix in PARQUET else "a table"
+    kind = "a Parquet file" if path.name.endswith(PARQUET) else "a table"
     return f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"
-
-
-def _open(path: Path) -> io.TextIOWrapper:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _sniff(path: Path) -> str:
-    """Return the delimiter: of those that split the header, the one that splits the next lines as often."""
-    with _open(path) as text:
-        head = [line for _, line in zip(range(20), text, strict=False) if line.strip()]
-    counts = {mark: [len(cells) for cells in csv.reader(head, delimiter=mark)] for mark in DELIMITERS}
-
-    def fitness(mark: str) -> tuple[float, int]:
-        widths = counts[mark]
-        if not widths or widths[0] == 1:
-            return 0.0, 0
-        return sum(width == widths[0] for width in widths) / len(widths), widths[0]
-
-    return max(DELIMITERS, key=fitness)
-
-
-def _records(path: Path, delimiter: str) -> Iterator[list[str]]:
-    with _open(path) as text:
-        yield from csv.reader(text, delimiter=delimiter)
-
-
-def _line_of_record(path: Path, delimiter: str, record: int) -> int:
-    """Return the line on which a record starts, both counted so that the header is record 0 on line 1."""
-    with _open(path) as text:
-        reader = csv.reader(text, delimiter=delimiter)
-        for _ in zip(range(record), reader, strict=False):
-            pass
-        return reader.line_num + 1
 
 
 def _listing(names: Sequence[str], most: int = 12) -> str:

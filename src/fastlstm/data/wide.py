@@ -55,7 +55,7 @@ def to_long(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...]]:
         *columns.future_covariates,
         *columns.static_covariates,
     }
-    free = [name for name in table.columns if name not in roles]
+    free = [name for name in table.columns if name and name not in roles]  # a nameless one counts the rows
     if columns.among:
         for name in columns.among:
             table.require(name, "target")

@@ -1,0 +1,132 @@
+"""Delimited text: opened whatever packs it, its delimiter found, its records and their lines counted."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+import polars as pl
+
+DELIMITERS = (",", ";", "\t", "|")
+BLANKS = " "  # any number of blanks or tabs: the table that is printed rather than exported
+GZIP_MAGIC = b"\x1f\x8b"
+PARQUET_MAGIC = b"PAR1"
+SAMPLE_LINES = 20
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file, unpacked where it is gzip's, whatever it is called.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP_MAGIC
+    return cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb")
+
+
+def holds_parquet(path: Path) -> bool:
+    """Whether a file is Parquet, by its first bytes.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    with open_bytes(path) as file:
+        return file.read(4) == PARQUET_MAGIC
+
+
+def read_delimited(path: Path, delimiter: str) -> pl.DataFrame:
+    """Read all records of a file, the header among them, as text.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    delimiter : str
+        What separates its cells, as :func:`find_delimiter` tells.
+    """
+    if delimiter == BLANKS:
+        with open_bytes(path) as file:
+            text = b"\n".join(b"\t".join(line.split()) for line in file)
+        return pl.read_csv(io.BytesIO(text), separator="\t", infer_schema=False, has_header=False)
+    return pl.read_csv(path, separator=delimiter, infer_schema=False, has_header=False)
+
+
+def find_delimiter(path: Path) -> str:
+    """Return the delimiter: of those that split the header, the one that splits the next lines as often.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        One of ``DELIMITERS``; ``BLANKS`` where none of them splits the header and blanks split all lines alike.
+    """
+    with _open_text(path) as text:
+        head = [line for _, line in zip(range(SAMPLE_LINES), text, strict=False) if line.strip()]
+    counts = {mark: [len(cells) for cells in csv.reader(head, delimiter=mark)] for mark in DELIMITERS}
+
+    def fitness(mark: str) -> tuple[float, int]:
+        widths = counts[mark]
+        if not widths or widths[0] == 1:
+            return 0.0, 0
+        return sum(width == widths[0] for width in widths) / len(widths), widths[0]
+
+    best = max(DELIMITERS, key=fitness)
+    widths = {len(line.split()) for line in head}
+    if fitness(best) == (0.0, 0) and len(head) > 1 and len(widths) == 1 and widths != {1}:
+        return BLANKS
+    return best
+
+
+def records(path: Path, delimiter: str) -> Iterator[list[str]]:
+    """Go through the records of a file, the header first.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    delimiter : str
+        What separates its cells.
+    """
+    with _open_text(path) as text:
+        if delimiter == BLANKS:
+            yield from (line.split() for line in text)
+        else:
+            yield from csv.reader(text, delimiter=delimiter)
+
+
+def line_of_record(path: Path, delimiter: str, record: int) -> int:
+    """Return the line on which a record starts, both counted so that the header is record 0 on line 1.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    delimiter : str
+        What separates its cells.
+    record : int
+        Which record.
+    """
+    if delimiter == BLANKS:
+        return record + 1
+    with _open_text(path) as text:
+        reader = csv.reader(text, delimiter=delimiter)
+        for _ in zip(range(record), reader, strict=False):
+            pass
+        return reader.line_num + 1
+
+
+def _open_text(path: Path) -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_bytes(path), encoding="utf-8-sig", newline="")
