@@ -158,7 +158,7 @@ def test_an_interrupt_before_anything_is_learnt_leaves_nothing(table, tmp_path, 
     def interrupt(*_, **__):
         os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr("fastlstm.tasks.forecast.estimator.read_series", interrupt)
+    monkeypatch.setattr("fastlstm.tasks.forecast.tables.read_series", interrupt)
     arguments = ["--horizon", "6", "--out", str(tmp_path / "run")]
     assert main(["forecast", "train", table(), *ROLES, *arguments]) == 130
     assert capfd.readouterr().err == "fastlstm: interrupted, nothing was saved\n"

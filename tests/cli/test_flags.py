@@ -11,6 +11,9 @@ from fastlstm.cli.app import make_app
 from fastlstm.cli.flags import command, flag, flags
 from fastlstm.tasks import TASKS, estimator
 
+# What --out says on the command line, or what has no place there.
+PYTHON_ONLY = ("self", "checkpoint", "storage", "fit")
+
 
 def bake(
     self,
@@ -124,12 +127,18 @@ def test_every_argument_of_an_estimator_is_a_flag_with_its_help(task, capsys):
         "train": (kind, kind.fit),
         "predict": (kind.predict,),
         "evaluate": (kind.evaluate,),
+        "backtest": (kind.backtest,),
+        "update": (kind.update,),
+        "tune": (kind, kind.fit, kind.tune),
     }.items():
         arguments = [task, mode, "--help"]
         make_app(arguments)(arguments)
         shown = capsys.readouterr().out
         for name in (
-            name for method in methods for name in inspect.signature(method).parameters if name != "self"
+            name
+            for method in methods
+            for name in inspect.signature(method).parameters
+            if name not in PYTHON_ONLY and (mode, name) != ("tune", "init")
         ):
             assert (name.upper() if name == "data" else f"--{name.replace('_', '-')}") in shown
     for method, documentation in ((kind.__init__, kind.__doc__), (kind.fit, kind.fit.__doc__)):

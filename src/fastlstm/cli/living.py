@@ -70,9 +70,17 @@ def training_flags(kind: type[Forecaster], init: str | None = None) -> list[Para
         return found
     known: Mapping[str, Any] = kind.arguments_of(load_run(init, tensors=False))
     return [
-        parameter.replace(default=known[parameter.name]) if parameter.name in known else parameter
+        parameter.replace(default=_as_read(known[parameter.name], parameter))
+        if parameter.name in known
+        else parameter
         for parameter in found
     ]
+
+
+def _as_read(value: Any, parameter: Parameter) -> Any:
+    """Return a default as the flag would read it: a list of one where it takes lists."""
+    listed = parameter.annotation.__metadata__[0].converter is not None
+    return (value,) if listed and isinstance(value, str) else value
 
 
 def given_after(name: str, arguments: Sequence[str]) -> str | None:

@@ -102,12 +102,14 @@ class TuningReport:
             lines.append(f"{name:16}" + "".join(f"{row[measure]:>15.4g}" for measure in COMPARED))
         if "defaults" in self.metrics:
             best, usual = self.metrics["best"]["quantile_loss"], self.metrics["defaults"]["quantile_loss"]
-            change = (
-                f"{abs(1 - best / usual):.1%} {'below' if best <= usual else 'above'}" if usual else "beside"
-            )
-            lines.append(
-                f"The best trial's quantile loss is {change} that of the defaults, on the part that chose it."
-            )
+            if best == usual:
+                lines.append("No trial did better than the defaults.")
+            elif usual > 0:
+                side = "below" if best < usual else "above"
+                lines.append(
+                    f"The best trial's quantile loss is {abs(1 - best / usual):.1%} {side} that of the defaults, "
+                    "on the part that chose it."
+                )
         return "\n".join(lines) + "\n"
 
 

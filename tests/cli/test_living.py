@@ -1,0 +1,193 @@
+"""The commands around a model's life, as a shell runs them: backtest, update, tune, train on and go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from datetime import datetime
+
+import polars as pl
+import pytest
+from sales import ROLES, SMALL, hourly_rows, train_run, write_table
+
+from fastlstm.cli import main
+from fastlstm.runs import load_run
+
+FASTLSTM = [sys.executable, "-c", "import sys; from fastlstm.cli import main; sys.exit(main())"]
+
+
+@pytest.fixture
+def trained(tmp_path):
+    return train_run(tmp_path)
+
+
+@pytest.fixture
+def later(tmp_path):
+    """The half day after the five that were trained on."""
+    return write_table(tmp_path / "later.csv", hourly_rows(12, datetime(2024, 1, 6)))
+
+
+@pytest.fixture
+def whole(tmp_path):
+    return write_table(tmp_path / "whole.csv", hourly_rows(132))
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def test_update_moves_the_run_on(trained, later, tmp_path, capfd):
+    before = {path.name: path.read_bytes() for path in (trained / "plots").iterdir()}
+    assert run("forecast", "update", trained, later, "--out", tmp_path / "moved") == 0
+    assert run("forecast", "update", trained, later) == 0
+    assert capfd.readouterr().err.endswith(f"saved in {tmp_path / 'moved'}\nsaved in {trained}\n")
+    week = write_table(tmp_path / "week.csv", hourly_rows(6, datetime(2024, 1, 6, 12), target=False))
+    frames = []
+    for folder in (trained, tmp_path / "moved"):
+        assert run("forecast", "predict", folder, "--future", week) == 0
+        frames.append(pl.read_csv(capfd.readouterr().out.encode()))
+    assert frames[0].equals(frames[1])
+    assert frames[0]["time"][0] == "2024-01-06 12:00"
+    after = {path.name: path.read_bytes() for path in (trained / "plots").iterdir()}
+    assert after.keys() == before.keys()
+    assert after["forecast.png"] == before["forecast.png"]
+
+
+def test_update_refuses_other_values_in_one_line_unless_they_are_to_replace(trained, tmp_path, capfd):
+    rows = [row.replace(",north,", ",north,9") for row in hourly_rows(3, datetime(2024, 1, 5, 22))]
+    other = write_table(tmp_path / "other.csv", rows)
+    capfd.readouterr()
+    assert run("forecast", "update", trained, other) == 2
+    told = capfd.readouterr().err
+    assert told.count("\n") == 1
+    assert "'sales' of series 'north' at 2024-01-05 22:00:00 is 9" in told
+    assert run("forecast", "update", trained, other, "--replace") == 0
+
+
+def test_a_run_is_backtested_with_its_data_and_says_when_it_fits(trained, whole, later, tmp_path, capfd):
+    out, by_series, by_step = (tmp_path / name for name in ("forecasts.csv", "series.csv", "steps.parquet"))
+    run("forecast", "update", trained, later)
+    capfd.readouterr()
+    arguments = [
+        "--windows",
+        "3",
+        "--stride",
+        "2",
+        "--out",
+        out,
+        "--by-series",
+        by_series,
+        "--by-step",
+        by_step,
+    ]
+    assert run("forecast", "backtest", trained, whole, *arguments, "--json") == 0
+    printed = capfd.readouterr()
+    assert printed.err == ""  # what came by update was not learnt from
+    assert json.loads(printed.out).keys() >= {"mae", "quantile_loss", "naive", "seasonal_naive"}
+    frame = pl.read_csv(out)
+    assert frame.columns[:5] == ["shop", "origin", "time", "sales", "sales_forecast"]
+    assert frame.height == 2 * 3 * 6
+    mae = (frame["sales"] - frame["sales_forecast"]).abs().mean()
+    assert mae == pytest.approx(json.loads(printed.out)["mae"], rel=1e-6)
+    assert pl.read_csv(by_series).height == 2 * 3
+    assert pl.read_parquet(by_step)["step_ahead"].max() == 6
+    assert run("forecast", "backtest", trained, whole, "--windows", "5") == 0
+    printed = capfd.readouterr()
+    assert "fitting a model to the rows before the first origin" in printed.err
+    assert "seasonal-naive" in printed.out
+
+
+def test_a_table_is_backtested_without_a_run(whole, capfd):
+    arguments = ["--horizon", "6", "--windows", "2", "--refit", "1", "--json"]
+    assert run("forecast", "backtest", whole, *ROLES, *SMALL, *arguments) == 0
+    assert "mae" in json.loads(capfd.readouterr().out)
+
+
+def test_training_on_takes_over_what_is_not_given(trained, whole, tmp_path, capfd):
+    on = ["--init", trained, "--out", tmp_path / "on", "--max-steps", "5", "--learning-rate", "1e-4"]
+    assert run("forecast", "train", whole, *on) == 0
+    before, after = (load_run(folder, tensors=False) for folder in (trained, tmp_path / "on"))
+    assert after.config.settings["network"] == before.config.settings["network"]
+    assert after.config.settings["parameters"]["max_steps"] == 5
+    assert after.config.settings["parameters"]["batch_size"] == 8
+    capfd.readouterr()
+    assert run("forecast", "train", whole, *on, "--hidden-size", "9") == 2
+    assert "init has hidden_size 8 and 9 is asked for" in capfd.readouterr().err
+
+
+def test_training_that_was_left_goes_on_to_the_same_weights(tmp_path):
+    write_table(tmp_path / "sales.csv")
+    flags = [
+        "--horizon",
+        "6",
+        "--context",
+        "12",
+        "--hidden-size",
+        "8",
+        "--max-steps",
+        "600",
+        "--patience",
+        "99",
+    ]
+    command = [*FASTLSTM, "forecast", "train", "sales.csv", *ROLES, *flags]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True}
+    watch = (
+        "import fastlstm.training.loop as loop, os, signal, sys; validate = loop._Run._validate\n"
+        "def once(run, *rest):\n"
+        "    loop._Run._validate = validate; os.kill(os.getpid(), signal.SIGINT); return validate(run, *rest)\n"
+        "loop._Run._validate = once\n"
+        "from fastlstm.cli import main; sys.exit(main())"
+    )
+    left = subprocess.run([sys.executable, "-c", watch, *command[3:], "--out", "left"], **options)
+    assert left.returncode == 130, left.stderr
+    assert "train --resume left goes on from here" in left.stderr
+    steps = load_run(tmp_path / "left", tensors=False).metrics["training"]["steps"]
+    assert steps == [30]
+    resumed = subprocess.run([*FASTLSTM, "forecast", "train", "--resume", "left"], **options)
+    assert resumed.returncode == 0, resumed.stderr
+    assert subprocess.run([*command, "--out", "whole"], **options).returncode == 0
+    runs = [load_run(tmp_path / name, tensors=False) for name in ("left", "whole")]
+    assert runs[0].metrics["training"]["steps"] == [600]
+    assert runs[0].config.weights_sha256 == runs[1].config.weights_sha256
+    again = subprocess.run([*FASTLSTM, "forecast", "train", "--resume", "left"], **options)
+    assert again.returncode == 2
+    assert "left has no checkpoint: its training is done" in again.stderr
+
+
+def test_tune_saves_an_ordinary_run_and_goes_on(whole, tmp_path, capfd):
+    out = tmp_path / "run"
+    flags = ["--horizon", "6", "--max-steps", "10", "--no-progress", "--space", "learning_rate,dropout"]
+    command = ["forecast", "tune", whole, *ROLES, *flags, "--out", out]
+    assert run(*command, "--trials", "2") == 0
+    printed = capfd.readouterr()
+    assert [line.split()[:2] for line in printed.err.splitlines()[:2]] == [["trial", "0"], ["trial", "1"]]
+    assert "defaults" in printed.out
+    assert run(*command, "--trials", "3") == 0
+    printed = capfd.readouterr()
+    assert printed.err.startswith("trial 2 ")
+    assert load_run(out, tensors=False).metrics["tuning"]["trials"] == 3
+    assert run("forecast", "evaluate", out, "--json") == 0
+    assert run(*command, "--trials", "4", "--dropout", "0.3", "--seed", "5") == 2
+    told = capfd.readouterr().err.splitlines()[-1]
+    assert "study.db is a study with another seed (0; now 5): give another folder" in told
+
+
+def test_control_c_while_tuning_keeps_the_study(whole, tmp_path, monkeypatch, capfd):
+    from fastlstm.tasks.forecast.learning import ForecastLearning
+
+    draw = ForecastLearning.draw
+
+    def interrupted(learning, generator):
+        monkeypatch.setattr(ForecastLearning, "draw", draw)
+        os.kill(os.getpid(), signal.SIGINT)
+        return draw(learning, generator)
+
+    monkeypatch.setattr(ForecastLearning, "draw", interrupted)
+    out = tmp_path / "run"
+    command = ["forecast", "tune", whole, *ROLES, "--horizon", "6", "--max-steps", "10", "--no-progress"]
+    assert run(*command, "--trials", "2", "--out", out) == 130
+    assert f"interrupted before a trial was done; {out} keeps the study" in capfd.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["study.db"]
+    assert run(*command, "--trials", "2", "--out", out) == 0
