@@ -103,7 +103,7 @@ def use_instruction_set(name: str, /) -> bool:
 def fma_peak(threads: int, seconds: float, /) -> float:
     """Measure the float32 FLOP/s of independent multiply-adds."""
 
-def read_rate(bytes: int, threads: int, seconds: float, /) -> float:
+def read_rate(size: int, threads: int, seconds: float, /) -> float:
     """Measure the bytes a second at which threads read a buffer of so many, each its share of it, again and again."""
 
 class State:

@@ -30,7 +30,8 @@ def shops() -> ForecastLearning:
 
 def tensors(batch: ForkingBatch) -> list[Tensor]:
     windows = batch.windows
-    return [*windows.batch, windows.target, windows.lagged, *windows.scale, *batch[1:]]
+    prepared = (batch.origins, *batch.naive, batch.target, batch.weight)
+    return [*windows.batch, windows.target, windows.lagged, *windows.scale, *prepared]
 
 
 def test_every_draw_has_windows_of_its_own_and_the_last_origin_at_the_end_of_the_context() -> None:

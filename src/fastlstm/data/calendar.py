@@ -19,6 +19,7 @@ from fastlstm.data.frequency import DAY, HOUR, WEEK, Frequency, Ticks
 
 PLACE_IN_YEAR = "place in year"
 WEEKS = 52
+YEARS = 1.9
 
 # cycle: how many harmonics
 CYCLES = {"hour": 1, "day": 3, "week": 3, "month": 1, "year": 2, PLACE_IN_YEAR: 0}
@@ -32,7 +33,8 @@ def calendar_cycles(frequency: Frequency, span: int) -> tuple[str, ...]:
     frequency : Frequency
         The step.
     span : int
-        Microseconds from the first to the last row; the year counts only where more than one was seen.
+        Microseconds from the first to the last row; the year counts only where nearly two were seen: what is
+        learnt of one alone is when in it things happened to happen.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def calendar_cycles(frequency: Frequency, span: int) -> tuple[str, ...]:
     >>> calendar_cycles(Frequency.parse("1d"), 90 * DAY)
     ('week', 'month')
     """
-    year = ("year",) if span > 365 * DAY else ()
+    year = ("year",) if span > YEARS * 365 * DAY else ()
     if frequency.kind == "step":
         return ()
     if frequency.kind == "month":

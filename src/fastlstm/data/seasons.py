@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from fastlstm.data.series import Floats, Integers, SeriesSet
 
@@ -44,8 +45,9 @@ def find_seasons(histories: list[Floats]) -> tuple[int, ...]:
 
     A season is a peak of the autocorrelation, above 0.3 and as much above the lowest point before it, at the
     shortest lag that reaches two thirds of the highest peak. A longer one, of which the first is a part, counts
-    too where its peak stands out from the multiple of the first before it: the week beside the day. Box, Jenkins & Reinsel, "Time Series Analysis", 3rd
-    edition, section 2.1, has the estimate of the autocorrelation, here of what is left of a straight line.
+    too where its peak stands out from the multiple of the first before it: the week beside the day. Box, Jenkins &
+    Reinsel, "Time Series Analysis", 3rd edition, section 2.1, has the estimate of the autocorrelation, here of what
+    is left of a straight line.
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def find_seasons(histories: list[Floats]) -> tuple[int, ...]:
     return (first, int(longer[mean[longer].argmax()])) if longer.size else (first,)
 
 
-def _autocorrelation(history: Floats) -> Floats:
+def _autocorrelation(history: Floats) -> npt.NDArray[np.float64]:
     """(lags,) of a series without its line, up to a third of its length; empty where there is too little."""
     values = history.astype(np.float64)
     known = ~np.isnan(values)
@@ -108,5 +110,5 @@ def _autocorrelation(history: Floats) -> Floats:
     if products[0] <= 1e-12 * max(np.square(values[known]).sum(), 1e-300):
         return np.zeros(0)
     # Fewer products are summed at longer lags; without this a long season would look weaker than it is.
-    found: Floats = products / products[0] * len(rest) / (len(rest) - np.arange(reach + 1))
+    found: npt.NDArray[np.float64] = products / products[0] * len(rest) / (len(rest) - np.arange(reach + 1))
     return found

@@ -9,10 +9,11 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from typing_extensions import override
 
 from fastlstm.data.scaling import WindowScale
-from fastlstm.model.heads import QuantileHead
+from fastlstm.model.heads import Head, QuantileHead
 from fastlstm.ops.linear import linear
 
 HeadKind = Literal["quantiles", "normal", "student_t", "negative_binomial"]
@@ -20,7 +21,7 @@ HeadKind = Literal["quantiles", "normal", "student_t", "negative_binomial"]
 SMALLEST = 1e-3  # deviation, in the scale of the window: a likelihood has no bound without one
 
 
-class DistributionHead(nn.Module):
+class DistributionHead(Head):
     """What the heads of distributions share: a linear layer for their parameters, the likelihood as the loss.
 
     B windows, K origins, L steps ahead, D decoder units, P parameters of the distribution, Q quantiles.
@@ -38,63 +39,20 @@ class DistributionHead(nn.Module):
 
     def __init__(self, input_size: int, quantiles: Sequence[float]) -> None:
         super().__init__()
-        self.linear = nn.Linear(input_size, self.parameters_of)
+        self.linear = torch.nn.Linear(input_size, self.parameters_of)
         self.register_buffer("levels", torch.tensor(list(quantiles)), persistent=False)
 
+    @override
     def forward(self, hidden: Tensor, mixed: Tensor) -> Tensor:
-        """Forecast a distribution.
-
-        Parameters
-        ----------
-        hidden : Tensor
-            (B, K, L, D)
-        mixed : Tensor
-            (B, K, L), the mixture of naive forecasts, in the scale of the windows: where the location starts from.
-
-        Returns
-        -------
-        Tensor
-            (B, K, L, P), the location in the scale of the windows first.
-        """
+        """Forecast a distribution, its location first: the mixture is where that starts from."""
         outputs: Tensor = linear(hidden, self.linear.weight, self.linear.bias)
         return torch.cat([outputs[..., :1] + mixed[..., None], outputs[..., 1:]], dim=-1)
 
+    @override
     def loss(self, outputs: Tensor, target: Tensor, weight: Tensor, scale: WindowScale) -> Tensor:
-        """Compute the mean negative logarithm of the likelihood over what was observed.
-
-        Parameters
-        ----------
-        outputs : Tensor
-            (B, K, L, P), of ``forward``.
-        target, weight : Tensor
-            (B, K, L), in the scale of the windows; 0 where the target is missing, otherwise 1.
-        scale : WindowScale
-            Of the windows.
-
-        Returns
-        -------
-        Tensor
-            A scalar.
-        """
+        """Compute the mean negative logarithm of the likelihood over what was observed."""
         surprise = self._surprise(outputs, target, _spread(scale))
         return (surprise * weight).sum() / weight.sum().clamp(min=1)
-
-    def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
-        """Return the quantiles.
-
-        Parameters
-        ----------
-        outputs : Tensor
-            (B, K, L, P)
-        scale : WindowScale
-            Of the windows.
-
-        Returns
-        -------
-        Tensor
-            (B, K, L, Q), in the scale of the windows.
-        """
-        raise NotImplementedError
 
     def sample(self, outputs: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
         """Draw from the distribution.
@@ -135,16 +93,18 @@ class NormalHead(DistributionHead):
 
     parameters_of = 2
 
+    @override
     def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
-        """As for every head."""
         location, deviation = outputs[..., :1], _positive(outputs[..., 1:])
-        return location + deviation * torch.special.ndtri(self.levels)
+        found: Tensor = location + deviation * torch.special.ndtri(self.levels)
+        return found
 
+    @override
     def sample(self, outputs: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
-        """As for every head."""
         noise = torch.randn(outputs.shape[:-1], generator=generator).to(outputs)
         return outputs[..., 0] + _positive(outputs[..., 1]) * noise
 
+    @override
     def _surprise(self, outputs: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         deviation = _positive(outputs[..., 1])
         error = (target - outputs[..., 0]) / deviation
@@ -169,31 +129,33 @@ class StudentTHead(DistributionHead):
 
     parameters_of = 3
 
+    @override
     def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
-        """As for every head."""
         from scipy.special import stdtrit  # deferred: only this head needs it
 
         freedom = (2 + F.softplus(outputs[..., 2:])).double().cpu().numpy()
         unit = torch.from_numpy(stdtrit(freedom, self.levels.double().cpu().numpy())).to(outputs)
         return outputs[..., :1] + _positive(outputs[..., 1:2]) * unit
 
+    @override
     def sample(self, outputs: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
-        """As for every head."""
         freedom = 2 + F.softplus(outputs[..., 2])
         draw = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         unit = torch.from_numpy(draw.standard_t(freedom.double().cpu().numpy())).to(outputs)
         return outputs[..., 0] + _positive(outputs[..., 1]) * unit
 
+    @override
     def _surprise(self, outputs: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         deviation, freedom = _positive(outputs[..., 1]), 2 + F.softplus(outputs[..., 2])
         error = (target - outputs[..., 0]) / deviation
-        return (
+        surprise: Tensor = (
             (freedom + 1) / 2 * torch.log1p(error.square() / freedom)
             + deviation.log()
             + torch.special.gammaln(freedom / 2)
             - torch.special.gammaln((freedom + 1) / 2)
             + (freedom * math.pi).log() / 2
         )
+        return surprise
 
 
 class NegativeBinomialHead(DistributionHead):
@@ -213,8 +175,8 @@ class NegativeBinomialHead(DistributionHead):
 
     parameters_of = 2
 
+    @override
     def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
-        """As for every head."""
         from scipy.stats import nbinom  # deferred: only this head needs it
 
         size = _spread(scale)
@@ -224,8 +186,8 @@ class NegativeBinomialHead(DistributionHead):
         counts = torch.from_numpy(nbinom.ppf(self.levels.double().cpu().numpy(), failures, share))
         return counts.to(outputs) / size[..., None]
 
+    @override
     def sample(self, outputs: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
-        """As for every head."""
         size = _spread(scale)
         mean, shape = self._mean_and_shape(outputs, size)
         draw = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
@@ -233,16 +195,18 @@ class NegativeBinomialHead(DistributionHead):
         counts = draw.negative_binomial(failures.double().cpu().numpy(), share.double().cpu().numpy())
         return torch.from_numpy(counts).to(outputs) / size
 
+    @override
     def _surprise(self, outputs: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         mean, shape = self._mean_and_shape(outputs, scale)
         failures, count = 1 / shape, target * scale
-        return (
+        surprise: Tensor = (
             torch.special.gammaln(count + 1)
             + torch.special.gammaln(failures)
             - torch.special.gammaln(count + failures)
             + failures * torch.log1p(mean * shape)
             - torch.special.xlogy(count, mean * shape / (1 + mean * shape))
         )
+        return surprise
 
     def _mean_and_shape(self, outputs: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         mean = scale * F.softplus(outputs[..., 0]).clamp(min=1e-6)
@@ -257,7 +221,7 @@ HEADS: dict[HeadKind, type[QuantileHead] | type[DistributionHead]] = {
 }
 
 
-def make_head(kind: HeadKind, input_size: int, quantiles: Sequence[float]) -> QuantileHead | DistributionHead:
+def make_head(kind: HeadKind, input_size: int, quantiles: Sequence[float]) -> Head:
     """Make a head.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -15,11 +15,13 @@ from fastlstm.model.distributions import HeadKind, make_head
 from fastlstm.model.heads import IntervalStretch
 from fastlstm.model.inputs import InputLayout, ScaledWindows, WindowInputs
 from fastlstm.model.known import RecentKnown
-from fastlstm.model.naive import NaiveForecasts, NaiveMixture
+from fastlstm.model.naive import NaiveForecasts, NaiveMixture, count_rules
+from fastlstm.model.paths import sample_paths
 from fastlstm.model.trunk import SegmentTrunk, Trunk
 
 RECENT_FEATURES = 32
 RECENT_STEPS = 12
+PATHS = 200  # whose quantiles are the forecast
 
 
 class NetworkSettings(BaseModel):
@@ -49,6 +51,8 @@ class NetworkSettings(BaseModel):
         Steps of a segment.
     head : {"quantiles", "normal", "student_t", "negative_binomial"}
         What is forecast of each step.
+    decoding : {"direct", "paths"}
+        Whether all steps of the horizon are forecast at once, or one, from which sampled paths go on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +70,12 @@ class NetworkSettings(BaseModel):
     trunk: Literal["points", "segments"] = "points"
     segment: int = 1
     head: HeadKind = "quantiles"
+    decoding: Literal["direct", "paths"] = "direct"
+
+    @property
+    def steps_ahead(self) -> int:
+        """How many steps the network itself forecasts: the horizon, or one of a path."""
+        return self.horizon if self.decoding == "direct" else 1
 
     @property
     def forking(self) -> bool:
@@ -96,7 +106,7 @@ class ForecastNetwork(nn.Module):
         self.inputs = WindowInputs(settings.layout)
         self.trunk: Trunk | SegmentTrunk
         sizes = self.inputs.encoder_width, settings.hidden_size
-        options = {
+        options: dict[str, Any] = {
             "num_layers": settings.num_layers,
             "dropout": settings.dropout,
             "static_size": self.inputs.static_width,
@@ -105,7 +115,9 @@ class ForecastNetwork(nn.Module):
         if settings.trunk == "points":
             self.trunk = Trunk(*sizes, **options)
         else:
-            self.trunk = SegmentTrunk(*sizes, segment=settings.segment, horizon=settings.horizon, **options)
+            self.trunk = SegmentTrunk(
+                *sizes, segment=settings.segment, horizon=settings.steps_ahead, **options
+            )
         known_width = self.inputs.known_width
         self.recent: RecentKnown | None = None  # the calendar alone would tell nothing more
         if settings.layout.future or settings.layout.future_categories or settings.layout.lag:
@@ -116,12 +128,10 @@ class ForecastNetwork(nn.Module):
             settings.hidden_size,
             known_width=known_width,
             static_width=self.inputs.static_width,
-            horizon=settings.horizon,
+            horizon=settings.steps_ahead,
             dropout=settings.dropout,
         )
-        self.mixture = NaiveMixture(
-            settings.hidden_size, NaiveForecasts.count(settings.seasons, settings.context)
-        )
+        self.mixture = NaiveMixture(settings.hidden_size, count_rules(settings.seasons, settings.context))
         self.head = make_head(settings.head, settings.hidden_size, settings.quantiles)
 
     def forward(self, windows: ScaledWindows, origins: Tensor, naive: NaiveForecasts | None = None) -> Tensor:
@@ -142,14 +152,15 @@ class ForecastNetwork(nn.Module):
             (B, K, L, P), what the head gives, in the scale of the windows; of quantiles P is Q.
         """
         encoder, known, static = self.inputs(windows, self.settings.context)
-        state = self.trunk(encoder, static, origins)
-        if state.ndim == 3:
-            state = state[:, :, None]
+        if isinstance(self.trunk, SegmentTrunk):
+            state = self.trunk(encoder, static)
+        else:
+            state = self.trunk(encoder, static, origins)[:, :, None]
         ahead = None
         if self.inputs.known_width:
             if self.recent is not None:
                 known = self.recent(known)
-            steps = steps_ahead(origins, self.settings.horizon)
+            steps = steps_ahead(origins, self.settings.steps_ahead)
             ahead = known.index_select(1, steps.view(-1)).unflatten(1, steps.shape)
         hidden = self.decoder(state, ahead, static)
         if naive is None:
@@ -173,7 +184,7 @@ class ForecastNetwork(nn.Module):
             windows.batch.observed,
             origins,
             context=settings.context,
-            horizon=settings.horizon,
+            horizon=settings.steps_ahead,
             seasons=settings.seasons,
         )
 
@@ -195,6 +206,10 @@ class ForecastNetwork(nn.Module):
         Tensor
             (B, L, Q), in the target's unit.
         """
+        if self.settings.decoding == "paths":
+            drawn = sample_paths(self, batch, PATHS, torch.Generator().manual_seed(0))
+            levels = torch.tensor(self.settings.quantiles, dtype=drawn.dtype, device=drawn.device)
+            return drawn.quantile(levels, dim=1).permute(1, 2, 0)
         windows = ScaledWindows.of(batch, self.settings.context, location=self.settings.location)
         last = torch.tensor([self.settings.context - 1], device=batch.target.device)
         outputs = self(windows, last)

@@ -9,12 +9,73 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from fastlstm.data.scaling import WindowScale
 from fastlstm.ops.linear import linear
 
 
-class QuantileHead(nn.Module):
+class Head(nn.Module):
+    """What a network says of each step ahead, how that is learnt, and its quantiles.
+
+    B windows, K origins, L steps ahead, D decoder units, P numbers a step, Q quantiles.
+    """
+
+    def forward(self, hidden: Tensor, mixed: Tensor) -> Tensor:
+        """Forecast.
+
+        Parameters
+        ----------
+        hidden : Tensor
+            (B, K, L, D)
+        mixed : Tensor
+            (B, K, L), the mixture of naive forecasts, to which the network's own is added.
+
+        Returns
+        -------
+        Tensor
+            (B, K, L, P), in the scale of the windows.
+        """
+        raise NotImplementedError
+
+    def loss(self, outputs: Tensor, target: Tensor, weight: Tensor, scale: WindowScale) -> Tensor:
+        """Compute the loss, mean over what was observed.
+
+        Parameters
+        ----------
+        outputs : Tensor
+            (B, K, L, P), of ``forward``.
+        target, weight : Tensor
+            (B, K, L), in the scale of the windows; 0 where the target is missing, otherwise 1.
+        scale : WindowScale
+            Of the windows.
+
+        Returns
+        -------
+        Tensor
+            A scalar.
+        """
+        raise NotImplementedError
+
+    def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
+        """Return the quantiles.
+
+        Parameters
+        ----------
+        outputs : Tensor
+            (B, K, L, P)
+        scale : WindowScale
+            Of the windows.
+
+        Returns
+        -------
+        Tensor
+            (B, K, L, Q), in the scale of the windows.
+        """
+        raise NotImplementedError
+
+
+class QuantileHead(Head):
     """Q quantiles that rise by construction.
 
     The linear layer gives the median itself, and the distance from each quantile to its neighbour on the
@@ -61,29 +122,19 @@ class QuantileHead(nn.Module):
         self.register_buffer("parts", parts, persistent=False)
         self.register_buffer("levels", torch.tensor(list(quantiles)), persistent=False)
 
+    @override
     def forward(self, hidden: Tensor, mixed: Tensor) -> Tensor:
-        """Forecast.
-
-        Parameters
-        ----------
-        hidden : Tensor
-            (…, D)
-        mixed : Tensor
-            (…), the mixture of naive forecasts, to which the network's own is added.
-
-        Returns
-        -------
-        Tensor
-            (…, Q), rising along the last axis.
-        """
+        """Forecast quantiles, rising along the last axis."""
         outputs = linear(hidden, self.linear.weight, self.linear.bias)
         rising: Tensor = _Rising.apply(outputs, self.parts)  # type: ignore[no-untyped-call]
         return rising + mixed.unsqueeze(-1)
 
+    @override
     def loss(self, outputs: Tensor, target: Tensor, weight: Tensor, scale: WindowScale) -> Tensor:
         """Compute the mean pinball loss; :func:`pinball_loss`."""
         return pinball_loss(outputs, target, weight, self.levels)
 
+    @override
     def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
         """Return the quantiles, which the outputs are."""
         return outputs

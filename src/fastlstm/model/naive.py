@@ -29,24 +29,6 @@ class NaiveForecasts(NamedTuple):
     values: Tensor
     barred: Tensor
 
-    @staticmethod
-    def count(seasons: Sequence[int], context: int) -> int:
-        """How many rules there are.
-
-        Parameters
-        ----------
-        seasons : sequence of int
-            In steps.
-        context : int
-            C.
-
-        Examples
-        --------
-        >>> NaiveForecasts.count((24, 168), 200)
-        6
-        """
-        return 3 + sum(1 + (context >= 2 * season) for season in seasons)
-
     @classmethod
     def of(
         cls,
@@ -125,6 +107,24 @@ class NaiveForecasts(NamedTuple):
             Windows of each.
         """
         return [NaiveForecasts(*part) for part in zip(*(field.split(size) for field in self), strict=True)]
+
+
+def count_rules(seasons: Sequence[int], context: int) -> int:
+    """How many naive forecasts there are.
+
+    Parameters
+    ----------
+    seasons : sequence of int
+        In steps, at most C.
+    context : int
+        C.
+
+    Examples
+    --------
+    >>> count_rules((24, 168), 200)
+    6
+    """
+    return 3 + sum(1 + (context >= 2 * season) for season in seasons)
 
 
 class NaiveMixture(nn.Module):

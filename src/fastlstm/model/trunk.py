@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from fastlstm.nn import LSTM
 from fastlstm.ops.linear import linear
 
+State = tuple[Tensor, Tensor]
+
 
 class Trunk(nn.Module):
     """A stack of LSTM layers over every step of the context.
@@ -72,12 +74,41 @@ class Trunk(nn.Module):
         Tensor
             (B, T, H) or (B, K, H), the top layer's output at those steps.
         """
-        state = None
-        if self.initial is not None:
-            hidden, cell = self.initial(static).view(len(static), 2, self.lstm.num_layers, -1).unbind(1)
-            state = (hidden.transpose(0, 1).tanh(), cell.transpose(0, 1).contiguous())
-        output: Tensor = self.lstm(inputs, state, output_steps=steps)[0]
+        output: Tensor = self.lstm(inputs, self.start(static), output_steps=steps)[0]
         return output
+
+    def start(self, static: Tensor) -> State | None:
+        """Return the state that the LSTM starts from, None for zeros.
+
+        Parameters
+        ----------
+        static : Tensor
+            (B, static_size)
+        """
+        if self.initial is None:
+            return None
+        hidden, cell = self.initial(static).view(len(static), 2, self.lstm.num_layers, -1).unbind(1)
+        return hidden.transpose(0, 1).tanh(), cell.transpose(0, 1).contiguous()
+
+    def advance(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Run on from a state.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            (B, T, I)
+        state : tuple of Tensor, optional
+            From ``start``, or from the call before.
+
+        Returns
+        -------
+        output : Tensor
+            (B, T, H)
+        state : tuple of Tensor
+            Hidden and cell state after the last step, (layers, B, H) each.
+        """
+        output, reached = self.lstm(inputs, state)
+        return output, reached
 
 
 class SegmentTrunk(nn.Module):
@@ -119,7 +150,7 @@ class SegmentTrunk(nn.Module):
     --------
     >>> import torch
     >>> trunk = SegmentTrunk(3, 8, segment=4, horizon=6)
-    >>> trunk(torch.zeros(5, 10, 3), torch.zeros(5, 0), torch.tensor([9])).shape
+    >>> trunk(torch.zeros(5, 10, 3), torch.zeros(5, 0)).shape
     torch.Size([5, 1, 6, 8])
     """
 
@@ -146,7 +177,7 @@ class SegmentTrunk(nn.Module):
         self.position = nn.Parameter(torch.randn(-(-horizon // segment), hidden_size))
         self.static = nn.Linear(static_size, hidden_size, bias=False) if static_size else None
 
-    def forward(self, inputs: Tensor, static: Tensor, steps: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, static: Tensor) -> Tensor:
         """Run over the segments.
 
         Parameters
@@ -155,8 +186,6 @@ class SegmentTrunk(nn.Module):
             (B, C, I)
         static : Tensor
             (B, static_size)
-        steps : Tensor
-            (1,) int64, the last step of the context: the only one that segments end at.
 
         Returns
         -------
@@ -173,4 +202,5 @@ class SegmentTrunk(nn.Module):
         places = ahead.shape[1]
         state = tuple(part.repeat_interleave(places, 1) for part in state)
         reached = self.lstm(ahead.reshape(-1, 1, ahead.shape[2]), state)[0].view(ahead.shape)
-        return reached.repeat_interleave(self.segment, 1)[:, None, : self.horizon]
+        states: Tensor = reached.repeat_interleave(self.segment, 1)[:, None, : self.horizon]
+        return states

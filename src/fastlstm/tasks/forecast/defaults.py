@@ -8,6 +8,7 @@ from fastlstm.data.frequency import WEEK
 from fastlstm.data.scaling import Location
 from fastlstm.data.seasons import seasons_of
 from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.errors import DataError, InputError
 from fastlstm.model.forecaster import NetworkSettings
 from fastlstm.model.inputs import InputLayout
 from fastlstm.tasks.forecast.settings import Parameters
@@ -36,12 +37,21 @@ def default_network(parameters: Parameters, series: SeriesSet, split: Split, sea
         Of seasonal-naive, in steps.
     """
     horizon = parameters.horizon
+    if parameters.head == "negative_binomial":
+        require_counts(series)
     seasons = sorted({*seasons_of(series, split.training), season} - {1})
     context = parameters.context or default_context(split, horizon, season, seasons)
-    trunk = parameters.trunk or ("segments" if context >= SEGMENTS_FROM else "points")
+    paths = parameters.decoding == "paths"
+    trunk = parameters.trunk or ("segments" if context >= SEGMENTS_FROM and not paths else "points")
+    if paths and (trunk == "segments" or parameters.head == "quantiles"):
+        wrong = "trunk='segments'" if trunk == "segments" else "head='quantiles'"
+        raise InputError(
+            f"decoding='paths' goes step by step and draws each from a distribution, so {wrong} is no choice: "
+            "leave it out"
+        )
     segments = trunk == "segments"
     return NetworkSettings(
-        layout=InputLayout.of(series, yearly_lag(series, split, horizon)),
+        layout=InputLayout.of(series, 0 if paths else yearly_lag(series, split, horizon)),
         context=context,
         horizon=horizon,
         quantiles=parameters.quantiles,
@@ -53,8 +63,34 @@ def default_network(parameters: Parameters, series: SeriesSet, split: Split, sea
         seasons=tuple(length for length in seasons if length <= context),
         trunk=trunk,
         segment=parameters.segment or default_segment(context, horizon, seasons) if segments else 1,
-        head=parameters.head,
+        head=parameters.head or ("student_t" if paths else "quantiles"),
+        decoding=parameters.decoding,
     )
+
+
+def require_counts(series: SeriesSet) -> None:
+    """Raise where a target is no count.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+
+    Raises
+    ------
+    DataError
+        If a value is negative or no whole number; the message says which.
+    """
+    values = series.target[:, 0]
+    wrong = np.flatnonzero(~np.isnan(values) & ((values < 0) | (values != np.round(values))))
+    if wrong.size:
+        code = int(np.searchsorted(series.offsets, wrong[0], side="right")) - 1
+        when = series.when(code, int(wrong[0] - series.offsets[code]))
+        whose = "" if series.names[code] is None else f" of series {series.names[code]!r}"
+        raise DataError(
+            f"{series.source}: {series.schema.columns.target[0]} is {values[wrong[0]]:g} at {when}{whose}, which is "
+            "no count: head='negative_binomial' is for whole numbers from 0 on, give another head"
+        )
 
 
 def default_season(parameters: Parameters, series: SeriesSet) -> int:

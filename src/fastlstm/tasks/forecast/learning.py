@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, forking_targets
 from fastlstm.model.inputs import ScaledWindows
@@ -18,6 +18,7 @@ from fastlstm.tasks.forecast.split import Split
 from fastlstm.training.loop import Learner
 
 WINDOWS_AT_ONCE = 256  # when forecasting
+FEW_WINDOWS = 64  # to calibrate sampled paths by
 ROWS_AHEAD = 2**16  # of the windows that are drawn at once, when training
 
 
@@ -75,21 +76,21 @@ class ForecastLearning:
         origins: int,
         device: torch.device,
     ) -> None:
-        context, horizon = network.settings.context, network.settings.horizon
-        lag = network.settings.layout.lag
+        context, horizon = network.settings.context, network.settings.steps_ahead
         self.network = network
         self.series = series
+        self.scaling = scaling
+        self.split = split
+        self.device = device
         self.batch_size = batch_size
+        # One step ahead from each step is little: a path learns from many of them.
+        origins = max(origins, context // 4) if network.settings.decoding == "paths" else origins
         self.origins = min(origins, context) if network.settings.forking else 1
-        self.training = Windows(
-            series, scaling, context=context, horizon=horizon, lag=lag, ends=split.training, device=device
-        )
+        self.training = self._windows(horizon, split.training)
         index = training_windows(series, split.training, context, horizon)
         self.index_series = torch.from_numpy(index.series).to(device)
         self.index_origins = torch.from_numpy(index.origins).to(device)
-        validation = Windows(
-            series, scaling, context=context, horizon=horizon, lag=lag, ends=split.fit, device=device
-        )
+        validation = self._windows(horizon, split.fit)
         self._generator: torch.Generator | None = None
         self._ahead: list[ForkingBatch] = []
         last = torch.tensor([context - 1], device=device)
@@ -131,7 +132,7 @@ class ForecastLearning:
 
     def _batches(self, batch: WindowBatch, origins: Tensor, size: int) -> list[ForkingBatch]:
         """Cut windows into batches of so many, each with its row of the origins (batches, K)."""
-        settings, horizon = self.network.settings, self.network.settings.horizon
+        settings, horizon = self.network.settings, self.network.settings.steps_ahead
         windows = ScaledWindows.of(batch, settings.context, location=settings.location)
         each = origins.repeat_interleave(size, 0)[: len(batch.target)]
         naive = self._first.naive(windows, each)
@@ -159,15 +160,33 @@ class ForecastLearning:
 
     def calibrate(self) -> None:
         """Stretch the network's intervals so that they hold what they say on the validation part."""
-        context = self.training.context
+        settings, context = self.network.settings, self.training.context
+        index = self.split.validation_windows(self.series, settings.horizon)
+        if settings.decoding == "paths":  # each window is forecast many times
+            kept = np.linspace(0, len(index.origins) - 1, min(len(index.origins), FEW_WINDOWS)).astype(int)
+            index = WindowIndex(index.series[kept], index.origins[kept])
+        whole = self._windows(settings.horizon, self.split.fit)
         forecasts, truth = [], []
         with torch.no_grad():
-            for batch in self.validation:
-                windows, ahead = batch.windows.batch, slice(context, context + self.training.horizon)
-                observed = windows.observed[:, ahead] > 0
+            for part in parts_of(index, self.device):
+                windows = whole.gather(*part)
+                observed = windows.observed[:, context:] > 0
                 forecasts.append(self.network.mean(windows)[observed])
-                truth.append(windows.target[:, ahead][observed])
+                truth.append(windows.target[:, context:][observed])
         self.network.stretch.fit(torch.cat(forecasts), torch.cat(truth))
+
+    def _windows(self, horizon: int, ends: Integers) -> Windows:
+        """Return the rows before some ends, in windows with a horizon."""
+        settings = self.network.settings
+        return Windows(
+            self.series,
+            self.scaling,
+            context=settings.context,
+            horizon=horizon,
+            lag=settings.layout.lag,
+            ends=ends,
+            device=self.device,
+        )
 
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
         """Name the series whose loss is not finite; all of the batch where the sum alone is not."""

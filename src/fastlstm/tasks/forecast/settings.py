@@ -36,7 +36,8 @@ class Parameters(BaseModel):
     quantiles: tuple[Level, ...]
     trunk: Literal["points", "segments"] | None
     segment: PositiveInt | None
-    head: HeadKind
+    head: HeadKind | None
+    decoding: Literal["direct", "paths"]
     hidden_size: PositiveInt | None
     num_layers: PositiveInt
     layer_norm: bool

@@ -1,0 +1,94 @@
+"""Sample paths: a network that forecasts one step, run on its own draws, any number of steps ahead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fastlstm.data.windows import WindowBatch
+from fastlstm.model.distributions import DistributionHead
+from fastlstm.model.inputs import ScaledWindows
+from fastlstm.model.naive import NaiveForecasts
+from fastlstm.model.trunk import Trunk
+
+if TYPE_CHECKING:
+    from fastlstm.model.forecaster import ForecastNetwork
+
+
+def sample_paths(
+    network: ForecastNetwork, batch: WindowBatch, paths: int, generator: torch.Generator
+) -> Tensor:
+    """Draw futures step by step, each drawn value read before the next is forecast.
+
+    Salinas et al. 2020, "DeepAR: Probabilistic forecasting with autoregressive recurrent networks", section 3 and
+    figure 2. What lies in the horizon of a past covariate is taken as missing.
+
+    B windows of W = C + L steps, N paths.
+
+    Parameters
+    ----------
+    network : ForecastNetwork
+        Whose head is a distribution, and which forecasts one step.
+    batch : WindowBatch
+        B windows; L need not be what the network was trained for.
+    paths : int
+        N.
+    generator : torch.Generator
+        On the CPU.
+
+    Returns
+    -------
+    Tensor
+        (B, N, L), in the target's unit.
+    """
+    settings, trunk, head = network.settings, network.trunk, network.head
+    assert isinstance(trunk, Trunk)
+    assert isinstance(head, DistributionHead)
+    context, steps = settings.context, batch.target.shape[1]
+    windows = ScaledWindows.of(_without_future(batch, context), context, location=settings.location)
+    rows, known, static = network.inputs(windows, steps)
+    ahead = known if network.recent is None else network.recent(known)
+    output, state = trunk.advance(rows[:, :context], trunk.start(static))
+
+    def each(part: Tensor, dim: int = 0) -> Tensor:
+        return part.repeat_interleave(paths, dim)
+
+    hidden, state = each(output[:, -1:]), (each(state[0], 1), each(state[1], 1))
+    rows, ahead, static = each(rows[:, context:]), each(ahead[:, context:]), each(static)
+    scale = type(windows.scale)(*map(each, windows.scale))
+    target, observed = each(windows.target), each(windows.batch.observed)
+    for step in range(context, steps):
+        place = slice(step - context, step - context + 1)
+        decoded = network.decoder(
+            hidden[:, None],
+            ahead[:, place, None].transpose(1, 2) if network.inputs.known_width else None,
+            static,
+        )
+        naive = NaiveForecasts.of(
+            target[:, :step],
+            observed[:, :step],
+            torch.full((len(target), 1), step - 1, device=target.device),
+            context=context,
+            horizon=1,
+            seasons=settings.seasons,
+        )
+        drawn = head.sample(head(decoded, network.mixture(decoded, naive)), scale, generator)[:, 0]
+        target[:, step : step + 1], observed[:, step] = drawn, 1
+        row = torch.cat([drawn[:, :, None], torch.ones_like(drawn)[:, :, None], rows[:, place, 2:]], dim=2)
+        hidden, state = trunk.advance(row, state)
+    return scale.invert(target[:, context:]).view(-1, paths, steps - context)
+
+
+def _without_future(batch: WindowBatch, context: int) -> WindowBatch:
+    """Return the windows with nothing in the horizon that is known only when it has come."""
+    past, observed = batch.past.clone(), batch.observed.clone()
+    numbers = past.shape[2] // 2
+    past[:, context:, :numbers], past[:, context:, numbers:] = 0, 1  # and marked as missing
+    observed[:, context:] = 0
+    categories = batch.past_categories.clone()
+    categories[:, context:] = 0
+    return batch._replace(
+        target=batch.target * observed, observed=observed, past=past, past_categories=categories
+    )
