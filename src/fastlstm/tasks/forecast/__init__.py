@@ -2,12 +2,24 @@
 
 ::
 
-    estimator   Forecaster: what a user sees
-    split       which rows train, validate and test
-    learning    the network as a Learner for the training loop
-    evaluation  rolling forecasts beside naive and seasonal-naive
-    report      what fit tells
-    frames      forecasts as tables
+    estimator    Forecaster: configuration, fit, tune, resume
+    fitted       what a fitted one does: predict, backtest, evaluate, update, save
+    tables       the table to fit to, read; vocabulary: its categories
+    split        which rows train, validate and test
+    defaults     what is not asked for
+    fitting      from series to a trained network and a report
+    starting     from which weights, and what looks on
+    keeping      a fit that was left goes on where it stood
+    learning     the network as a Learner for the training loop
+    evaluation   rolling forecasts beside naive and seasonal-naive
+    past         what there was to learn from before some moment
+    backtesting  rolling origins, with models of the past alone; unseen: what a model at hand has not learnt from
+    tuning       which configurations are tried, and how they compare
+    joining      new rows behind known ones, or into their gaps
+    prediction   past the end of series; fallback: where no network can
+    report       what fit tells
+    frames       forecasts as tables
+    saving       into a run folder and out of it; pictures
 """
 
 from fastlstm.tasks.forecast.estimator import Forecaster

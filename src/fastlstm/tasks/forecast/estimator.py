@@ -10,40 +10,22 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
-
-from fastlstm.data.future import add_future
-from fastlstm.data.reading import read_series
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.table import give_back
-from fastlstm.data.wide import in_given_shape
-from fastlstm.data.windows import CovariateScaling
-from fastlstm.errors import InputError, RunError
-from fastlstm.model.forecaster import ForecastEnsemble
-from fastlstm.runs import Run, load_run
-from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
-from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
-from fastlstm.tasks.forecast.fallback import describe, without_network
-from fastlstm.tasks.forecast.fitting import Fitted, evaluate_all, fit_series
-from fastlstm.tasks.forecast.frames import forecast_frame
-from fastlstm.tasks.forecast.joining import continue_series, extend_series
+from fastlstm.data.series import SeriesSet
+from fastlstm.errors import InputError
+from fastlstm.tasks.forecast.fitted import FittedForecaster
+from fastlstm.tasks.forecast.fitting import Fitted, fit_series
 from fastlstm.tasks.forecast.keeping import kept_in, take_up
-from fastlstm.tasks.forecast.pictures import draw_forecast
-from fastlstm.tasks.forecast.prediction import forecast_ahead
-from fastlstm.tasks.forecast.report import ForecastReport
-from fastlstm.tasks.forecast.saving import restore_forecaster, save_forecaster
-from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
+from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.starting import FitOptions, Start
-from fastlstm.tasks.forecast.tables import read_to_fit, roles_of
-from fastlstm.tasks.forecast.tuning import TuningReport, tune
-from fastlstm.tasks.forecast.unseen import all_unseen, later_of, learnt_from
+from fastlstm.tasks.forecast.tables import read_to_fit
+from fastlstm.tasks.forecast.tuning import tune
+from fastlstm.tasks.forecast.unseen import later_of, learnt_from
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 
-class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class Forecaster(FittedForecaster):
     """An LSTM that forecasts many steps ahead at once, with quantiles.
 
     The constructor's arguments are the configuration and nothing else: ``get_params``, ``set_params`` and
@@ -129,20 +111,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     notes_ : list of str
         What the last ``predict`` has to tell, a line each: which series are forecast without the network.
     """
-
-    network_: ForecastEnsemble
-    scaling_: CovariateScaling
-    series_: SeriesSet
-    context_: int
-    season_: int
-    history_: list[dict[str, Any]]
-    report_: ForecastReport | None
-    metrics_: dict[str, Any]
-    test_windows_: int
-    learnt_until_: Integers
-    pictures_: dict[str, bytes]
-    loaded_: bool
-    tuning_: TuningReport
 
     def __init__(
         self,
@@ -363,22 +331,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     @classmethod
-    def arguments_of(cls, run: Run) -> dict[str, Any]:
-        """Return the arguments of constructor and ``fit`` that a saved run was made with.
-
-        Parameters
-        ----------
-        run : fastlstm.runs.Run
-            What ``load_run`` gives, with or without tensors.
-        """
-        settings = run.settings(ForecastSettings)
-        return {
-            **settings.parameters.model_dump(),
-            **roles_of(settings.table.columns),
-            "season": settings.season,
-        }
-
-    @classmethod
     def resume(cls, path: str | Path, data: Any | None = None) -> Self:
         """Go on with a fit that was left, exactly where it stood.
 
@@ -409,198 +361,6 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         options = kept_in(path, record.parameters, series, record.season, source, options)
         return self._learn(record.parameters, series, record.season, options)
 
-    def update(self, data: Any, *, replace: bool = False) -> Self:
-        """Move on with new rows, without fitting: ``predict()`` then forecasts what comes after them.
-
-        Rows of known series are put behind those that are known, steps between them for which there is no row are
-        missing, and late rows fill gaps. What was only known ahead gives way to what came. New series are taken up.
-
-        Parameters
-        ----------
-        data : path or DataFrame
-            New rows, with the columns of ``fit``'s table; those of known series may overlap.
-        replace : bool
-            Whether values that differ from known ones take their place; otherwise they are refused.
-
-        Returns
-        -------
-        Forecaster
-            This estimator.
-
-        Raises
-        ------
-        DataError
-            If a value differs from the known one, or the table cannot be read.
-        """
-        known = self._require_fitted().series_
-        self.series_ = extend_series(known, self._read(data), replaced=replace)
-        fresh = learnt_from(self.series_, 0)
-        fresh[: len(known)] = self.learnt_until_
-        fresh[len(known) :] = self.series_.axis.origins[len(known) :]
-        self.learnt_until_ = fresh
-        return self
-
-    def predict(self, data: Any | None = None, *, future: Any | None = None) -> Any:
-        """Forecast the horizon after the end of the data.
-
-        Parameters
-        ----------
-        data : path or DataFrame, optional
-            Other rows of the same columns: new rows of known series, which go on from the end that is known, or
-            series never seen. Default: the data that ``fit`` was given.
-        future : path or DataFrame, optional
-            The future covariates over the horizon, where ``data`` does not hold them in rows whose target is
-            empty.
-
-        Returns
-        -------
-        DataFrame
-            Of the kind that ``data`` (or ``fit``'s data) was, a polars frame for a path: series and time
-            columns under their own names, the target under its own name (the median), and ``NAME_q0.1`` and
-            so on. Where the table was wide the forecast is: a column ``NAME`` for each series, ``NAME_q0.1`` and so
-            on. Series that are constant, hardly begun, or without any value are forecast without the network, and
-            ``notes_`` names them.
-        """
-        series = self._read(data)
-        if data is not None:
-            series, _ = continue_series(self.series_, series, self.context_)
-        if future is not None:
-            series = add_future(series, future)
-        ends, index, forecasts = forecast_ahead(self.network_, series, self.scaling_)
-        self.notes_ = describe(without_network(ends))
-        frame = forecast_frame(ends, index, forecasts, self.network_.settings.quantiles)
-        return give_back(in_given_shape(frame, series.schema, series.names), series.kind)
-
-    def backtest(
-        self,
-        windows: int = 4,
-        *,
-        stride: int | None = None,
-        refit: bool | int = False,
-        data: Any | None = None,
-    ) -> Evaluation:
-        """Forecast from rolling origins at the end of the data, as if what comes after each lay in the future.
-
-        A model that forecasts from an origin has seen nothing from there on: neither weights, nor scalers, nor early
-        stopping, nor calibration, nor categories. Where ``fit`` held back (``test_windows``) all that is forecast,
-        that is the model at hand; otherwise clones are fitted on the rows before, and ``backtest`` takes as long as
-        ``fit`` for each. The origins of each series are counted back from its own end.
-
-        Parameters
-        ----------
-        windows : int
-            How many origins.
-        stride : int, optional
-            Steps from one origin to the next; fewer than the horizon make them overlap. Default: the horizon.
-        refit : bool or int
-            Fit a new model at every so many origins: 1 (or True) at each, 0 (or False) at the first alone.
-        data : path or DataFrame, optional
-            Default: the data that ``fit`` was given. A loaded run holds only the end of them and asks for
-            them here.
-
-        Returns
-        -------
-        Evaluation
-            ``metrics`` of the model, naive and seasonal-naive, ``by_series()`` and ``by_step()`` too; ``frame()``,
-            all forecasts.
-
-        Raises
-        ------
-        InputError
-            If no series is longer than a horizon, or nothing lies before the first origin to learn from.
-        """
-        self._require_fitted()
-        horizon = self.network_.settings.horizon
-        if data is None and self.loaded_:
-            raise InputError("a loaded run holds only the end of its data: give the whole of it as data")
-        series = self._read(data)
-        origins = lay_origins(series, horizon, windows, stride, refit)
-        if not refit and all_unseen(series, origins.index, self.series_, self.learnt_until_):
-            return evaluate_windows(self.network_, series, self.scaling_, origins.index, self.season_)
-        parameters = Parameters.check({**self.get_params(), "test_windows": 0})
-        return backtest(series, origins, parameters, self.season_)
-
-    def evaluate(self, data: Any, *, stride: int | None = None) -> Evaluation:
-        """Forecast every horizon of other data, one after the other, and compare with what came.
-
-        Series that are known go on from the end that is known.
-
-        Parameters
-        ----------
-        data : path or DataFrame
-            A table with the columns of ``fit``'s.
-        stride : int, optional
-            Steps from one origin to the next; 1 forecasts from every step. Default: the horizon.
-
-        Returns
-        -------
-        Evaluation
-            As from ``backtest``.
-        """
-        self._require_fitted()
-        if stride is not None and stride < 1:
-            raise InputError(f"stride is {stride}: give a number of steps, 1 or more")
-        series, joined = continue_series(self.series_, self._read(data), self.context_)
-        return evaluate_all(self.network_, series, self.scaling_, joined, self.season_, stride)
-
-    def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Figure:
-        """Draw the end of a series and its forecast with bands.
-
-        Parameters
-        ----------
-        path : str or Path, optional
-            Write a picture there.
-        series : str, optional
-            Which series. Default: the first.
-
-        Returns
-        -------
-        matplotlib.figure.Figure
-            The figure.
-        """
-        figure = draw_forecast(self._require_fitted().network_, self.series_, self.scaling_, series)
-        if path is not None:
-            figure.savefig(path)
-        return figure
-
-    def save(self, path: str | Path) -> None:
-        """Write a run folder, whole or not at all.
-
-        Parameters
-        ----------
-        path : str or Path
-            The folder to make.
-        """
-        save_forecaster(self._require_fitted(), path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a run folder; the inverse of ``save``.
-
-        Parameters
-        ----------
-        path : str or Path
-            A run folder.
-        """
-        run = load_run(path)
-        if run.task != "forecast":
-            raise RunError(f"{path} is a run of the task {run.task!r}: load it with fastlstm.load")
-        return cls.from_run(run)
-
-    @classmethod
-    def from_run(cls, run: Run) -> Self:
-        """Make the estimator from a run that was read.
-
-        Parameters
-        ----------
-        run : fastlstm.runs.Run
-            What ``load_run`` gives.
-        """
-        settings = run.settings(ForecastSettings)
-        self = cls(**settings.parameters.model_dump())
-        restore_forecaster(self, run, settings)
-        return self
-
     def _learn(
         self,
         parameters: Parameters,
@@ -628,12 +388,3 @@ class Forecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self.pictures_ = {}
         self.loaded_ = False
         return self
-
-    def _require_fitted(self) -> Self:
-        check_is_fitted(self, "network_")
-        return self
-
-    def _read(self, data: Any | None) -> SeriesSet:
-        """Read the series of other data as those of ``fit`` were; without data give those of ``fit``."""
-        known = self._require_fitted().series_
-        return known if data is None else read_series(data, known.schema.columns, schema=known.schema)

@@ -19,15 +19,15 @@ from fastlstm.tasks.tuning import STUDY, study_at_rest
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fastlstm.tasks.forecast.estimator import Forecaster
+    from fastlstm.tasks.forecast.fitted import FittedForecaster
 
 
-def save_forecaster(forecaster: Forecaster, path: str | Path) -> None:
+def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
     """Write a run folder, whole or not at all.
 
     Parameters
     ----------
-    forecaster : Forecaster
+    forecaster : FittedForecaster
         Fitted or loaded.
     path : str or Path
         The folder to make. The checkpoint of a training that was interrupted stays in it, and a study of trials.
@@ -64,12 +64,12 @@ def save_forecaster(forecaster: Forecaster, path: str | Path) -> None:
         )
 
 
-def restore_forecaster(forecaster: Forecaster, run: Run, settings: ForecastSettings) -> None:
+def restore_forecaster(forecaster: FittedForecaster, run: Run, settings: ForecastSettings) -> None:
     """Give a forecaster all that a run folder holds.
 
     Parameters
     ----------
-    forecaster : Forecaster
+    forecaster : FittedForecaster
         With the run's configuration.
     run : fastlstm.runs.Run
         What ``load_run`` gives.
