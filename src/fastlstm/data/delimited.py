@@ -75,7 +75,7 @@ def find_delimiter(path: Path) -> str:
     """
     with _open_text(path) as text:
         head = [line for _, line in zip(range(SAMPLE_LINES), text, strict=False) if line.strip()]
-    counts = {mark: [len(cells) for cells in csv.reader(head, delimiter=mark)] for mark in DELIMITERS}
+    counts = {mark: _widths(head, mark) for mark in DELIMITERS}
 
     def fitness(mark: str) -> tuple[float, int]:
         widths = counts[mark]
@@ -126,6 +126,14 @@ def line_of_record(path: Path, delimiter: str, record: int) -> int:
         for _ in zip(range(record), reader, strict=False):
             pass
         return reader.line_num + 1
+
+
+def _widths(lines: list[str], mark: str) -> list[int]:
+    """How many cells each line has; none where cells would be longer than csv takes."""
+    try:
+        return [len(cells) for cells in csv.reader(lines, delimiter=mark)]
+    except csv.Error:
+        return []
 
 
 def _open_text(path: Path) -> io.TextIOWrapper:

@@ -11,7 +11,7 @@ import polars as pl
 from fastlstm.data.schema import Columns, Schema
 from fastlstm.data.table import Table
 from fastlstm.data.time_parts import part_times
-from fastlstm.data.values import holds_numbers, read_numbers
+from fastlstm.data.values import FLOAT32_MAX, holds_numbers, read_numbers
 from fastlstm.errors import DataError
 
 STEP = "step"  # the time column's name where the table has none
@@ -63,7 +63,8 @@ def to_long(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...]]:
     names, numbers = _numbers(table, free, required=bool(columns.among))
     if not names:
         raise DataError(f"{table.name}: no column of numbers is left to be a series; check the covariates")
-    left_out = tuple(name for name in free if name not in set(names))
+    taken = set(names)
+    left_out = tuple(name for name in free if name not in taken)
     rows, count = table.frame.height, len(names)
     kept = [name for name in table.columns if name in roles]
     again = np.tile(np.arange(rows), count)
@@ -162,17 +163,23 @@ def for_every_series(table: Table, column: str, names: list[Any]) -> Table:
 
 def _numbers(table: Table, free: list[str], *, required: bool) -> tuple[list[str], Any]:
     """Return the columns that hold numbers, and (n, S) their numbers, NaN where a cell is empty."""
-    cast = table.frame.select(free).cast(pl.Float64, strict=False)
-    plain = np.array(cast.null_count().row(0)) == np.array(table.frame.select(free).null_count().row(0))
+    given = table.frame.select(free)
+    plain = [dtype == pl.String or dtype.is_numeric() for dtype in given.dtypes]
+    read = given.select(name for name, fits in zip(free, plain, strict=True) if fits)
+    empty = np.array(read.null_count().row(0))
+    read = read.cast(pl.Float64, strict=False)
+    numbers = read.to_numpy() if read.width else np.empty((given.height, 0))
+    wrong = np.array(read.null_count().row(0)) > empty
+    wrong |= (np.abs(np.nan_to_num(numbers, posinf=np.inf, neginf=-np.inf)) > FLOAT32_MAX).any(axis=0)
+    told = dict(zip(read.columns, zip(wrong, numbers.T, strict=True), strict=True))
     taken: list[str] = []
     arrays = []
-    for name, fits in zip(free, plain, strict=True):
-        if fits and table.frame[name].dtype.is_numeric() | (table.frame[name].dtype == pl.String):
-            values = read_numbers(replace(table, frame=cast.select(name)), name, "series")
-        elif required or holds_numbers(table, name):
+    for name in free:
+        mistaken, values = told.get(name, (True, None))
+        if mistaken:
+            if not (required or holds_numbers(table, name)):
+                continue
             values = read_numbers(table, name, "series")
-        else:
-            continue
         taken.append(name)
         arrays.append(values)
     return taken, np.stack(arrays, axis=1) if arrays else np.empty((table.frame.height, 0))

@@ -291,9 +291,10 @@ def judge(
     target = series.target[:, 0].astype(np.float64)
     starts = series.offsets[index.series]
     evaluated, window_of = np.unique(index.series, return_inverse=True)
-    histories = [
-        target[series.offsets[code] : index.origins[index.series == code].min()] for code in evaluated
-    ]
+    firsts = np.full(len(evaluated), len(target))
+    np.minimum.at(firsts, window_of, index.origins)
+    bounds = zip(series.offsets[evaluated], firsts, strict=True)
+    histories = [target[start:first] for start, first in bounds]
     scale = np.array([seasonal_scale(history, season) for history in histories])[window_of]
     spreads = {
         lag: np.array([residual_spread(history, lag) for history in histories])[window_of]
