@@ -6,9 +6,11 @@ an extra (``pip install 'fastlstm[tune]'``), imported when a search begins.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -105,7 +107,7 @@ def parse_space(given: Mapping[str, Any]) -> dict[str, Choice | Between]:
     return space
 
 
-def open_study(storage: str | Path | None, setting: Mapping[str, Any]) -> Study:
+def open_study(storage: str | Path | None, setting: Mapping[str, Any], first: Mapping[str, Any]) -> Study:
     """Open a study, or begin one.
 
     Parameters
@@ -114,6 +116,8 @@ def open_study(storage: str | Path | None, setting: Mapping[str, Any]) -> Study:
         A SQLite file, made where it is not there. Default: memory.
     setting : mapping
         What all trials have in common, as JSON holds it; a study that is there must have the same.
+    first : mapping
+        The first trial of a new study: the defaults.
 
     Raises
     ------
@@ -125,21 +129,20 @@ def open_study(storage: str | Path | None, setting: Mapping[str, Any]) -> Study:
     except ImportError:
         raise InputError("tune needs Optuna: pip install 'fastlstm[tune]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = None
-    if storage is not None:
-        Path(storage).parent.mkdir(parents=True, exist_ok=True)
-        url = f"sqlite:///{Path(storage).absolute()}"
-    study = optuna.create_study(
-        storage=url,
-        study_name=NAME,
-        direction="minimize",
-        load_if_exists=True,
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=PRUNING_FROM, n_warmup_steps=STEPS_UNPRUNED),
-    )
-    known = study.user_attrs.get("setting")
-    if known is None:
-        study.set_user_attr("setting", json.dumps(setting))
-        return study
+    url = None if storage is None else f"sqlite:///{Path(storage).absolute()}"
+    with _alone_in(None if storage is None else Path(storage).absolute().parent):
+        study = optuna.create_study(
+            storage=url,
+            study_name=NAME,
+            direction="minimize",
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=PRUNING_FROM, n_warmup_steps=STEPS_UNPRUNED),
+        )
+        known = study.user_attrs.get("setting")
+        if known is None:
+            study.enqueue_trial(dict(first), user_attrs={"default": True})
+            study.set_user_attr("setting", json.dumps(setting))
+            return study
     before = json.loads(known)
     for name, value in json.loads(json.dumps(setting)).items():
         if before.get(name) != value:
@@ -158,7 +161,6 @@ def search(
     trials: int,
     timeout: float | None,
     seed: int,
-    first: Mapping[str, Any],
 ) -> bool:
     """Try configurations until the study has so many trials.
 
@@ -178,8 +180,6 @@ def search(
         Seconds, after which no trial is begun.
     seed : int
         Of what is tried.
-    first : mapping
-        The first trial: the defaults.
 
     Returns
     -------
@@ -189,8 +189,6 @@ def search(
     import optuna
     from optuna.trial import TrialState
 
-    if not study.trials:
-        study.enqueue_trial(dict(first), user_attrs={"default": True})
     began = time.monotonic()
     done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
     while len(study.get_trials(deepcopy=False, states=done)) < trials:
@@ -225,6 +223,21 @@ def search(
             study.tell(trial, loss)
         _tell(study, study.trials[trial.number], time.monotonic() - started)
     return False
+
+
+@contextmanager
+def _alone_in(folder: Path | None) -> Iterator[None]:
+    """Let one process at a time begin a study in a folder, which is made: two would make the same tables."""
+    if folder is None:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
 
 
 @contextmanager

@@ -224,7 +224,8 @@ def tune(
         for name, part in chosen.items()
     }
     setting = {"data": fingerprint(series), "season": season, **shared, "space": written}
-    study = open_study(storage, setting)
+    inside = {name: value for name, value in first.items() if name in chosen and _holds(chosen[name], value)}
+    study = open_study(storage, setting, inside)
     kept: list[Fitted] = []
     best = math.inf
     alone = parameters.model_copy(update={"members": 1})
@@ -243,10 +244,7 @@ def tune(
             kept[:] = [fitted]
         return loss, {"metrics": {name: dict(row) for name, row in validation.metrics.items()}}
 
-    inside = {name: value for name, value in first.items() if name in chosen and _holds(chosen[name], value)}
-    interrupted = search(
-        study, chosen, evaluate, trials=trials, timeout=timeout, seed=parameters.seed, first=inside
-    )
+    interrupted = search(study, chosen, evaluate, trials=trials, timeout=timeout, seed=parameters.seed)
     done = completed(study)
     if not done:
         return None, None, None, interrupted
