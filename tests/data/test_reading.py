@@ -219,6 +219,47 @@ def test_the_order_of_rows_does_not_matter(order, absent):
     assert series.report.gaps == len(absent)
 
 
+def test_a_series_starts_with_its_first_value(tmp_path):
+    path = tmp_path / "table.csv"
+    rows = [f"2024-01-0{day},{name},{y}" for name, values in (("a", "12345"), ("b", "--34-")) for day, y in
+            enumerate(values, start=1)]  # fmt: skip
+    path.write_text("t,id,y\n" + "\n".join(rows) + "\n")
+    columns = Columns(target=("y",), time="t", series="id")
+    series = read_series(path, columns)
+    assert (series.lengths.tolist(), series.last_observed.tolist()) == ([5, 3], [5, 2])
+    assert series.axis.stamps(1, 0, 1).to_list() == [datetime(2024, 1, 3)]
+    assert (series.report.late, series.report.leading, series.report.empty) == (1, 2, {})
+    assert "1 series start late: 2 rows before their first value are left out" in str(series.report)
+    path.write_text(path.read_text().replace("2024-01-04,b,3", "2024-01-04,b,x").replace("b,4", "b,x"))
+    with pytest.raises(DataError, match="line 10: 'x' in column 'y'"):
+        read_series(path, columns)
+
+
+@pytest.mark.parametrize("future", [0, 2])
+def test_a_series_without_any_value_ends_where_the_others_do(future):
+    days = [date(2024, 1, day) for day in range(1, 5 + future)]
+    table = pl.DataFrame(
+        {
+            "t": days * 2,
+            "id": ["a"] * len(days) + ["b"] * len(days),
+            "y": [1, 2, 3, 4] + [None] * (len(days) + future),
+        }
+    )
+    series = read_series(table, Columns(target=("y",), time="t", series="id"))
+    assert series.last_observed.tolist() == [4, 4]
+    assert np.isnan(series.target[series.offsets[1] :]).all()
+
+
+def test_codes_of_categories_may_be_numbers():
+    table = read_table(pl.DataFrame({"y": [1, 2, 3], "weather": [1, 3, 1]}))
+    columns = find_columns(table, target="y", past_covariates="weather", categories="weather")
+    series = read_series(table, columns)
+    assert series.schema.vocabularies == {"weather": ("1", "3")}
+    assert series.past_categories[:, 0].tolist() == [1, 2, 1]
+    with pytest.raises(DataError, match="column 'y' is given as categories and is no covariate"):
+        find_columns(table, target="y", categories="y")
+
+
 def read_days(**columns):
     days = pl.DataFrame({"t": [f"2024-01-{day:02}" for day in range(1, 5)], **columns})
     roles = {"y": "target", "x": "past_covariates", "z": "static_covariates"}

@@ -1,6 +1,7 @@
 """Files and frames: what is read, how rows are named, what is refused."""
 
 import gzip
+import io
 from datetime import datetime
 
 import pandas as pd
@@ -53,6 +54,45 @@ def test_parquet_is_read(tmp_path):
     assert read_table(tmp_path / "table.parquet").frame.equals(frame)
 
 
+@pytest.mark.parametrize("name", ["table.parquet", "table.parquet.gz", "table.csv", "table"])
+@pytest.mark.parametrize("content", ["csv", "parquet"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_file_is_what_it_holds_whatever_it_is_called(tmp_path, name, content, packed):
+    frame = pl.DataFrame({"day": ["2024-01-01", "2024-01-02"], "y": ["1.5", "2.5"]})
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer) if content == "parquet" else frame.write_csv(buffer)
+    data = buffer.getvalue()
+    (tmp_path / name).write_bytes(gzip.compress(data) if packed else data)
+    assert read_table(tmp_path / name).frame.equals(frame)
+
+
+def test_cells_with_blanks_between_are_read(tmp_path):
+    path = tmp_path / "table.txt"
+    path.write_text("day         y  x\n2024-01-01  1  5\n2024-01-02\t12 7 \n\n2024-01-03  oops 8\n")
+    table = read_table(path)
+    assert table.frame.rows() == [
+        ("2024-01-01", "1", "5"),
+        ("2024-01-02", "12", "7"),
+        ("2024-01-03", "oops", "8"),
+    ]
+    assert table.where(2) == f"{path}, line 5"
+    path.write_text("wind speed\n1\n2\n")
+    assert read_table(path).columns == ["wind speed"]
+
+
+def test_names_are_read_without_the_blanks_around_them(tmp_path):
+    (tmp_path / "table.csv").write_text("day, wind speed ,% wet\n2024-01-01, 1, 5\n")
+    assert read_table(tmp_path / "table.csv").columns == ["day", "wind speed", "% wet"]
+
+
+def test_a_missing_header_is_met_with_its_mend(tmp_path):
+    (tmp_path / "table.csv").write_text("1,1,0.5\n1,2,0.7\n")
+    with pytest.raises(
+        DataError, match="line 1: '1' and most others are numbers, no names; add a line with the"
+    ):
+        read_table(tmp_path / "table.csv")
+
+
 @pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
 def test_a_frame_comes_back_as_the_kind_it_was(make):
     columns = {"name": ["a", None], "y": [1.5, 2.5], "n": [3, 4]}
@@ -75,6 +115,8 @@ def test_a_named_index_of_pandas_is_a_column():
     assert read_table(frame).columns == ["step", "y"]
     timed = pd.DataFrame({"y": [1, 2]}, index=pd.date_range("2024-01-01", periods=2))
     assert read_table(timed).columns == ["index", "y"]
+    monthly = pd.DataFrame({"y": [1, 2]}, index=pd.period_range("2024-01", periods=2, freq="M"))
+    assert read_table(monthly).frame["index"].to_list() == [datetime(2024, 1, 1), datetime(2024, 2, 1)]
 
 
 def test_untidy_frames_of_pandas_are_read():

@@ -92,6 +92,8 @@ class Evaluation:
         best = self.metrics[rival]["mae"]
         if not (math.isfinite(model) and math.isfinite(best)):
             return "Nothing could be compared: no target was observed."
+        if best == model == 0:
+            return f"Neither the LSTM nor {LABELS[rival]} makes an error here."
         if best == 0:
             return f"The LSTM loses to {LABELS[rival]}, which makes no error here."
         share = abs(1 - model / best)
