@@ -186,6 +186,7 @@ class ForecastNetwork(nn.Module):
             context=settings.context,
             horizon=settings.steps_ahead,
             seasons=settings.seasons,
+            ratio=settings.location == "zero",
         )
 
     @property

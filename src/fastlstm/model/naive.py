@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastlstm.ops.linear import linear
 
 MOST_SEASONS = 7  # that a seasonal mean is of
+MOST_GROWTH = 4.0  # of a level in a season
 
 
 class NaiveForecasts(NamedTuple):
@@ -39,13 +41,16 @@ class NaiveForecasts(NamedTuple):
         context: int,
         horizon: int,
         seasons: Sequence[int],
+        ratio: bool = False,
     ) -> NaiveForecasts:
         """Forecast by rule.
 
         The rules are: 0, where the window's scale has its zero; the last observed value; the mean of those up to
         the origin; and for each season m that fits into the context the value a season before,
         ``y_{j + l - m ⌈l / m⌉}`` with the origin j (FPP3, section 5.2), and, where two fit, the mean over the last
-        ones, at most seven.
+        ones, at most seven, and the value a season before moved by how far the level has moved since: the mean of
+        the last quarter of a season beside that of the same quarter a season before, their ratio where the scale
+        has the target's own zero, otherwise their difference.
 
         Parameters
         ----------
@@ -57,6 +62,8 @@ class NaiveForecasts(NamedTuple):
             C and L.
         seasons : sequence of int
             In steps, at most C.
+        ratio : bool
+            Whether levels are compared by their ratio.
 
         Examples
         --------
@@ -65,8 +72,8 @@ class NaiveForecasts(NamedTuple):
         ...     target, (target > 0).float(), torch.tensor([[3]]), context=4, horizon=2, seasons=(2,)
         ... )
         >>> found.values[0, 0]
-        tensor([[0.0000, 4.0000, 2.5000, 3.0000, 2.0000],
-                [0.0000, 4.0000, 2.5000, 4.0000, 3.0000]])
+        tensor([[0.0000, 4.0000, 2.5000, 3.0000, 2.0000, 5.0000],
+                [0.0000, 4.0000, 2.5000, 4.0000, 3.0000, 6.0000]])
         """
         ahead = torch.arange(1, horizon + 1, device=target.device)
         shape = (*origins.shape, horizon)
@@ -74,7 +81,8 @@ class NaiveForecasts(NamedTuple):
         row = latest.cummax(1).values.gather(1, origins)
         last = target.gather(1, row.clamp(min=0))[..., None].expand(shape)
         known = (row >= 0).to(target.dtype)[..., None].expand(shape)
-        mean = target.cumsum(1).gather(1, origins) / observed.cumsum(1).gather(1, origins).clamp(min=1)
+        sums, counts = (F.pad(part.cumsum(1), (1, 0)) for part in (target, observed))
+        mean = sums.gather(1, origins + 1) / counts.gather(1, origins + 1).clamp(min=1)
         values = [torch.zeros_like(last), last, mean[..., None].expand(shape)]
         usable = [torch.ones_like(last), known, known]
         for season in seasons:
@@ -95,6 +103,17 @@ class NaiveForecasts(NamedTuple):
             if context >= 2 * season and total is not None and count is not None:
                 values.append(total / count.clamp(min=1))
                 usable.append((count > 0).to(target.dtype))
+                quarter = max(1, season // 4)
+                now, seen_now = _level(sums, counts, origins, quarter)
+                then, seen_then = _level(sums, counts, origins - season, quarter)
+                before, seen = values[-2], usable[-2] * (seen_now & seen_then)[..., None]
+                if ratio:
+                    moved = before * (now / then.clamp(min=1e-6)).clamp(max=MOST_GROWTH)[..., None]
+                    seen = seen * (then > 0)[..., None]
+                else:
+                    moved = before + (now - then)[..., None]
+                values.append(moved * seen)
+                usable.append(seen)
         barred = torch.stack(usable, dim=3).log_()
         return cls(torch.stack(values, dim=3), barred)
 
@@ -107,6 +126,13 @@ class NaiveForecasts(NamedTuple):
             Windows of each.
         """
         return [NaiveForecasts(*part) for part in zip(*(field.split(size) for field in self), strict=True)]
+
+
+def _level(sums: Tensor, counts: Tensor, ends: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """Return the mean of some steps up to each end (B, K), and whether anything of them was observed."""
+    last, first = (ends + 1).clamp(min=0), (ends + 1 - steps).clamp(min=0)
+    count = counts.gather(1, last) - counts.gather(1, first)
+    return (sums.gather(1, last) - sums.gather(1, first)) / count.clamp(min=1), count > 0
 
 
 def count_rules(seasons: Sequence[int], context: int) -> int:
@@ -122,9 +148,9 @@ def count_rules(seasons: Sequence[int], context: int) -> int:
     Examples
     --------
     >>> count_rules((24, 168), 200)
-    6
+    7
     """
-    return 3 + sum(1 + (context >= 2 * season) for season in seasons)
+    return 3 + sum(1 + 2 * (context >= 2 * season) for season in seasons)
 
 
 class NaiveMixture(nn.Module):

@@ -73,6 +73,7 @@ def sample_paths(
             context=context,
             horizon=1,
             seasons=settings.seasons,
+            ratio=settings.location == "zero",
         )
         drawn = head.sample(head(decoded, network.mixture(decoded, naive)), scale, generator)[:, 0]
         target[:, step : step + 1], observed[:, step] = drawn, 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastlstm.data.frequency import WEEK
+from fastlstm.data.frequency import DAY, WEEK
 from fastlstm.data.scaling import Location
 from fastlstm.data.seasons import seasons_of
 from fastlstm.data.series import Integers, SeriesSet
@@ -39,7 +39,7 @@ def default_network(parameters: Parameters, series: SeriesSet, split: Split, sea
     horizon = parameters.horizon
     if parameters.head == "negative_binomial":
         require_counts(series)
-    seasons = sorted({*seasons_of(series, split.training), season} - {1})
+    seasons = sorted({*seasons_of(series, split.training), *year_of_days(series, split), season} - {1})
     context = parameters.context or default_context(split, horizon, season, seasons)
     paths = parameters.decoding == "paths"
     trunk = parameters.trunk or ("segments" if context >= SEGMENTS_FROM and not paths else "points")
@@ -198,6 +198,22 @@ def default_context(split: Split, horizon: int, season: int, seasons: list[int])
     """
     wanted = max(2 * season, 2 * horizon, *seasons[-1:], 1)
     return min(wanted, max(LONGEST_CONTEXT, horizon), int(split.training.max()))
+
+
+def year_of_days(series: SeriesSet, split: Split) -> tuple[int, ...]:
+    """Return the year as a season of days, where two were seen.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    split : Split
+        Its parts.
+    """
+    frequency = series.axis.frequency
+    if frequency.kind != "duration" or frequency.size != DAY or split.training.max() < 2 * 365:
+        return ()
+    return (365,)
 
 
 def yearly_lag(series: SeriesSet, split: Split, horizon: int) -> int:
