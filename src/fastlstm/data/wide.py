@@ -75,7 +75,7 @@ def to_long(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...]]:
     return replace(table, frame=frame, records=pl.Series(records)), left_out
 
 
-def to_wide(frame: pl.DataFrame, columns: Columns, names: list[Any]) -> pl.DataFrame:
+def to_wide(frame: pl.DataFrame, columns: Columns, names: list[Any], path: str | None = None) -> pl.DataFrame:
     """Turn a forecast of one row a series and time into one of a column a series.
 
     Parameters
@@ -86,12 +86,14 @@ def to_wide(frame: pl.DataFrame, columns: Columns, names: list[Any]) -> pl.DataF
         The roles.
     names : list
         S series ids, in the order of the columns to make.
+    path : str, optional
+        The column that numbers sampled paths, 1 … N, where the forecast is of those.
 
     Returns
     -------
     polars.DataFrame
-        The times, and for each series its median under its own name and ``NAME_q0.1`` and so on; null where a
-        series has no forecast for a time.
+        The times, for each path again, and for each series its median under its own name and ``NAME_q0.1`` and so on;
+        null where a series has no forecast for a time.
 
     Examples
     --------
@@ -103,12 +105,18 @@ def to_wide(frame: pl.DataFrame, columns: Columns, names: list[Any]) -> pl.DataF
     times = frame[time].unique().sort()
     row = frame[time].rank("dense").to_numpy().astype(np.int64) - 1
     code = frame[series].replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()
-    values = [name for name in frame.columns if name not in (series, time)]
+    values = [name for name in frame.columns if name not in (series, time, path)]
     dtype = frame[values[0]].to_numpy().dtype
-    cells = np.full((len(values), len(names), len(times)), np.nan, dtype)
+    answer = [times]
+    if path is not None:
+        number = frame[path].to_numpy()
+        count = int(number.max())
+        row += (number - 1) * len(times)
+        numbers = np.repeat(np.arange(1, count + 1), len(times))
+        answer = [pl.Series(path, numbers), times.gather(np.tile(np.arange(len(times)), count))]
+    cells = np.full((len(values), len(names), len(answer[0])), np.nan, dtype)
     for place, name in enumerate(values):
         cells[place, code, row] = frame[name].to_numpy()
-    answer = [times]
     for index, name in enumerate(names):
         answer += [
             pl.Series(f"{name}{value.removeprefix(target)}", cells[place, index]).fill_nan(None)
@@ -117,7 +125,9 @@ def to_wide(frame: pl.DataFrame, columns: Columns, names: list[Any]) -> pl.DataF
     return pl.DataFrame(answer)
 
 
-def in_given_shape(frame: pl.DataFrame, schema: Schema, names: list[Any]) -> pl.DataFrame:
+def in_given_shape(
+    frame: pl.DataFrame, schema: Schema, names: list[Any], path: str | None = None
+) -> pl.DataFrame:
     """Give a forecast the shape of the table that it continues: wide where that was, its time in as many columns.
 
     Parameters
@@ -128,10 +138,12 @@ def in_given_shape(frame: pl.DataFrame, schema: Schema, names: list[Any]) -> pl.
         How the table was read.
     names : list
         S series ids.
+    path : str, optional
+        The column that numbers sampled paths.
     """
     columns = schema.columns
     if columns.wide:
-        frame = to_wide(frame, columns, names)
+        frame = to_wide(frame, columns, names, path)
     if columns.time is not None and columns.time_parts:
         frame = part_times(frame, columns.time, columns.time_parts, schema.time_forms)
     return frame

@@ -77,6 +77,53 @@ def stand_in(
     return answer
 
 
+def stand_in_paths(
+    series: SeriesSet,
+    index: WindowIndex,
+    drawn: Array,
+    pooled: PooledTarget,
+    generator: np.random.Generator,
+) -> Array:
+    """Put other paths in the place of those that a network cannot draw.
+
+    They have the distributions of :func:`stand_in`: a constant goes on, a short series walks at random from its last
+    value, and one without a value takes a level of all series' values and keeps it.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    index : WindowIndex
+        W origins; only what lies before an origin counts.
+    drawn : numpy.ndarray
+        (W, N, L), the network's, in the target's unit.
+    pooled : PooledTarget
+        Of the training rows.
+    generator : numpy.random.Generator
+        What to draw with.
+
+    Returns
+    -------
+    numpy.ndarray
+        (W, N, L); the same array where the network serves all.
+    """
+    why, spread = _judge(series, index, pooled)
+    if not (why > 0).any():
+        return drawn
+    answer = drawn.copy()
+    paths, horizon = drawn.shape[1:]
+    simple = np.flatnonzero((why == 1) | (why == 2))
+    if simple.size:
+        target = series.target[:, 0].astype(np.float64)
+        starts = series.offsets[index.series][simple]
+        last = naive(target, starts, index.origins[simple], horizon, [0.5], spread[simple])[..., 0]
+        walk = generator.standard_normal((simple.size, paths, horizon)).cumsum(axis=2)
+        answer[simple] = last[:, None] + spread[simple, None, None] * walk
+    for window in np.flatnonzero(why == 3):
+        answer[window] = pooled.quantiles(generator.random((paths,)).tolist())[:, None]
+    return answer
+
+
 def without_network(series: SeriesSet) -> dict[str, list[Any]]:
     """Name the series whose next forecast is not the network's.
 

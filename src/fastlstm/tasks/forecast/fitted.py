@@ -21,10 +21,10 @@ from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all
-from fastlstm.tasks.forecast.frames import forecast_frame
+from fastlstm.tasks.forecast.frames import forecast_frame, paths_frame
 from fastlstm.tasks.forecast.joining import continue_series, extend_series
 from fastlstm.tasks.forecast.pictures import draw_forecast
-from fastlstm.tasks.forecast.prediction import forecast_ahead
+from fastlstm.tasks.forecast.prediction import forecast_ahead, sample_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.saving import restore_forecaster, save_forecaster
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
@@ -84,7 +84,14 @@ class FittedForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         self.learnt_until_ = fresh
         return self
 
-    def predict(self, data: Any | None = None, *, future: Any | None = None) -> Any:
+    def predict(
+        self,
+        data: Any | None = None,
+        *,
+        future: Any | None = None,
+        horizon: int | None = None,
+        paths: int | None = None,
+    ) -> Any:
         """Forecast the horizon after the end of the data.
 
         Parameters
@@ -95,6 +102,12 @@ class FittedForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         future : path or DataFrame, optional
             The future covariates over the horizon, where ``data`` does not hold them in rows whose target is
             empty.
+        horizon : int, optional
+            How many steps ahead, as far as future covariates reach; more than the model was trained for only with
+            ``decoding="paths"``. Default: what it was trained for.
+        paths : int, optional
+            Give so many sampled futures of each series instead of quantiles; only with ``decoding="paths"``. The same
+            ``seed`` gives the same ones. They are as the model draws them: calibration stretches quantiles alone.
 
         Returns
         -------
@@ -103,17 +116,31 @@ class FittedForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             columns under their own names, the target under its own name (the median), and ``NAME_q0.1`` and
             so on. Where the table was wide the forecast is: a column ``NAME`` for each series, ``NAME_q0.1`` and so
             on. Series that are constant, hardly begun, or without any value are forecast without the network, and
-            ``notes_`` names them.
+            ``notes_`` names them. With ``paths`` there are no quantiles and a column ``path``, 1 to N: each future is a
+            row a step, its value under the target's own name.
+
+        Raises
+        ------
+        InputError
+            If the model cannot forecast so far, or has no paths.
+        DataError
+            If the future covariates do not reach over the horizon, or the table cannot be read.
         """
         series = self._read(data)
         if data is not None:
             series, _ = continue_series(self.series_, series, self.context_)
         if future is not None:
             series = add_future(series, future)
-        ends, index, forecasts = forecast_ahead(self.network_, series, self.scaling_)
+        path = None
+        if paths is None:
+            ends, index, forecasts = forecast_ahead(self.network_, series, self.scaling_, horizon)
+            frame = forecast_frame(ends, index, forecasts, self.network_.settings.quantiles)
+        else:
+            seed = Parameters.check(self.get_params()).seed
+            ends, index, drawn = sample_ahead(self.network_, series, self.scaling_, paths, seed, horizon)
+            frame, path = paths_frame(ends, index, drawn)
         self.notes_ = describe(without_network(ends))
-        frame = forecast_frame(ends, index, forecasts, self.network_.settings.quantiles)
-        return give_back(in_given_shape(frame, series.schema, series.names), series.kind)
+        return give_back(in_given_shape(frame, series.schema, series.names, path), series.kind)
 
     def backtest(
         self,

@@ -12,6 +12,7 @@ from fastlstm.data.windows import WindowIndex
 from fastlstm.training.metrics import Array
 
 STEP = "step"  # the time column's name where the table has none
+PATH = "path"
 
 
 def forecast_frame(
@@ -49,15 +50,12 @@ def forecast_frame(
     if columns.series is not None:
         names = pl.Series(series.names)
         frame[columns.series] = names.gather(np.repeat(index.series, L))
-    positions = index.origins - series.offsets[index.series]
-    first = series.axis.origins[index.series]
     if truth is not None:
+        positions = index.origins - series.offsets[index.series]
+        first = series.axis.origins[index.series]
         before = series.axis.frequency.ticks(first, positions - 1, series.axis.day)
         frame["origin"] = series.axis.as_stamps(np.repeat(before, L))
-    ahead = (positions[:, None] + np.arange(L)).ravel()
-    frame[time] = series.axis.as_stamps(
-        series.axis.frequency.ticks(np.repeat(first, L), ahead, series.axis.day)
-    )
+    frame[time] = _stamps(series, index, L)
     flat = forecasts.reshape(W * L, -1)
     if truth is not None:
         frame[target] = pl.Series(truth.ravel()).fill_nan(None)
@@ -68,3 +66,47 @@ def forecast_frame(
         name for name in (columns.series, "origin", time, target, f"{target}_forecast") if name in frame
     ]
     return pl.DataFrame(frame).select(*leading, pl.exclude(leading))
+
+
+def paths_frame(series: SeriesSet, index: WindowIndex, drawn: Array) -> tuple[pl.DataFrame, str]:
+    """Lay out sampled paths, one row a window, path and step ahead.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    index : WindowIndex
+        W origins.
+    drawn : numpy.ndarray
+        (W, N, L), in the target's unit.
+
+    Returns
+    -------
+    frame : polars.DataFrame
+        The series column under its own name, ``path`` (1 … N), and time and target under their own names.
+    path : str
+        What the column of paths is called: ``path``, with ``_`` behind it where a column of the table has that name.
+    """
+    columns = series.schema.columns
+    W, N, L = drawn.shape
+    taken = (columns.series, columns.time or STEP, *columns.time_parts, *columns.target, *columns.among)
+    path = PATH
+    while path in taken or (columns.wide and path in series.names):
+        path += "_"
+    frame: dict[str, pl.Series] = {}
+    if columns.series is not None:
+        frame[columns.series] = pl.Series(series.names).gather(np.repeat(index.series, N * L))
+    frame[path] = pl.Series(np.tile(np.repeat(np.arange(1, N + 1), L), W))
+    again = np.broadcast_to(np.arange(W * L).reshape(W, 1, L), drawn.shape)
+    frame[columns.time or STEP] = _stamps(series, index, L).gather(again.ravel())
+    frame[columns.target[0]] = pl.Series(drawn.ravel())
+    return pl.DataFrame(frame), path
+
+
+def _stamps(series: SeriesSet, index: WindowIndex, horizon: int) -> pl.Series:
+    """Return the (W L) times of each window's horizon."""
+    axis = series.axis
+    positions = index.origins - series.offsets[index.series]
+    ahead = (positions[:, None] + np.arange(horizon)).ravel()
+    first = np.repeat(axis.origins[index.series], horizon)
+    return axis.as_stamps(axis.frequency.ticks(first, ahead, axis.day))

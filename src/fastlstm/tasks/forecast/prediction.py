@@ -1,21 +1,29 @@
-"""Forecasts past the end of series."""
+"""Forecasts past the end of series: quantiles, or sampled paths."""
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from fastlstm.data.scaling import Floats
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows, with_horizon
-from fastlstm.model.forecaster import ForecastEnsemble
-from fastlstm.tasks.forecast.fallback import stand_in
+from fastlstm.errors import InputError
+from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings
+from fastlstm.model.paths import sample_paths
+from fastlstm.tasks.forecast.fallback import stand_in, stand_in_paths
 from fastlstm.tasks.forecast.learning import forecast_windows
+
+PATHS_AT_ONCE = 2**15  # of all windows together
 
 
 def forecast_ahead(
-    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling
+    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, horizon: int | None = None
 ) -> tuple[SeriesSet, WindowIndex, Floats]:
-    """Forecast the horizon after each series' last observed target.
+    """Forecast what comes after each series' last observed target.
 
     S series, L steps ahead, Q quantiles.
 
@@ -27,6 +35,8 @@ def forecast_ahead(
         The series, with the known future of their covariates.
     scaling : CovariateScaling
         Of the covariates.
+    horizon : int, optional
+        L. Default: what the model was trained for.
 
     Returns
     -------
@@ -41,13 +51,118 @@ def forecast_ahead(
     ------
     DataError
         If the future covariates do not reach over the horizon.
+    InputError
+        If the model cannot forecast so far.
     """
-    context, horizon = network.settings.context, network.settings.horizon
-    series.require_future(horizon)
-    ends = with_horizon(series.tail(network.reach), horizon)
-    device = next(network.parameters()).device
-    lag = network.settings.layout.lag
-    windows = Windows(ends, scaling, context=context, horizon=horizon, lag=lag, device=device)
-    index = WindowIndex(np.arange(len(ends)), ends.offsets[:-1] + ends.last_observed)
-    forecasts = forecast_windows(network, windows, index)
+    steps = _reachable(network.settings, horizon)
+    ends, index, windows = _ends(network, series, scaling, steps)
+    # No step of the horizon reads a later one, so what is cut off takes nothing with it.
+    forecasts = forecast_windows(network, windows, index)[:, :steps]
     return ends, index, stand_in(ends, index, forecasts, network.settings.quantiles, scaling.target)
+
+
+def sample_ahead(
+    network: ForecastEnsemble,
+    series: SeriesSet,
+    scaling: CovariateScaling,
+    paths: int,
+    seed: int,
+    horizon: int | None = None,
+) -> tuple[SeriesSet, WindowIndex, Floats]:
+    """Draw futures that go on from each series' last observed target.
+
+    Each member of the model draws its share of them: together they are draws from the mixture of the members.
+
+    S series, N paths, L steps ahead.
+
+    Parameters
+    ----------
+    network : ForecastEnsemble
+        The model, of one step (``decoding="paths"``).
+    series : SeriesSet
+        The series, with the known future of their covariates.
+    scaling : CovariateScaling
+        Of the covariates.
+    paths : int
+        N.
+    seed : int
+        The same one gives the same paths.
+    horizon : int, optional
+        L. Default: what the model was trained for.
+
+    Returns
+    -------
+    series : SeriesSet
+        Their ends, as long as a forecast looks back, and the horizon.
+    index : WindowIndex
+        One window a series.
+    drawn : numpy.ndarray
+        (S, N, L), in the target's unit.
+
+    Raises
+    ------
+    DataError
+        If the future covariates do not reach over the horizon.
+    InputError
+        If the model has no paths, or their number makes no sense.
+    """
+    settings = network.settings
+    if paths < 1:
+        raise InputError(f"paths is {paths}: give how many futures to draw, 1 or more")
+    if settings.decoding != "paths":
+        raise InputError(
+            "paths are drawn step by step, and this model forecasts all steps at once: "
+            "fit with decoding='paths', or leave paths out"
+        )
+    ends, index, windows = _ends(network, series, scaling, _reachable(settings, horizon))
+    generator = torch.Generator().manual_seed(seed)
+    members = [cast(ForecastNetwork, member) for member in network.members]
+    shares = [len(part) for part in np.array_split(np.arange(paths), len(members))]
+    device = next(network.parameters()).device
+    with torch.inference_mode():
+        parts: list[Tensor] = []
+        size = max(1, PATHS_AT_ONCE // paths)
+        codes, origins = (torch.from_numpy(part).to(device).split(size) for part in index)
+        for part in zip(codes, origins, strict=True):
+            batch = windows.gather(*part)
+            drawn = [
+                sample_paths(member, batch, share, _next(generator))
+                for member, share in zip(members, shares, strict=True)
+                if share
+            ]
+            parts.append(torch.cat(drawn, dim=1).cpu())
+    whole = cast(Floats, torch.cat(parts).numpy())
+    return ends, index, stand_in_paths(ends, index, whole, scaling.target, np.random.default_rng(seed))
+
+
+def _next(generator: torch.Generator) -> torch.Generator:
+    """Return a generator of its own for a part: however far paths go, those of the others stay the same."""
+    return torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
+
+
+def _reachable(settings: NetworkSettings, horizon: int | None) -> int:
+    """Return how many steps to forecast; raise where the model cannot."""
+    if horizon is None:
+        return settings.horizon
+    if horizon < 1:
+        raise InputError(f"horizon is {horizon}: give a number of steps, 1 or more")
+    if horizon > settings.horizon and settings.decoding == "direct":
+        raise InputError(
+            f"horizon is {horizon}, and this model forecasts {settings.horizon} steps, all at once: give at most "
+            f"{settings.horizon}, fit with horizon={horizon}, or with decoding='paths', which goes on for any number"
+        )
+    return horizon
+
+
+def _ends(
+    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, steps: int
+) -> tuple[SeriesSet, WindowIndex, Windows]:
+    """Return the ends of series with some steps ahead, one window each, and their rows."""
+    settings = network.settings
+    series.require_future(steps)
+    whole = max(steps, settings.horizon) if settings.decoding == "direct" else steps
+    ends = with_horizon(series.tail(network.reach), whole)
+    device = next(network.parameters()).device
+    lag = settings.layout.lag
+    windows = Windows(ends, scaling, context=settings.context, horizon=whole, lag=lag, device=device)
+    return ends, WindowIndex(np.arange(len(ends)), ends.offsets[:-1] + ends.last_observed), windows
