@@ -169,7 +169,7 @@ def _clock(table: Table, column: str) -> tuple[pl.Series, str]:
     if numbers is not None and numbers.max() >= 100 and (numbers % 100 < 60).all():  # type: ignore[operator]
         hours = _number(table, column, Unit("clock like 1330", 0, 2400, "%-H%M"))
         return _duration(hours // 100, "hours") + _duration(hours % 100, "minutes"), "%-H%M"
-    return _duration(_number(table, column, HOUR), "hours"), HOUR.form
+    return _duration(_number(table, column, HOUR), "hours"), _padded(table, column, HOUR.form)
 
 
 def _from_numbers(table: Table, parts: Sequence[str]) -> tuple[pl.Series, list[str]]:
@@ -197,7 +197,8 @@ def _from_numbers(table: Table, parts: Sequence[str]) -> tuple[pl.Series, list[s
         stamps = stamps + _duration(numbers["hour"].cast(pl.Int64), "hours")
     if "minute" in numbers:
         stamps = stamps + _duration(numbers["minute"].cast(pl.Int64), "minutes")
-    return stamps, ["%G" if second is WEEK and unit is YEAR else unit.form for unit in units]
+    forms = ["%G" if second is WEEK and unit is YEAR else unit.form for unit in units]
+    return stamps, [_padded(table, part, form) for part, form in zip(parts, forms, strict=True)]
 
 
 def _integers(table: Table, column: str) -> pl.Series | None:
@@ -210,6 +211,13 @@ def _integers(table: Table, column: str) -> pl.Series | None:
     floats = cells.cast(pl.Float64, strict=False)
     numbers = floats.set(floats != floats.round(), None).cast(pl.Int64, strict=False)
     return numbers if numbers.count() > len(numbers) / 2 else None
+
+
+def _padded(table: Table, column: str, form: str) -> str:
+    """Return the form with the leading zeros that the text of a file has."""
+    cells = table.frame[column]
+    padded = cells.dtype == pl.String and cells.str.contains(r"^\s*0\d").any()
+    return form.replace("%-", "%") if padded else form
 
 
 def _number(table: Table, column: str, unit: Unit) -> pl.Series:
