@@ -266,3 +266,58 @@ def test_missing_weights_whatever_is_asked_of_the_run(command, refused, trained,
 def test_a_forecast_in_a_form_that_is_not_written(refused, trained, tmp_path):
     line = refused("forecast", "predict", trained, "--out", tmp_path / "forecast.xlsx")
     assert "forecast.xlsx: files are written as .csv or .parquet" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "message"),
+    [
+        ("t,a\n2011-Q1,1\n2011-Q2,2\n2011-Q5,3\n",
+         {"wide": ""},
+         "line 4: '2011-Q5' in column 't' (time) is no timestamp"),
+        ("t,a,b\n1,1,1\n2,2,2\n2,3,3\n",
+         {"wide": "", "time": "t"},
+         "line 4: 2 in column 't' (time) of series 'a' came before, on line 3"),
+        ("t,a,b\n1,1,1\n2,inf,2\n3,3,3\n",
+         {"wide": "", "time": "t"},
+         "line 3: 'inf' in column 'a' (series) is infinite or too large"),
+        ("t,a,b\n1,1,1\n2,2,2\n3,3,3\n",
+         {"wide": "", "series": "b"},
+         "column 'b' is given as series, which a wide table has no place for"),
+        ("t,a\n1,\n2,\n", {"wide": "", "time": "t"}, "all cells of value are empty; give some values"),
+        ("d,h,sales\n2011-01-01,0,1\n2011-01-01,24,2\n2011-01-02,30,2\n",
+         {"time": "d,h"},
+         "line 4: '30' in column 'h' (time) is no hour from 0 to 24"),
+        ("d,h,sales\n2011-01-01,0,1\n2011-01-01,,2\n", {"time": "d,h"}, "line 3: column 'h' (time) is empty; fill it in"),
+        ("d,h,sales\n2011-01-01,24,1\n2011-01-02,0,2\n2011-01-02,1,2\n",
+         {"time": "d,h"},
+         "line 3: 2011-01-02 00:00:00 in column 'd h' (time) came before, on line 2"),
+        ("year,month,sales\n2011,12,1\n2012,0,2\n",
+         {"time": "year,month"},
+         "line 3: '0' in column 'month' (time) is no month from 1 to 12"),
+        ("t,sales\n1,\"1,250\"\n2,\"1,300\"\n",
+         {"time": "t"},
+         "line 2: '1,250' in column 'sales' (target) may have a decimal comma"),
+        ("t,sales\n1,\"1,250.5\"\n2,\"1.300,5\"\n3,\"1,000.5\"\n",
+         {"time": "t"},
+         "line 3: '1.300,5' in column 'sales' (target) is not a number"),
+        ("t,sales,sky\n1,2,3\n2,2,3\n",
+         {"categories": "sky"},
+         "column 'sky' is given as categories and is no covariate"),
+        ("1,2,2\n3,4,5\n",
+         {},
+         "line 1: '2' and most others are numbers, no names; add a line with the columns' names"),
+        ("t,sales\n02/03/2011,1\n03/03/2011,2\n04/03/2011,2\n",
+         {},
+         "line 2: '02/03/2011' in column 't' (time) may be day/month or month/day"),
+        ("t,sales\n2011-10-30 01:00,1\n2011-10-30 02:00,2\n2011-10-30 02:00,2\n2011-10-30 03:00,2\n",
+         {},
+         "line 4: 2011-10-30 02:00 in column 't' (time) came before, on line 3; write the hour that comes twice with"),
+    ],
+)  # fmt: skip
+def test_tables_of_other_shapes(refused, tmp_path, text, flags, message):
+    (tmp_path / "table.csv").write_text(text)
+    usual = {"horizon": "1", "out": tmp_path / "run", **({} if "wide" in flags else {"target": "sales"}), **flags}
+    named = [part for name, value in usual.items() for part in (f"--{name}", value) if part != ""]
+    line = refused("forecast", "train", tmp_path / "table.csv", *named, *SMALL)
+    assert line.startswith(f"fastlstm: {tmp_path / 'table.csv'}")
+    assert message in line

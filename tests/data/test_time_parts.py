@@ -49,7 +49,9 @@ def test_parts_are_joined_and_parted(columns, stamps, forms):
     ("columns", "message"),
     [
         ({"d": ["2011-01-01"] * 3, "h": [0, 25, 3]}, "row 1: 25 in column 'h' \\(time\\) is no hour from 0 to 24"),
-        ({"d": ["2011-01-01"] * 3, "h": ["0", "1", ""]}, "row 2: '' in column 'h' \\(time\\) is no hour"),
+        ({"d": ["2011-01-01"] * 3, "h": ["0", "", ""]}, "row 1: column 'h' \\(time\\) is empty"),
+        ({"d": ["2011-01-01"] * 3, "h": ["0:00", "1:00", "25:00"]}, "row 2: '25:00' in column 'h' .* is no time"),
+        ({"year": [2011, 2012, 12], "month": [1, 2, 3]}, "row 2: 12 in column 'year' \\(time\\) is no year from 1000"),
         ({"year": [2011, 2012], "month": [12, 13]}, "row 1: 13 in column 'month' \\(time\\) is no month from 1 to 12"),
         ({"year": [2011, 2011], "month": [1, 2], "day": [31, 30]}, "row 1: 30 in column 'day' \\(time\\) is no day"),
         ({"d": ["2011-01-01", "2011-02-30", "2011-01-02"], "h": [1, 2, 3]}, "row 1: '2011-02-30' in column 'd'"),

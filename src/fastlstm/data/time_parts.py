@@ -92,7 +92,7 @@ def join_times(table: Table, parts: Sequence[str]) -> tuple[Table, tuple[str, ..
     for part in parts:
         table.require(part, "time")
     years = _integers(table, parts[0])
-    if years is not None and years.is_between(FIRST_YEAR, LAST_YEAR).all():
+    if years is not None and years.is_between(FIRST_YEAR, LAST_YEAR).sum() > len(years) / 2:
         stamps, forms = _from_numbers(table, parts)
     else:
         stamps, forms = _from_date(table, parts)
@@ -157,7 +157,7 @@ def _clock(table: Table, column: str) -> tuple[pl.Series, str]:
     if cells.dtype == pl.Time:
         return cells.cast(pl.Duration("us")), "%H:%M:%S"
     numbers = _integers(table, column)
-    if numbers is None and cells.dtype == pl.String:
+    if cells.dtype == pl.String and numbers is not None and 2 * numbers.count() <= len(numbers):
         cells = cells.str.strip_chars()
         for form in CLOCK_FORMS:
             clock = cells.str.to_time(form, strict=False)
@@ -202,15 +202,14 @@ def _from_numbers(table: Table, parts: Sequence[str]) -> tuple[pl.Series, list[s
 
 
 def _integers(table: Table, column: str) -> pl.Series | None:
-    """Return a column as whole numbers, null where a cell is none; None where hardly any is."""
+    """Return a column as whole numbers, null where a cell is none; None where it is neither text nor numbers."""
     cells = table.frame[column]
     if cells.dtype == pl.String:
         cells = cells.str.strip_chars()
     elif not cells.dtype.is_numeric():
         return None
     floats = cells.cast(pl.Float64, strict=False)
-    numbers = floats.set(floats != floats.round(), None).cast(pl.Int64, strict=False)
-    return numbers if numbers.count() > len(numbers) / 2 else None
+    return floats.set(floats != floats.round(), None).cast(pl.Int64, strict=False)
 
 
 def _padded(table: Table, column: str, form: str) -> str:
@@ -233,6 +232,10 @@ def _refuse(table: Table, column: str, wrong: pl.Series, why: str) -> None:
     row = wrong.arg_max() if wrong.any() else None
     if row is not None:
         cell = table.frame[column][row]
+        if cell is None or not str(cell).strip():
+            raise DataError(
+                f"{table.where(row)}: column {column!r} (time) is empty; fill it in or delete the row"
+            )
         raise DataError(f"{table.where(row)}: {cell!r} in column {column!r} (time) {why}; correct it")
 
 
