@@ -287,7 +287,7 @@ def test_a_forecast_in_a_form_that_is_not_written(refused, trained, tmp_path):
         ("d,h,sales\n2011-01-01,0,1\n2011-01-01,24,2\n2011-01-02,30,2\n",
          {"time": "d,h"},
          "line 4: '30' in column 'h' (time) is no hour from 0 to 24"),
-        ("d,h,sales\n2011-01-01,0,1\n2011-01-01,,2\n", {"time": "d,h"}, "line 3: column 'h' (time) is empty; fill it in"),
+        ("d,h,sales\n2011-01-01,0,1\n2011-01-01,,2\n", {"time": "d,h"}, "line 3: column 'h' (time) is empty"),
         ("d,h,sales\n2011-01-01,24,1\n2011-01-02,0,2\n2011-01-02,1,2\n",
          {"time": "d,h"},
          "line 3: 2011-01-02 00:00:00 in column 'd h' (time) came before, on line 2"),
@@ -316,7 +316,12 @@ def test_a_forecast_in_a_form_that_is_not_written(refused, trained, tmp_path):
 )  # fmt: skip
 def test_tables_of_other_shapes(refused, tmp_path, text, flags, message):
     (tmp_path / "table.csv").write_text(text)
-    usual = {"horizon": "1", "out": tmp_path / "run", **({} if "wide" in flags else {"target": "sales"}), **flags}
+    usual = {
+        "horizon": "1",
+        "out": tmp_path / "run",
+        **({} if "wide" in flags else {"target": "sales"}),
+        **flags,
+    }
     named = [part for name, value in usual.items() for part in (f"--{name}", value) if part != ""]
     line = refused("forecast", "train", tmp_path / "table.csv", *named, *SMALL)
     assert line.startswith(f"fastlstm: {tmp_path / 'table.csv'}")
