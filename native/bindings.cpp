@@ -113,6 +113,26 @@ LinearGradient<Real> linear_gradient_from(Linear<Real> layer, const nb::tuple& g
           at<Real>(gradients[3])};
 }
 
+// sizes: R, Q, N, median; arrays: raw, values, barred, target, weight, levels, loss, gradient.
+template <class Real>
+QuantileLoss<Real> quantile_loss_from(const nb::tuple& sizes, const nb::tuple& arrays, int threads) {
+  const auto size = [&](int i) { return nb::cast<int64_t>(sizes[i]); };
+  const auto array = [&](int i) { return at<const Real>(arrays[i]); };
+  return {size(0),
+          size(1),
+          size(2),
+          size(3),
+          array(0),
+          array(1),
+          array(2),
+          array(3),
+          array(4),
+          array(5),
+          at<Real>(arrays[6]),
+          at<Real>(arrays[7]),
+          threads};
+}
+
 // A torch tensor on memory that an earlier one may have left.
 template <class Real>
 nb::ndarray<nb::pytorch, Real, nb::ndim<1>> tensor_on_block(size_t values) {
@@ -188,6 +208,12 @@ NB_MODULE(_native, m) {
     else
       without_gil(active_kernels().linear_gradient32,
                   linear_gradient_from(linear_from<float>(sizes, arrays, relu, threads), gradients));
+  });
+  m.def("quantile_loss", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, int threads) {
+    if (is_double)
+      without_gil(active_kernels().quantile_loss64, quantile_loss_from<double>(sizes, arrays, threads));
+    else
+      without_gil(active_kernels().quantile_loss32, quantile_loss_from<float>(sizes, arrays, threads));
   });
   bind_step(m);
   m.attr("RESERVE_HEADER") = kReserveHeader;

@@ -7,6 +7,7 @@
 #include "forward.h"
 #include "limits.h"
 #include "linear.h"
+#include "quantile_loss.h"
 
 namespace fastlstm::FASTLSTM_ISA {
 namespace {
@@ -94,6 +95,13 @@ void linear_gradient(const LinearGradient<Real>& call) {
   LinearBackward<Real>(call, arena).run();
 }
 
+template <class Real>
+void quantile_loss(const QuantileLoss<Real>& call) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  QuantileLossPass<Real>(call, arena).run();
+}
+
 bool supported() {
 #if defined(__AVX512F__)
 #if defined(__AVX512BF16__)
@@ -125,6 +133,8 @@ const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA),
                          linear<double>,
                          linear_gradient<float>,
                          linear_gradient<double>,
+                         quantile_loss<float>,
+                         quantile_loss<double>,
                          fma_peak,
                          read_rate};
 

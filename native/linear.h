@@ -203,7 +203,7 @@ class LinearBackward {
 
   // Adds a chunk to the gradient of some outputs' weights.
   void weight_gradient(int index, const Real* gradient, int64_t chunk, int64_t count, Range outputs) {
-    const int64_t M = layer_.outputs, K = layer_.inputs, part_of = by_rows_ ? index : 0;
+    const int64_t M = layer_.outputs, part_of = by_rows_ ? index : 0;
     const Real* starts[kLinearChunk];
     for (int64_t row = 0; row < count; ++row) starts[row] = gradient + row * M;
     if (call_.db) bias_gradient(db_ + part_of * (M + L), starts, count, outputs);

@@ -119,6 +119,25 @@ struct LinearGradient {
   Real *dx, *dw, *db;  // as x, w, b; null: not wanted (db only with dw)
 };
 
+// The mean pinball loss of R forecasts of Q rising quantiles each, and its gradient. A row of raw holds a_0 …
+// a_{Q-1} and N logits g; with v of values, b of barred, y of target, w of weight, τ of levels, and the
+// median at place j:
+//
+//   q_j     = a_0 + Σ_n softmax(g + b)_n v_n
+//   q_k     = q_{k-1} + softplus(a_k)      k > j
+//   q_k     = q_{k+1} - softplus(a_{k+1})  k < j
+//   loss    = Σ w max(τ_k (y - q_k), (τ_k - 1) (y - q_k)) / max(Q Σ w, 1)
+template <class Real>
+struct QuantileLoss {
+  int64_t rows, quantiles, rules, median;  // R, Q, N, j
+  const Real* raw;                         // (R, Q + N)
+  const Real *values, *barred;             // (R, N); barred 0 or -infinity, not all of a row
+  const Real *target, *weight, *levels;    // (R), (R), (Q)
+  Real* loss;                              // one value
+  Real* gradient;                          // as raw; null: not wanted
+  int threads;
+};
+
 // One instruction set's kernels.
 struct Kernels {
   const char* name;
@@ -135,6 +154,8 @@ struct Kernels {
   void (*linear64)(const Linear<double>&);
   void (*linear_gradient32)(const LinearGradient<float>&);
   void (*linear_gradient64)(const LinearGradient<double>&);
+  void (*quantile_loss32)(const QuantileLoss<float>&);
+  void (*quantile_loss64)(const QuantileLoss<double>&);
   double (*fma_peak)(int threads, double seconds);  // measured float32 FLOP/s of independent FMAs
   double (*read_rate)(int64_t bytes, int threads, double seconds);  // measured bytes/s from so large a buffer
 };

@@ -187,6 +187,27 @@ FASTLSTM_INLINE Vec<Real> exp2_minus_one(Vec<Real> f) {
 
 constexpr double kLog2E = 1.4426950408889634074;
 
+// e^x for x ≤ 0, 0 where it is too small for a normal number.
+template <class Real>
+FASTLSTM_INLINE Vec<Real> exponential(Vec<Real> x) {
+  constexpr Real kLimit = sizeof(Real) == 4 ? Real(87) : Real(708);
+  const Vec<Real> within = clamp<Real>(x, kLimit);
+  const Exponent<Real> exponent(within * Real(kLog2E));
+  const Vec<Real> f = within * Real(kLog2E) - exponent.n;
+  const Vec<Real> value = exponent.power * exp2_minus_one<Real>(f) + exponent.power;
+  return x < splat<Real>(-kLimit) ? Vec<Real>{} : value;
+}
+
+// log(1 + z) for 0 ≤ z ≤ 1, without cancellation: 2 artanh(s), s = z / (z + 2) ≤ 1/3, by its series.
+template <class Real>
+FASTLSTM_INLINE Vec<Real> log1p_of_share(Vec<Real> z) {
+  constexpr int kTerms = sizeof(Real) == 4 ? 8 : 17;  // the first left out is below 3^-2n / (2n + 1) of s
+  const Vec<Real> s = z / (z + Real(2)), square = s * s;
+  Vec<Real> sum = splat<Real>(Real(1) / (2 * kTerms - 1));
+  for (int n = kTerms - 1; n > 0; --n) sum = sum * square + Real(1) / (2 * n - 1);
+  return Real(2) * s * sum;
+}
+
 // σ(x) = 1 / (1 + 2^t), t = -x log2 e. Past the clamp the result is 0 or 1 to working precision.
 template <class Real>
 FASTLSTM_INLINE Vec<Real> sigmoid(Vec<Real> x) {

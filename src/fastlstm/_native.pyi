@@ -91,6 +91,18 @@ def linear_gradient(
 ) -> None:
     """Fill dx, dw, db of ``gradients`` (dy, dx, dw, db)."""
 
+def quantile_loss(
+    is_double: bool,
+    sizes: tuple[int, int, int, int],
+    arrays: tuple[int, ...],
+    threads: int,
+    /,
+) -> None:
+    """Fill loss and gradient of ``arrays`` (raw, values, barred, target, weight, levels, loss, gradient).
+
+    ``sizes`` are rows, quantiles, rules, place of the median.
+    """
+
 def instruction_set() -> str:
     """Name the instruction set whose kernels serve the calls."""
 

@@ -3,84 +3,86 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlstm.model.heads import IntervalStretch, QuantileHead, pinball_loss
+from fastlstm.data.scaling import WindowScale
+from fastlstm.model.distributions import HEADS, HeadKind, make_head
+from fastlstm.model.heads import IntervalStretch, QuantileHead
+from fastlstm.model.naive import NaiveForecasts
 
+B, K, L, N = 5, 2, 3, 4
 levels = st.lists(st.floats(0.01, 0.99), max_size=8).map(lambda found: sorted({0.5, *found}))
+
+
+def naive(seed: int = 0) -> NaiveForecasts:
+    generator = torch.Generator().manual_seed(seed)
+    usable = torch.rand(B, K, L, N, generator=generator) > 0.4
+    usable[..., 0] = True
+    values = torch.where(usable, torch.randn(B, K, L, N, generator=generator), 0.0)
+    return NaiveForecasts(values, usable.float().log())
+
+
+def scale() -> WindowScale:
+    return WindowScale(torch.zeros(B, 1), torch.full((B, 1), 2.0))
 
 
 @settings(deadline=None)
 @given(levels, st.integers(0, 1000))
 def test_quantiles_never_cross(quantiles: list[float], seed: int) -> None:
     torch.manual_seed(seed)
-    head = QuantileHead(3, quantiles)
-    forecast = head(10 * torch.randn(50, 3), torch.zeros(50))
-    assert forecast.shape == (50, len(quantiles))
+    head = QuantileHead(3, quantiles, rules=N)
+    forecast = head.quantiles(head(10 * torch.randn(B, K, L, 3)), naive(), scale())
+    assert forecast.shape == (B, K, L, len(quantiles))
     assert (forecast.diff(dim=-1) >= 0).all()
 
 
 def test_the_head_and_its_gradients_are_those_of_its_equation() -> None:
-    head = QuantileHead(2, [0.1, 0.3, 0.5, 0.9]).double()
-    hidden = torch.randn(3, 2, 2, dtype=torch.double, requires_grad=True)
-    mixed = torch.randn(3, 2, dtype=torch.double, requires_grad=True)
-    median, *gaps = head.linear(hidden).unbind(-1)
-    median = median + mixed
-    low, lower, upper = (torch.nn.functional.softplus(gap) for gap in gaps)
+    head = QuantileHead(2, [0.1, 0.3, 0.5, 0.9], rules=N).double()
+    hidden = torch.randn(B, K, L, 2, dtype=torch.double, requires_grad=True)
+    values, barred = (part.double() for part in naive())
+    raw = head.linear(hidden)
+    shares = (raw[..., 4:] + barred).exp()
+    median = raw[..., 0] + (shares * values).sum(-1) / shares.sum(-1)
+    low, lower, upper = (torch.nn.functional.softplus(gap) for gap in raw[..., 1:4].unbind(-1))
     expected = torch.stack([median - low - lower, median - lower, median, median + upper], dim=-1)
-    torch.testing.assert_close(head(hidden, mixed), expected)
-    outer = torch.randn_like(expected)
-    wanted = (hidden, mixed, *head.parameters())
-    torch.testing.assert_close(
-        torch.autograd.grad(head(hidden, mixed), wanted, outer), torch.autograd.grad(expected, wanted, outer)
-    )
+    rules = NaiveForecasts(values, barred)
+    torch.testing.assert_close(head.quantiles(head(hidden), rules, scale()), expected)
+    target = torch.randn(B, K, L, dtype=torch.double)
+    weight = (torch.rand(B, K, L) > 0.3).double()
+    error = target[..., None] - expected
+    taus = head.levels.double()
+    losses = torch.maximum(taus * error, (taus - 1) * error).mean(-1)
+    mean = (losses * weight).sum() / weight.sum()
+    loss = head.loss(head(hidden), rules, target, weight, scale())
+    torch.testing.assert_close(loss, mean)
+    wanted = (hidden, *head.parameters())
+    torch.testing.assert_close(torch.autograd.grad(loss, wanted), torch.autograd.grad(mean, wanted))
 
 
-def test_the_head_learns_in_half_precision() -> None:
-    head = QuantileHead(2, [0.1, 0.5, 0.9])
-    hidden = torch.randn(50, 2)
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_a_sure_mixture_is_the_forecast(kind: HeadKind) -> None:
+    """All weight on one rule, which moves a forecast as much as it moves itself; a barred one does not."""
+    head = make_head(kind, 2, [0.1, 0.5, 0.9], N)
+    with torch.no_grad():
+        head.linear.weight.zero_()
+        head.linear.bias[-N:] = torch.tensor([0.0, 90.0, 0.0, 120.0])
+    rule = torch.rand(B, K, L)
+    values = torch.stack([torch.zeros_like(rule), rule, 7 * rule, 0 * rule], -1)
+    barred = torch.tensor([0.0, 0.0, 0.0, -torch.inf]).expand_as(values)
+    raw = head(torch.randn(B, K, L, 2))
+    moved = head.corrected(raw, NaiveForecasts(values, barred)) - raw[..., :-N]
+    torch.testing.assert_close(moved[..., 0], rule)
+    assert (moved[..., 1:] == 0).all()
+
+
+@pytest.mark.parametrize("kind", list(HEADS))
+def test_a_head_learns_in_half_precision(kind: HeadKind) -> None:
+    head = make_head(kind, 2, [0.1, 0.5, 0.9], N)
+    hidden = torch.randn(B, K, L, 2)
     gradients = []
     for half in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
-            loss = pinball_loss(head(hidden, torch.zeros(50)), torch.ones(50), torch.ones(50), head.levels)
+            loss = head.loss(head(hidden), naive(), torch.ones(B, K, L), torch.ones(B, K, L), scale())
         gradients.append(torch.autograd.grad(loss, head.linear.weight)[0])
     torch.testing.assert_close(*gradients, rtol=0.05, atol=0.02)  # bfloat16 keeps 8 bits
-
-
-def plain_pinball(forecast, target, weight, levels):
-    error = target[..., None] - forecast
-    loss = torch.maximum(levels * error, (levels - 1) * error).mean(-1)
-    return (loss * weight).sum() / weight.sum()
-
-
-def test_pinball_loss_and_its_gradient_are_those_of_the_definition() -> None:
-    torch.manual_seed(0)
-    forecast = torch.randn(4, 5, 3, dtype=torch.double, requires_grad=True)
-    target = torch.randn(4, 5, dtype=torch.double)
-    weight = (torch.rand(4, 5) > 0.3).double()
-    levels = torch.tensor([0.1, 0.5, 0.9], dtype=torch.double)
-    ours = pinball_loss(forecast, target, weight, levels)
-    theirs = plain_pinball(forecast, target, weight, levels)
-    torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(
-        torch.autograd.grad(3 * ours, forecast), torch.autograd.grad(3 * theirs, forecast)
-    )
-
-
-def test_the_best_constant_is_the_quantile() -> None:
-    target = torch.arange(1.0, 100.0)
-    candidates = torch.arange(1.0, 100.0)
-    losses = [
-        pinball_loss(torch.full((99, 1), float(value)), target, torch.ones(99), torch.tensor([0.9]))
-        for value in candidates
-    ]
-    assert candidates[torch.stack(losses).argmin()] == pytest.approx(90)
-
-
-def test_no_observed_target_is_no_loss() -> None:
-    forecast = torch.ones(2, 3, 1, requires_grad=True)
-    loss = pinball_loss(forecast, torch.zeros(2, 3), torch.zeros(2, 3), torch.tensor([0.5]))
-    loss.backward()
-    assert loss == 0
-    assert (forecast.grad == 0).all()
 
 
 def test_stretched_intervals_hold_what_they_say_on_new_data() -> None:

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from fastlstm.data.scaling import WindowScale
 from fastlstm.model.heads import Head, QuantileHead
-from fastlstm.ops.linear import linear
+from fastlstm.model.naive import NaiveForecasts
 
 HeadKind = Literal["quantiles", "normal", "student_t", "negative_binomial"]
 
@@ -22,9 +22,11 @@ SMALLEST = 1e-3  # deviation, in the scale of the window: a likelihood has no bo
 
 
 class DistributionHead(Head):
-    """What the heads of distributions share: a linear layer for their parameters, the likelihood as the loss.
+    """What the heads of distributions share: their numbers are its parameters, and the likelihood is the loss.
 
-    B windows, K origins, L steps ahead, D decoder units, P parameters of the distribution, Q quantiles.
+    The first parameter is the location: the mixture is where that starts from.
+
+    B windows, K origins, L steps ahead, D decoder units, P parameters of the distribution, N rules, Q quantiles.
 
     Parameters
     ----------
@@ -32,35 +34,38 @@ class DistributionHead(Head):
         D.
     quantiles : sequence of float
         Q rising quantiles.
+    rules : int
+        N.
     """
 
     parameters_of: ClassVar[int]
-    levels: Tensor
 
-    def __init__(self, input_size: int, quantiles: Sequence[float]) -> None:
-        super().__init__()
-        self.linear = torch.nn.Linear(input_size, self.parameters_of)
-        self.register_buffer("levels", torch.tensor(list(quantiles)), persistent=False)
+    def __init__(self, input_size: int, quantiles: Sequence[float], *, rules: int) -> None:
+        super().__init__(input_size, quantiles, numbers=self.parameters_of, rules=rules)
 
     @override
-    def forward(self, hidden: Tensor, mixed: Tensor) -> Tensor:
-        """Forecast a distribution, its location first: the mixture is where that starts from."""
-        outputs: Tensor = linear(hidden, self.linear.weight, self.linear.bias)
-        return torch.cat([outputs[..., :1] + mixed[..., None], outputs[..., 1:]], dim=-1)
-
-    @override
-    def loss(self, outputs: Tensor, target: Tensor, weight: Tensor, scale: WindowScale) -> Tensor:
+    def loss(
+        self, raw: Tensor, naive: NaiveForecasts, target: Tensor, weight: Tensor, scale: WindowScale
+    ) -> Tensor:
         """Compute the mean negative logarithm of the likelihood over what was observed."""
-        surprise = self._surprise(outputs, target, _spread(scale))
+        surprise = self._surprise(self.corrected(raw, naive), target, _spread(scale))
         return (surprise * weight).sum() / weight.sum().clamp(min=1)
 
-    def sample(self, outputs: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
+    @override
+    def quantiles(self, raw: Tensor, naive: NaiveForecasts, scale: WindowScale) -> Tensor:
+        return self._quantiles(self.corrected(raw, naive), scale)
+
+    def sample(
+        self, raw: Tensor, naive: NaiveForecasts, scale: WindowScale, generator: torch.Generator
+    ) -> Tensor:
         """Draw from the distribution.
 
         Parameters
         ----------
-        outputs : Tensor
-            (B, K, L, P)
+        raw : Tensor
+            (B, K, L, P + N), of ``forward``.
+        naive : NaiveForecasts
+            What is mixed.
         scale : WindowScale
             Of the windows.
         generator : torch.Generator
@@ -71,9 +76,17 @@ class DistributionHead(Head):
         Tensor
             (B, K, L), in the scale of the windows.
         """
+        return self._sample(self.corrected(raw, naive), scale, generator)
+
+    # Of the parameters (B, K, L, P), each: the negative logarithm of the likelihood, the quantiles, a draw.
+
+    def _surprise(self, parameters: Tensor, target: Tensor, scale: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def _surprise(self, outputs: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+    def _quantiles(self, parameters: Tensor, scale: WindowScale) -> Tensor:
+        raise NotImplementedError
+
+    def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
         raise NotImplementedError
 
 
@@ -84,30 +97,31 @@ class NormalHead(DistributionHead):
 
     Examples
     --------
-    >>> head = NormalHead(4, [0.1, 0.5, 0.9])
+    >>> head = NormalHead(4, [0.1, 0.5, 0.9], rules=1)
     >>> scale = WindowScale(torch.zeros(2, 1), torch.ones(2, 1))
-    >>> outputs = torch.tensor([0.0, math.log(math.e - 1)]).expand(2, 1, 3, 2)
-    >>> head.quantiles(outputs, scale)[0, 0, 0].round(decimals=2)
+    >>> naive = NaiveForecasts(*torch.zeros(2, 2, 1, 3, 1))
+    >>> raw = torch.tensor([0.0, math.log(math.e - 1), 0.0]).expand(2, 1, 3, 3)
+    >>> head.quantiles(raw, naive, scale)[0, 0, 0].round(decimals=2)
     tensor([-1.2800,  0.0000,  1.2800])
     """
 
     parameters_of = 2
 
     @override
-    def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
-        location, deviation = outputs[..., :1], _positive(outputs[..., 1:])
+    def _quantiles(self, parameters: Tensor, scale: WindowScale) -> Tensor:
+        location, deviation = parameters[..., :1], _positive(parameters[..., 1:])
         found: Tensor = location + deviation * torch.special.ndtri(self.levels)
         return found
 
     @override
-    def sample(self, outputs: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(outputs.shape[:-1], generator=generator).to(outputs)
-        return outputs[..., 0] + _positive(outputs[..., 1]) * noise
+    def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(parameters.shape[:-1], generator=generator).to(parameters)
+        return parameters[..., 0] + _positive(parameters[..., 1]) * noise
 
     @override
-    def _surprise(self, outputs: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        deviation = _positive(outputs[..., 1])
-        error = (target - outputs[..., 0]) / deviation
+    def _surprise(self, parameters: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        deviation = _positive(parameters[..., 1])
+        error = (target - parameters[..., 0]) / deviation
         return error.square() / 2 + deviation.log() + math.log(2 * math.pi) / 2
 
 
@@ -120,34 +134,35 @@ class StudentTHead(DistributionHead):
 
     Examples
     --------
-    >>> head = StudentTHead(4, [0.1, 0.5, 0.9])
+    >>> head = StudentTHead(4, [0.1, 0.5, 0.9], rules=1)
     >>> scale = WindowScale(torch.zeros(1, 1), torch.ones(1, 1))
-    >>> outputs = torch.tensor([0.0, math.log(math.e - 1), math.log(math.exp(3) - 1)]).expand(1, 1, 1, 3)
-    >>> head.quantiles(outputs, scale)[0, 0, 0].round(decimals=2)
+    >>> naive = NaiveForecasts(*torch.zeros(2, 1, 1, 1, 1))
+    >>> raw = torch.tensor([0.0, math.log(math.e - 1), math.log(math.exp(3) - 1), 0.0]).expand(1, 1, 1, 4)
+    >>> head.quantiles(raw, naive, scale)[0, 0, 0].round(decimals=2)
     tensor([-1.4800,  0.0000,  1.4800])
     """
 
     parameters_of = 3
 
     @override
-    def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
+    def _quantiles(self, parameters: Tensor, scale: WindowScale) -> Tensor:
         from scipy.special import stdtrit  # deferred: only this head needs it
 
-        freedom = (2 + F.softplus(outputs[..., 2:])).double().cpu().numpy()
-        unit = torch.from_numpy(stdtrit(freedom, self.levels.double().cpu().numpy())).to(outputs)
-        return outputs[..., :1] + _positive(outputs[..., 1:2]) * unit
+        freedom = (2 + F.softplus(parameters[..., 2:])).double().cpu().numpy()
+        unit = torch.from_numpy(stdtrit(freedom, self.levels.double().cpu().numpy())).to(parameters)
+        return parameters[..., :1] + _positive(parameters[..., 1:2]) * unit
 
     @override
-    def sample(self, outputs: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
-        freedom = 2 + F.softplus(outputs[..., 2])
+    def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
+        freedom = 2 + F.softplus(parameters[..., 2])
         draw = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        unit = torch.from_numpy(draw.standard_t(freedom.double().cpu().numpy())).to(outputs)
-        return outputs[..., 0] + _positive(outputs[..., 1]) * unit
+        unit = torch.from_numpy(draw.standard_t(freedom.double().cpu().numpy())).to(parameters)
+        return parameters[..., 0] + _positive(parameters[..., 1]) * unit
 
     @override
-    def _surprise(self, outputs: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        deviation, freedom = _positive(outputs[..., 1]), 2 + F.softplus(outputs[..., 2])
-        error = (target - outputs[..., 0]) / deviation
+    def _surprise(self, parameters: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        deviation, freedom = _positive(parameters[..., 1]), 2 + F.softplus(parameters[..., 2])
+        error = (target - parameters[..., 0]) / deviation
         surprise: Tensor = (
             (freedom + 1) / 2 * torch.log1p(error.square() / freedom)
             + deviation.log()
@@ -167,37 +182,38 @@ class NegativeBinomialHead(DistributionHead):
 
     Examples
     --------
-    >>> head = NegativeBinomialHead(4, [0.1, 0.5, 0.9])
+    >>> head = NegativeBinomialHead(4, [0.1, 0.5, 0.9], rules=1)
     >>> scale = WindowScale(torch.zeros(1, 1), torch.full((1, 1), 2.0))
-    >>> head.quantiles(torch.zeros(1, 1, 1, 2), scale)[0, 0, 0] * 2
+    >>> naive = NaiveForecasts(*torch.zeros(2, 1, 1, 1, 1))
+    >>> head.quantiles(torch.zeros(1, 1, 1, 3), naive, scale)[0, 0, 0] * 2
     tensor([0., 1., 3.])
     """
 
     parameters_of = 2
 
     @override
-    def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
+    def _quantiles(self, parameters: Tensor, scale: WindowScale) -> Tensor:
         from scipy.stats import nbinom  # deferred: only this head needs it
 
         size = _spread(scale)
-        mean, shape = self._mean_and_shape(outputs, size)
+        mean, shape = self._mean_and_shape(parameters, size)
         failures = (1 / shape).double().cpu().numpy()[..., None]
         share = (1 / (1 + mean * shape)).double().cpu().numpy()[..., None]
         counts = torch.from_numpy(nbinom.ppf(self.levels.double().cpu().numpy(), failures, share))
-        return counts.to(outputs) / size[..., None]
+        return counts.to(parameters) / size[..., None]
 
     @override
-    def sample(self, outputs: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
+    def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
         size = _spread(scale)
-        mean, shape = self._mean_and_shape(outputs, size)
+        mean, shape = self._mean_and_shape(parameters, size)
         draw = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
         failures, share = 1 / shape, 1 / (1 + mean * shape)
         counts = draw.negative_binomial(failures.double().cpu().numpy(), share.double().cpu().numpy())
-        return torch.from_numpy(counts).to(outputs) / size
+        return torch.from_numpy(counts).to(parameters) / size
 
     @override
-    def _surprise(self, outputs: Tensor, target: Tensor, scale: Tensor) -> Tensor:
-        mean, shape = self._mean_and_shape(outputs, scale)
+    def _surprise(self, parameters: Tensor, target: Tensor, scale: Tensor) -> Tensor:
+        mean, shape = self._mean_and_shape(parameters, scale)
         failures, count = 1 / shape, target * scale
         surprise: Tensor = (
             torch.special.gammaln(count + 1)
@@ -208,9 +224,9 @@ class NegativeBinomialHead(DistributionHead):
         )
         return surprise
 
-    def _mean_and_shape(self, outputs: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-        mean = scale * F.softplus(outputs[..., 0]).clamp(min=1e-6)
-        return mean, (F.softplus(outputs[..., 1]) / scale.sqrt()).clamp(min=1e-4)
+    def _mean_and_shape(self, parameters: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        mean = scale * F.softplus(parameters[..., 0]).clamp(min=1e-6)
+        return mean, (F.softplus(parameters[..., 1]) / scale.sqrt()).clamp(min=1e-4)
 
 
 HEADS: dict[HeadKind, type[QuantileHead] | type[DistributionHead]] = {
@@ -221,7 +237,7 @@ HEADS: dict[HeadKind, type[QuantileHead] | type[DistributionHead]] = {
 }
 
 
-def make_head(kind: HeadKind, input_size: int, quantiles: Sequence[float]) -> Head:
+def make_head(kind: HeadKind, input_size: int, quantiles: Sequence[float], rules: int) -> Head:
     """Make a head.
 
     Parameters
@@ -232,8 +248,10 @@ def make_head(kind: HeadKind, input_size: int, quantiles: Sequence[float]) -> He
         D.
     quantiles : sequence of float
         Q rising quantiles.
+    rules : int
+        N.
     """
-    return HEADS[kind](input_size, quantiles)
+    return HEADS[kind](input_size, quantiles, rules=rules)
 
 
 def _positive(outputs: Tensor) -> Tensor:

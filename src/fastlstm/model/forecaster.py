@@ -15,7 +15,7 @@ from fastlstm.model.distributions import HeadKind, make_head
 from fastlstm.model.heads import IntervalStretch
 from fastlstm.model.inputs import InputLayout, ScaledWindows, WindowInputs
 from fastlstm.model.known import RecentKnown
-from fastlstm.model.naive import NaiveForecasts, NaiveMixture, count_rules
+from fastlstm.model.naive import NaiveForecasts, count_rules
 from fastlstm.model.paths import sample_paths
 from fastlstm.model.trunk import SegmentTrunk, Trunk
 
@@ -131,10 +131,10 @@ class ForecastNetwork(nn.Module):
             horizon=settings.steps_ahead,
             dropout=settings.dropout,
         )
-        self.mixture = NaiveMixture(settings.hidden_size, count_rules(settings.seasons, settings.context))
-        self.head = make_head(settings.head, settings.hidden_size, settings.quantiles)
+        rules = count_rules(settings.seasons, settings.context)
+        self.head = make_head(settings.head, settings.hidden_size, settings.quantiles, rules)
 
-    def forward(self, windows: ScaledWindows, origins: Tensor, naive: NaiveForecasts | None = None) -> Tensor:
+    def forward(self, windows: ScaledWindows, origins: Tensor) -> Tensor:
         """Forecast from some steps of the context.
 
         Parameters
@@ -143,13 +143,12 @@ class ForecastNetwork(nn.Module):
             B windows.
         origins : Tensor
             (K,) int64, steps of the context, 0 … C - 1, the same ones for each window.
-        naive : NaiveForecasts, optional
-            From the same origins, where they were prepared with the windows.
 
         Returns
         -------
         Tensor
-            (B, K, L, P), what the head gives, in the scale of the windows; of quantiles P is Q.
+            (B, K, L, P + N), the numbers of the head and the logits of the naive forecasts' mixture; the head's
+            methods read them, and the ``naive`` forecasts from the same origins.
         """
         encoder, known, static = self.inputs(windows, self.settings.context)
         if isinstance(self.trunk, SegmentTrunk):
@@ -162,14 +161,11 @@ class ForecastNetwork(nn.Module):
                 known = self.recent(known)
             steps = steps_ahead(origins, self.settings.steps_ahead)
             ahead = known.index_select(1, steps.view(-1)).unflatten(1, steps.shape)
-        hidden = self.decoder(state, ahead, static)
-        if naive is None:
-            naive = self.naive(windows, origins.expand(len(windows.target), -1))
-        outputs: Tensor = self.head(hidden, self.mixture(hidden, naive))
-        return outputs
+        raw: Tensor = self.head(self.decoder(state, ahead, static))
+        return raw
 
     def naive(self, windows: ScaledWindows, origins: Tensor) -> NaiveForecasts:
-        """Return the naive forecasts that ``forward`` mixes.
+        """Return the naive forecasts that the head mixes.
 
         Parameters
         ----------
@@ -213,8 +209,9 @@ class ForecastNetwork(nn.Module):
             return drawn.quantile(levels, dim=1).permute(1, 2, 0)
         windows = ScaledWindows.of(batch, self.settings.context, location=self.settings.location)
         last = torch.tensor([self.settings.context - 1], device=batch.target.device)
-        outputs = self(windows, last)
-        return windows.scale.invert(self.head.quantiles(outputs, windows.scale)[:, 0])
+        naive = self.naive(windows, last.expand(len(batch.target), -1))
+        quantiles = self.head.quantiles(self(windows, last), naive, windows.scale)
+        return windows.scale.invert(quantiles[:, 0])
 
 
 class ForecastEnsemble(nn.Module):

@@ -1,50 +1,83 @@
-"""Heads: from hidden values to quantiles that never cross, and the loss that fits them."""
+"""Heads: from hidden values to what is forecast of each step, the loss that fits it, and quantiles that never cross."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from typing_extensions import override
 
 from fastlstm.data.scaling import WindowScale
+from fastlstm.model.naive import NaiveForecasts
 from fastlstm.ops.linear import linear
+from fastlstm.ops.quantile_loss import mixture, quantile_loss, rising_quantiles
 
 
 class Head(nn.Module):
-    """What a network says of each step ahead, how that is learnt, and its quantiles.
+    """What a network says of each step ahead, as a mixture of naive forecasts and what is to be added to it.
 
-    B windows, K origins, L steps ahead, D decoder units, P numbers a step, Q quantiles.
+    With the hidden values d of a step and the rules' forecasts v_n, one product gives P numbers p and N logits::
+
+        (p, g) = W d + b
+        m      = Σ_n softmax(g)_n v_n
+        p_1    ← p_1 + m
+
+    The first number is a location, which corrects the mixture. What the rules say already, the season and the level,
+    need not be learnt, and a network that learns nothing forecasts no worse than they do. That an error of seasonal
+    rules is easier to learn than the series itself is why ES-RNN and others take the season out first (Smyl 2020, "A
+    hybrid method of exponential smoothing and recurrent neural networks"); weights that an attention over the past
+    gives are those of Vinyals et al. 2015, "Pointer networks", here over rules.
+
+    B windows, K origins, L steps ahead, D decoder units, P numbers a step, N rules, Q quantiles.
+
+    Parameters
+    ----------
+    input_size : int
+        D.
+    quantiles : sequence of float
+        Q rising quantiles.
+    numbers : int
+        P.
+    rules : int
+        N.
     """
 
-    def forward(self, hidden: Tensor, mixed: Tensor) -> Tensor:
+    levels: Tensor
+
+    def __init__(self, input_size: int, quantiles: Sequence[float], *, numbers: int, rules: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, numbers + rules)
+        self.numbers = numbers
+        self.register_buffer("levels", torch.tensor(list(quantiles)), persistent=False)
+
+    def forward(self, hidden: Tensor) -> Tensor:
         """Forecast.
 
         Parameters
         ----------
         hidden : Tensor
             (B, K, L, D)
-        mixed : Tensor
-            (B, K, L), the mixture of naive forecasts, to which the network's own is added.
 
         Returns
         -------
         Tensor
-            (B, K, L, P), in the scale of the windows.
+            (B, K, L, P + N), the numbers and the logits of the rules, which the other methods read.
         """
-        raise NotImplementedError
+        return linear(hidden, self.linear.weight, self.linear.bias)
 
-    def loss(self, outputs: Tensor, target: Tensor, weight: Tensor, scale: WindowScale) -> Tensor:
+    def loss(
+        self, raw: Tensor, naive: NaiveForecasts, target: Tensor, weight: Tensor, scale: WindowScale
+    ) -> Tensor:
         """Compute the loss, mean over what was observed.
 
         Parameters
         ----------
-        outputs : Tensor
-            (B, K, L, P), of ``forward``.
+        raw : Tensor
+            (B, K, L, P + N), of ``forward``.
+        naive : NaiveForecasts
+            What is mixed.
         target, weight : Tensor
             (B, K, L), in the scale of the windows; 0 where the target is missing, otherwise 1.
         scale : WindowScale
@@ -57,13 +90,15 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
+    def quantiles(self, raw: Tensor, naive: NaiveForecasts, scale: WindowScale) -> Tensor:
         """Return the quantiles.
 
         Parameters
         ----------
-        outputs : Tensor
-            (B, K, L, P)
+        raw : Tensor
+            (B, K, L, P + N), of ``forward``.
+        naive : NaiveForecasts
+            What is mixed.
         scale : WindowScale
             Of the windows.
 
@@ -74,19 +109,29 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
+    def corrected(self, raw: Tensor, naive: NaiveForecasts) -> Tensor:
+        """Return the numbers, the mixture added to the first.
+
+        Parameters
+        ----------
+        raw : Tensor
+            (B, K, L, P + N), of ``forward``.
+        naive : NaiveForecasts
+            What is mixed.
+
+        Returns
+        -------
+        Tensor
+            (B, K, L, P)
+        """
+        mixed = mixture(raw[..., self.numbers :], *naive).unsqueeze(-1)
+        return torch.cat([raw[..., :1] + mixed, raw[..., 1 : self.numbers]], dim=-1)
+
 
 class QuantileHead(Head):
-    """Q quantiles that rise by construction.
+    """Q quantiles that rise by construction: :func:`~fastlstm.ops.quantile_loss.rising_quantiles`.
 
-    The linear layer gives the median itself, and the distance from each quantile to its neighbour on the
-    median's side as a softplus, which is above 0. With the median at place j::
-
-        q_j     = a_j
-        q_{k+1} = q_k + softplus(a_{k+1})      k ≥ j
-        q_{k-1} = q_k - softplus(a_{k-1})      k ≤ j
-
-    After Gasthaus et al. 2019, "Probabilistic forecasting with spline quantile function RNNs", who sum
-    non-negative increments likewise.
+    The numbers are the median, which corrects the mixture, and the distance of each quantile to the next.
 
     Parameters
     ----------
@@ -94,68 +139,34 @@ class QuantileHead(Head):
         D.
     quantiles : sequence of float
         Q rising quantiles, 0.5 among them.
+    rules : int
+        N.
 
     Examples
     --------
-    >>> head = QuantileHead(4, [0.1, 0.5, 0.9])
-    >>> forecast = head(torch.randn(7, 4), torch.zeros(7))
+    >>> head = QuantileHead(4, [0.1, 0.5, 0.9], rules=2)
+    >>> naive = NaiveForecasts(torch.ones(7, 1, 5, 2), torch.zeros(7, 1, 5, 2))
+    >>> scale = WindowScale(torch.zeros(7, 1), torch.ones(7, 1))
+    >>> forecast = head.quantiles(head(torch.randn(7, 1, 5, 4)), naive, scale)
     >>> bool((forecast.diff(dim=-1) > 0).all())
     True
     """
 
-    levels: Tensor
-    parts: Tensor
-
-    def __init__(self, input_size: int, quantiles: Sequence[float]) -> None:
-        super().__init__()
-        Q, median = len(quantiles), list(quantiles).index(0.5)
-        # Output 0 is the median; the others are the distances, in the order of the quantiles.
-        self.linear = nn.Linear(input_size, Q)
-        # Column k says to which quantiles output k counts, and with which sign.
-        parts = torch.zeros(Q, Q)
-        parts[:, 0] = 1
-        for place in range(Q - 1):
-            if place < median:
-                parts[: place + 1, 1 + place] = -1
-            else:
-                parts[place + 1 :, 1 + place] = 1
-        self.register_buffer("parts", parts, persistent=False)
-        self.register_buffer("levels", torch.tensor(list(quantiles)), persistent=False)
+    def __init__(self, input_size: int, quantiles: Sequence[float], *, rules: int) -> None:
+        super().__init__(input_size, quantiles, numbers=len(quantiles), rules=rules)
+        self.median = list(quantiles).index(0.5)
 
     @override
-    def forward(self, hidden: Tensor, mixed: Tensor) -> Tensor:
-        """Forecast quantiles, rising along the last axis."""
-        outputs = linear(hidden, self.linear.weight, self.linear.bias)
-        rising: Tensor = _Rising.apply(outputs, self.parts)  # type: ignore[no-untyped-call]
-        return rising + mixed.unsqueeze(-1)
+    def loss(
+        self, raw: Tensor, naive: NaiveForecasts, target: Tensor, weight: Tensor, scale: WindowScale
+    ) -> Tensor:
+        """Compute the mean pinball loss; :func:`~fastlstm.ops.quantile_loss.quantile_loss`."""
+        return quantile_loss(raw, naive, target, weight, self.levels, self.median)
 
     @override
-    def loss(self, outputs: Tensor, target: Tensor, weight: Tensor, scale: WindowScale) -> Tensor:
-        """Compute the mean pinball loss; :func:`pinball_loss`."""
-        return pinball_loss(outputs, target, weight, self.levels)
-
-    @override
-    def quantiles(self, outputs: Tensor, scale: WindowScale) -> Tensor:
-        """Return the quantiles, which the outputs are."""
-        return outputs
-
-
-class _Rising(torch.autograd.Function):
-    """The quantiles from the outputs of the linear layer; a third of the calls that autograd would make of it."""
-
-    @staticmethod
-    def forward(ctx: Any, outputs: Tensor, parts: Tensor) -> Tensor:
-        ctx.save_for_backward(outputs, parts)
-        terms = F.softplus(outputs)
-        terms[..., 0] = outputs[..., 0]
-        return linear(terms, parts)
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
-        outputs, parts = ctx.saved_tensors
-        slope = outputs.sigmoid()
-        slope[..., 0] = 1
-        return linear(outer, parts.T.to(outer.dtype)).mul_(slope), None
+    def quantiles(self, raw: Tensor, naive: NaiveForecasts, scale: WindowScale) -> Tensor:
+        """Return the quantiles, rising along the last axis."""
+        return rising_quantiles(self.corrected(raw, naive), self.median)
 
 
 class IntervalStretch(nn.Module):
@@ -225,53 +236,3 @@ class IntervalStretch(nn.Module):
         """
         median = forecast[..., self.median : self.median + 1]
         return median + (forecast - median) * self.factors
-
-
-def pinball_loss(forecast: Tensor, target: Tensor, weight: Tensor, levels: Tensor) -> Tensor:
-    """Compute the mean pinball loss over quantiles and over what was observed.
-
-    ``max(q e, (q - 1) e) = (q - [e < 0]) e`` with ``e = y - ŷ``. Koenker & Bassett 1978, "Regression
-    quantiles", Econometrica 46.
-
-    Parameters
-    ----------
-    forecast : Tensor
-        (…, Q)
-    target : Tensor
-        (…)
-    weight : Tensor
-        (…), 0 where the target is missing, otherwise 1.
-    levels : Tensor
-        (Q,), the quantiles.
-
-    Returns
-    -------
-    Tensor
-        A scalar; 0 where nothing was observed. Only the forecast has a gradient.
-
-    Examples
-    --------
-    >>> forecast, target = torch.tensor([[1.0, 3.0], [9.0, 9.0]]), torch.tensor([2.0, 5.0])
-    >>> pinball_loss(forecast, target, torch.tensor([1.0, 0.0]), torch.tensor([0.25, 0.75])).item()
-    0.25
-    """
-    loss: Tensor = _PinballLoss.apply(forecast, target, weight, levels)  # type: ignore[no-untyped-call]
-    return loss
-
-
-class _PinballLoss(torch.autograd.Function):
-    """The loss is linear in each error, so its gradient falls out on the way: two passes instead of ten."""
-
-    @staticmethod
-    def forward(ctx: Any, forecast: Tensor, target: Tensor, weight: Tensor, levels: Tensor) -> Tensor:
-        excess = forecast - target.unsqueeze(-1)
-        share = weight / weight.sum().mul_(len(levels)).clamp_(min=1)
-        above = excess.sign().clamp_(min=0)
-        gradient = above.sub_(levels).mul_(share.unsqueeze(-1))
-        ctx.save_for_backward(gradient)
-        return excess.mul_(gradient).sum()
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return gradient * outer, None, None, None

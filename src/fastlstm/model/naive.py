@@ -1,15 +1,13 @@
-"""The naive forecasts of a window, and their mixture: what a network corrects instead of starting from nothing."""
+"""The naive forecasts of a window, which a network mixes and corrects instead of starting from nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-from fastlstm.ops.linear import linear
+from torch import Tensor
 
 MOST_SEASONS = 7  # that a seasonal mean is of
 MOST_GROWTH = 4.0  # of a level in a season
@@ -151,72 +149,3 @@ def count_rules(seasons: Sequence[int], context: int) -> int:
     7
     """
     return 3 + sum(1 + 2 * (context >= 2 * season) for season in seasons)
-
-
-class NaiveMixture(nn.Module):
-    """A forecast as a mixture of naive ones, whose weights are the network's to say at every step ahead.
-
-    With the hidden values d of a step and the rules' forecasts v_n::
-
-        a = softmax(W d + b)
-        m = Σ_n a_n v_n
-
-    The head corrects m. What the rules say already, the season and the level, need not be learnt, and a network
-    that learns nothing forecasts no worse than they do. That an error of seasonal rules is easier to learn than
-    the series itself is why ES-RNN and others take the season out first (Smyl 2020, "A hybrid method of
-    exponential smoothing and recurrent neural networks"); weights that an attention over the past gives are
-    those of Vinyals et al. 2015, "Pointer networks", here over rules.
-
-    Parameters
-    ----------
-    input_size : int
-        D.
-    rules : int
-        N.
-
-    Examples
-    --------
-    >>> mixture = NaiveMixture(4, 3)
-    >>> naive = NaiveForecasts(torch.ones(2, 1, 5, 3), torch.zeros(2, 1, 5, 3))
-    >>> mixture(torch.randn(2, 1, 5, 4), naive).shape
-    torch.Size([2, 1, 5])
-    """
-
-    def __init__(self, input_size: int, rules: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(input_size, rules)
-
-    def forward(self, hidden: Tensor, naive: NaiveForecasts) -> Tensor:
-        """Mix.
-
-        Parameters
-        ----------
-        hidden : Tensor
-            (B, K, L, D)
-        naive : NaiveForecasts
-            What is mixed.
-
-        Returns
-        -------
-        Tensor
-            (B, K, L), in the scale of the windows.
-        """
-        logits = linear(hidden, self.linear.weight, self.linear.bias)
-        mixed: Tensor = _Mix.apply(logits, *naive)  # type: ignore[no-untyped-call]
-        return mixed
-
-
-class _Mix(torch.autograd.Function):
-    """``Σ softmax(logits + barred) values``, with a third of the calls that autograd would make of it."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, values: Tensor, barred: Tensor) -> Tensor:
-        shares = (logits + barred).softmax(-1)
-        mixed = (shares * values).sum(-1)
-        ctx.save_for_backward(shares, values, mixed)
-        return mixed
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
-        shares, values, mixed = ctx.saved_tensors
-        return (values - mixed.unsqueeze(-1)).mul_(shares).mul_(outer.unsqueeze(-1)), None, None

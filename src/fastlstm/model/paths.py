@@ -75,7 +75,7 @@ def sample_paths(
             seasons=settings.seasons,
             ratio=settings.location == "zero",
         )
-        drawn = head.sample(head(decoded, network.mixture(decoded, naive)), scale, generator)[:, 0]
+        drawn = head.sample(head(decoded), naive, scale, generator)[:, 0]
         target[:, step : step + 1], observed[:, step] = drawn, 1
         row = torch.cat([drawn[:, :, None], torch.ones_like(drawn)[:, :, None], rows[:, place, 2:]], dim=2)
         hidden, state = trunk.advance(row, state)

@@ -150,8 +150,8 @@ class ForecastLearning:
 
     def loss(self, network: nn.Module, batch: ForkingBatch) -> Tensor:
         """Compute the head's loss from all origins."""
-        outputs: Tensor = network(batch.windows, batch.origins, batch.naive)
-        return self._first.head.loss(outputs, batch.target, batch.weight, batch.windows.scale)
+        raw: Tensor = network(batch.windows, batch.origins)
+        return self._first.head.loss(raw, batch.naive, batch.target, batch.weight, batch.windows.scale)
 
     def validate(self, network: nn.Module) -> float:
         """Compute the loss of forecasts from the end of the context, mean over the windows."""
@@ -191,8 +191,8 @@ class ForecastLearning:
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
         """Name the series whose loss is not finite; all of the batch where the sum alone is not."""
         with torch.no_grad():
-            forecast: Tensor = network(batch.windows, batch.origins, batch.naive)
-        wrong = ~forecast.isfinite().flatten(1).all(1) | ~batch.windows.target.isfinite().all(1)
+            raw: Tensor = network(batch.windows, batch.origins)
+        wrong = ~raw.isfinite().flatten(1).all(1) | ~batch.windows.target.isfinite().all(1)
         codes = batch.windows.batch.series[wrong] if wrong.any() else batch.windows.batch.series
         names = [str(self.series.names[code]) for code in sorted(set(codes.tolist()))]
         if names == ["None"]:
