@@ -40,6 +40,9 @@ class Columns:
         :func:`fastlstm.data.wide.to_long` makes of it.
     among : tuple of str
         The columns of a wide table that are series, where not all of numbers are.
+    joint : bool
+        Whether the columns of ``among`` are past covariates of every series too: ``past_covariates`` begins with them,
+        and ``series`` is the only static covariate and the first of ``categories``.
     """
 
     target: tuple[str, ...]
@@ -52,6 +55,7 @@ class Columns:
     time_parts: tuple[str, ...] = ()
     wide: bool = False
     among: tuple[str, ...] = ()
+    joint: bool = False
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -162,7 +166,7 @@ def find_columns(
     """Settle the roles: those given, checked, and those that can be told.
 
     Without ``target`` it is ``y``; without ``time`` it is ``ds``, or the only column of timestamps; without
-    ``series`` it is ``unique_id`` where there is one.
+    ``series`` it is ``unique_id`` where there is one. Several targets are the series of a wide table.
 
     Parameters
     ----------
@@ -204,6 +208,14 @@ def find_columns(
                 f"{table.name}: column {name!r} is given as categories and is no covariate; "
                 "give it as past_covariates, future_covariates or static_covariates too"
             )
+    if len(named["target"]) > 1 and not wide:
+        series = series or ("unique_id" if "unique_id" in table.columns else None)
+        if series is not None:
+            raise DataError(
+                f"{table.name}: {len(named['target'])} targets are given beside the series column {series!r}, and a "
+                f"row can have one: give one, or lay them one below the other as series of their own in {series!r}"
+            )
+        wide = True
     if not named["target"] and not wide:
         raise DataError(
             f"which column of {table.name} is to be forecast? Give target: {', '.join(table.columns)}"

@@ -15,6 +15,7 @@ from fastlstm.data.values import FLOAT32_MAX, holds_numbers, read_numbers
 from fastlstm.errors import DataError
 
 STEP = "step"  # the time column's name where the table has none
+MOST_JOINT = 2**29  # numbers that series read of each other
 
 
 def to_long(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...]]:
@@ -66,13 +67,72 @@ def to_long(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...]]:
     taken = set(names)
     left_out = tuple(name for name in free if name not in taken)
     rows, count = table.frame.height, len(names)
-    kept = [name for name in table.columns if name in roles]
+    kept = [name for name in table.columns if name in roles and name not in taken]
     again = np.tile(np.arange(rows), count)
     target = pl.Series(columns.target[0], numbers.T.ravel()).fill_nan(None)
     series = pl.Series(columns.series, names).gather(np.repeat(np.arange(count), rows))
-    frame = pl.DataFrame([series, target, *(table.frame[name].gather(again) for name in kept)])
+    others = []
+    if columns.joint:
+        others = [pl.Series(name, numbers[:, place]).fill_nan(None) for place, name in enumerate(names)]
+    repeated = [*others, *(table.frame[name] for name in kept)]
+    frame = pl.DataFrame([series, target, *(column.gather(again) for column in repeated)])
     records = again if table.records is None else table.records.to_numpy()[again]
     return replace(table, frame=frame, records=pl.Series(records)), left_out
+
+
+def read_jointly(table: Table, columns: Columns) -> Columns:
+    """Let every series of a wide table read the past of all, and know which of them it is.
+
+    Parameters
+    ----------
+    table : Table
+        n rows.
+    columns : Columns
+        Its roles.
+
+    Returns
+    -------
+    Columns
+        The roles: the S columns that are series are named, and past covariates too; their name is a static covariate.
+
+    Raises
+    ------
+    DataError
+        If the table is not wide, there are not two series, or so many that their past would not fit into memory.
+
+    Examples
+    --------
+    >>> from fastlstm.data.table import read_table
+    >>> table = read_table(pl.DataFrame({"day": [1, 2], "north": [5, 6], "south": [7, 8]}))
+    >>> read_jointly(table, Columns(("value",), time="day", series="series", wide=True)).past_covariates
+    ('north', 'south')
+    """
+    if not columns.wide:
+        raise DataError(
+            f"{table.name}: joint is for series that stand side by side: give several targets, or wide where every "
+            "column of numbers is one"
+        )
+    long, _ = to_long(table, columns)
+    series = columns.series or ""
+    names = tuple(long.frame[series].unique(maintain_order=True))
+    if len(names) < 2:
+        raise DataError(
+            f"{table.name}: joint needs two series, and {names[0]!r} is the only one: leave joint out"
+        )
+    cells = len(names) ** 2 * table.frame.height
+    if cells > MOST_JOINT:
+        raise DataError(
+            f"{table.name}: with joint each of {len(names):,} series reads all of them, {cells:,} numbers in all, more "
+            f"than {MOST_JOINT:,}: name fewer columns as target, or leave joint out"
+        )
+    return replace(
+        columns,
+        among=names,
+        joint=True,
+        past_covariates=(*names, *columns.past_covariates),
+        static_covariates=(series,),
+        categories=(series, *columns.categories),
+    )
 
 
 def to_wide(frame: pl.DataFrame, columns: Columns, names: list[Any], path: str | None = None) -> pl.DataFrame:

@@ -167,7 +167,7 @@ class Forecaster(FittedForecaster):
         self,
         data: Any,
         *,
-        target: str | None = None,
+        target: str | Sequence[str] | None = None,
         time: str | Sequence[str] | None = None,
         series: str | None = None,
         past_covariates: Sequence[str] = (),
@@ -175,6 +175,7 @@ class Forecaster(FittedForecaster):
         static_covariates: Sequence[str] = (),
         categories: Sequence[str] = (),
         wide: bool = False,
+        joint: bool = False,
         frequency: str | None = None,
         season: int | None = None,
         init: Any | None = None,
@@ -190,8 +191,9 @@ class Forecaster(FittedForecaster):
         data : path or DataFrame
             A CSV, TSV or Parquet file, or a pandas, polars or pyarrow frame, one row a series and time. Rows
             may come in any order.
-        target : str, optional
-            The column to forecast. Default: ``y``, where the frame has ``unique_id``, ``ds`` and ``y``.
+        target : str or sequence of str, optional
+            The column to forecast; or several, each a series of its own (``wide``). Default: ``y``, where the frame has
+            ``unique_id``, ``ds`` and ``y``.
         time : str or sequence of str, optional
             The column of timestamps or of integers that count the steps; or several, a date and an hour, or year,
             month and day. Default: ``ds``, likewise, else the only column of timestamps.
@@ -209,6 +211,9 @@ class Forecaster(FittedForecaster):
         wide : bool
             Whether the table has one column a series: every column of numbers that is neither time nor covariate, or
             those that ``target`` names. Covariates are common to all series, and forecasts are wide too.
+        joint : bool
+            Whether each series of a wide table, or of several targets, reads the past of all the others too. Memory
+            grows with the square of their number.
         frequency : str, optional
             The step between two rows, for instance ``"1h"``. Default: found from the timestamps.
         season : int, optional
@@ -252,6 +257,7 @@ class Forecaster(FittedForecaster):
             static_covariates=static_covariates,
             categories=categories,
             wide=wide,
+            joint=joint,
             frequency=frequency,
             season=season,
             **known,

@@ -9,6 +9,7 @@ from fastlstm.data.reading import read_series
 from fastlstm.data.schema import Columns, Schema, find_columns
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.table import read_table
+from fastlstm.data.wide import read_jointly
 from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.defaults import default_season
 from fastlstm.tasks.forecast.settings import Parameters
@@ -29,6 +30,7 @@ def read_to_fit(
     static_covariates: Sequence[str] = (),
     categories: Sequence[str] = (),
     wide: bool = False,
+    joint: bool = False,
     frequency: str | None = None,
     season: int | None = None,
     schema: Schema | None = None,
@@ -42,7 +44,9 @@ def read_to_fit(
         The configuration.
     data : path or DataFrame
         The table.
-    target, time, series, past_covariates, future_covariates, static_covariates, categories, wide, frequency, season
+    target, time, series, past_covariates, future_covariates, static_covariates, categories
+        As for :meth:`fastlstm.Forecaster.fit`.
+    wide, joint, frequency, season
         As for :meth:`fastlstm.Forecaster.fit`.
     schema : Schema, optional
         How the table of the model was read that fitting starts from; its categories and steps are kept.
@@ -73,6 +77,8 @@ def read_to_fit(
         categories=categories,
         wide=wide,
     )
+    if joint:
+        columns = read_jointly(table, columns)
     if schema is not None:
         read = read_alike(table, columns, schema, frequency)
     else:
@@ -96,9 +102,10 @@ def roles_of(columns: Columns) -> Mapping[str, Any]:
         "target": target,
         "time": columns.time_parts or columns.time,
         "series": None if columns.wide else columns.series,
-        "past_covariates": columns.past_covariates,
+        "past_covariates": columns.past_covariates[len(columns.among) if columns.joint else 0 :],
         "future_covariates": columns.future_covariates,
-        "static_covariates": columns.static_covariates,
-        "categories": columns.categories,
+        "static_covariates": () if columns.joint else columns.static_covariates,
+        "categories": columns.categories[int(columns.joint) :],
         "wide": columns.wide,
+        "joint": columns.joint,
     }
