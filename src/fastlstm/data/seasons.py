@@ -11,7 +11,9 @@ MOST_SERIES = 64  # that are looked at
 LONGEST = 1000
 FEWEST_CYCLES = 3  # that a series must show of a season
 CLEAR = 0.3  # autocorrelation of a season, and how far it stands out from between
-LONGER = 0.02  # by how much a longer season must stand out from the multiples of the first
+LONGER = (
+    0.02  # by how much a longer season must stand out from the multiples of the first, and twice its error
+)
 
 
 def seasons_of(series: SeriesSet, ends: Integers) -> tuple[int, ...]:
@@ -45,9 +47,10 @@ def find_seasons(histories: list[Floats]) -> tuple[int, ...]:
 
     A season is a peak of the autocorrelation, above 0.3 and as much above the lowest point before it, at the
     shortest lag that reaches two thirds of the highest peak. A longer one, of which the first is a part, counts
-    too where its peak stands out from the multiple of the first before it: the week beside the day. Box, Jenkins &
-    Reinsel, "Time Series Analysis", 3rd edition, section 2.1, has the estimate of the autocorrelation, here of what
-    is left of a straight line.
+    too where its peak stands out from the multiple of the first before it, by twice the error of an autocorrelation:
+    the week beside the day, and not two weeks, whose peak is no higher. Autocorrelations are of what is left of a
+    straight line, and their error is ``1 / √N`` for N values (Box, Jenkins & Reinsel, "Time Series Analysis", 3rd
+    edition, section 2.1).
 
     Parameters
     ----------
@@ -90,8 +93,11 @@ def find_seasons(histories: list[Floats]) -> tuple[int, ...]:
         return ()
     first = int(peaks[mean[peaks] >= 2 / 3 * mean[peaks].max()][0])
     longer = peaks[(peaks > first) & (peaks % first == 0)]
-    longer = longer[mean[longer] > mean[longer - first] + LONGER]
-    return (first, int(longer[mean[longer].argmax()])) if longer.size else (first,)
+    clear = max(LONGER, 2 / np.sqrt(sum(np.isfinite(history).sum() for history in histories)))
+    longer = longer[mean[longer] > mean[longer - first] + clear]
+    if not longer.size:
+        return (first,)
+    return (first, int(longer[mean[longer] > mean[longer].max() - clear][0]))
 
 
 def _autocorrelation(history: Floats) -> npt.NDArray[np.float64]:
@@ -105,10 +111,14 @@ def _autocorrelation(history: Floats) -> npt.NDArray[np.float64]:
     line = np.polyfit(steps[known], values[known], 1)
     rest = np.where(known, values - np.polyval(line, steps), 0.0)
     size = 2 ** int(np.ceil(np.log2(2 * len(rest))))
-    power = np.abs(np.fft.rfft(rest, size)) ** 2
-    products = np.fft.irfft(power, size)[: reach + 1]
-    if products[0] <= 1e-12 * max(np.square(values[known]).sum(), 1e-300):
+    whole, seen, squares = (np.fft.rfft(part, size) for part in (rest, known, np.square(rest)))
+    if np.square(rest).sum() <= 1e-12 * max(np.square(values[known]).sum(), 1e-300):
         return np.zeros(0)
-    # Fewer products are summed at longer lags; without this a long season would look weaker than it is.
-    found: npt.NDArray[np.float64] = products / products[0] * len(rest) / (len(rest) - np.arange(reach + 1))
+    # At each lag the sums are over the pairs of known values alone, the squares too: else missing values, and the ends,
+    # would make a season look weaker than it is, by chance here more than there.
+    products, left, right = (
+        np.fft.irfft(first * second.conj(), size)[: reach + 1]
+        for first, second in ((whole, whole), (squares, seen), (seen, squares))
+    )
+    found: npt.NDArray[np.float64] = products / np.sqrt(np.maximum(left * right, (1e-6 * products[0]) ** 2))
     return found
