@@ -71,7 +71,8 @@ def quantiles(model: ForecastNetwork, windows: ScaledWindows, origins: torch.Ten
 
 
 def loss_of(model: ForecastNetwork, windows: ScaledWindows, origins: torch.Tensor) -> torch.Tensor:
-    naive, ahead = model.naive(windows, origins.expand(B, -1)), forking_targets(windows, origins, L)
+    each = origins.expand(B, -1)
+    naive, ahead = model.naive(windows, each), forking_targets(windows, each, L)
     return model.head.loss(model(windows, origins), naive, *ahead, windows.scale)
 
 

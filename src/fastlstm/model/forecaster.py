@@ -306,7 +306,7 @@ def forking_targets(windows: ScaledWindows, origins: Tensor, horizon: int) -> tu
     windows : ScaledWindows
         B windows.
     origins : Tensor
-        (K,) int64, steps of the context.
+        (B, K) int64, steps of the context.
     horizon : int
         L.
 
@@ -317,9 +317,10 @@ def forking_targets(windows: ScaledWindows, origins: Tensor, horizon: int) -> tu
     weight : Tensor
         (B, K, L), 1 where it counts, otherwise 0.
     """
-    steps = steps_ahead(origins, horizon)
-    ahead, shape = steps.view(-1), (-1, *steps.shape)
+    steps = origins[:, :, None] + torch.arange(1, horizon + 1, device=origins.device)
     observed = windows.batch.observed
-    begun = observed.cumsum(1).index_select(1, origins).clamp_(max=1)
-    weight = observed.index_select(1, ahead).view(shape).mul_(begun[:, :, None])
-    return windows.target.index_select(1, ahead).view(shape), weight
+    begun = observed.cumsum(1).gather(1, origins).clamp_(max=1)
+    target, weight = (
+        part.gather(1, steps.flatten(1)).view(steps.shape) for part in (windows.target, observed)
+    )
+    return target, weight.mul_(begun[:, :, None])

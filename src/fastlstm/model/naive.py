@@ -75,43 +75,38 @@ class NaiveForecasts(NamedTuple):
         """
         ahead = torch.arange(1, horizon + 1, device=target.device)
         shape = (*origins.shape, horizon)
-        latest = torch.where(observed > 0, torch.arange(target.shape[1], device=target.device), -1)
-        row = latest.cummax(1).values.gather(1, origins)
-        last = target.gather(1, row.clamp(min=0))[..., None].expand(shape)
-        known = (row >= 0).to(target.dtype)[..., None].expand(shape)
         sums, counts = (F.pad(part.cumsum(1), (1, 0)) for part in (target, observed))
-        mean = sums.gather(1, origins + 1) / counts.gather(1, origins + 1).clamp(min=1)
+        total, count = (part.gather(1, origins + 1) for part in (sums, counts))
+        row = torch.searchsorted(counts, count) - 1  # where the count became what it is
+        last = target.gather(1, row.clamp_(min=0))[..., None].expand(shape)
+        known = count.clamp(max=1)[..., None].expand(shape)
+        mean = total / count.clamp(min=1)
         values = [torch.zeros_like(last), last, mean[..., None].expand(shape)]
         usable = [torch.ones_like(last), known, known]
         for season in seasons:
-            total = count = None
-            for back in range(min(context // season, MOST_SEASONS)):
-                steps = ahead - season * (-(-ahead // season) + back)
-                rows = (origins[:, :, None] + steps).flatten(1)
-                inside = (rows >= 0).to(target.dtype)
-                rows = rows.clamp_(min=0)
-                seen = (observed.gather(1, rows) * inside).view(shape)
-                value = target.gather(1, rows).view(shape) * seen
-                if total is None or count is None:
-                    values.append(value)
-                    usable.append(seen)
-                    total, count = value, seen
-                else:
-                    total, count = total + value, count + seen
-            if context >= 2 * season and total is not None and count is not None:
+            seasons_back = torch.arange(min(context // season, MOST_SEASONS), device=target.device)[:, None]
+            steps = ahead - season * (-(-ahead // season) + seasons_back)
+            rows = origins[:, :, None, None] + steps
+            at = rows.clamp(min=0).flatten(1)
+            seen = observed.gather(1, at).view(rows.shape).mul_(rows >= 0)
+            value = target.gather(1, at).view(rows.shape).mul_(seen)
+            values.append(value[:, :, 0])
+            usable.append(seen[:, :, 0])
+            if context >= 2 * season:
+                total, count = value.sum(2), seen.sum(2)
                 values.append(total / count.clamp(min=1))
-                usable.append((count > 0).to(target.dtype))
+                usable.append(count.clamp(max=1))
                 quarter = max(1, season // 4)
                 now, seen_now = _level(sums, counts, origins, quarter)
                 then, seen_then = _level(sums, counts, origins - season, quarter)
-                before, seen = values[-2], usable[-2] * (seen_now & seen_then)[..., None]
+                before, known = values[-2], usable[-2] * (seen_now & seen_then)[..., None]
                 if ratio:
                     moved = before * (now / then.clamp(min=1e-6)).clamp(max=MOST_GROWTH)[..., None]
-                    seen = seen * (then > 0)[..., None]
+                    known = known * (then > 0)[..., None]
                 else:
                     moved = before + (now - then)[..., None]
-                values.append(moved * seen)
-                usable.append(seen)
+                values.append(moved * known)
+                usable.append(known)
         barred = torch.stack(usable, dim=3).log_()
         return cls(torch.stack(values, dim=3), barred)
 

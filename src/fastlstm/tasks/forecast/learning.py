@@ -136,12 +136,9 @@ class ForecastLearning:
         windows = ScaledWindows.of(batch, settings.context, location=settings.location)
         each = origins.repeat_interleave(size, 0)[: len(batch.target)]
         naive = self._first.naive(windows, each)
-        return [
-            ForkingBatch(part, steps, rules, *forking_targets(part, steps, horizon))
-            for part, steps, rules in zip(
-                windows.split(size), origins.unbind(), naive.split(size), strict=True
-            )
-        ]
+        ahead = (part.split(size) for part in forking_targets(windows, each, horizon))
+        parts = zip(windows.split(size), origins.unbind(), naive.split(size), *ahead, strict=True)
+        return [ForkingBatch(*part) for part in parts]
 
     @property
     def _first(self) -> ForecastNetwork:
