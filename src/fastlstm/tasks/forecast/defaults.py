@@ -14,6 +14,7 @@ from fastlstm.model.inputs import InputLayout
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import Split
 
+SHORTEST_CONTEXT = 64
 LONGEST_CONTEXT = 720  # of those that are not asked for, unless the horizon is longer
 RATIO_SCALE_VARIATION = 0.3
 YEARS_TO_LEARN = 1.5
@@ -182,8 +183,8 @@ def default_learning_rate(settings: NetworkSettings) -> float:
 def default_context(split: Split, horizon: int, season: int, seasons: list[int]) -> int:
     """Settle the context where none is asked for.
 
-    Twice the season or the horizon, or one of the longest season, whichever is longest; no more than the longest
-    series has for training.
+    Twice the season or the horizon, or one of the longest season, whichever is longest, and 64 steps where that is
+    no more than a third of what the longest series has for training; whole seasons, and no more than it has.
 
     Parameters
     ----------
@@ -196,8 +197,10 @@ def default_context(split: Split, horizon: int, season: int, seasons: list[int])
     seasons : list of int
         In steps, rising.
     """
-    wanted = max(2 * season, 2 * horizon, *seasons[-1:], 1)
-    return min(wanted, max(LONGEST_CONTEXT, horizon), int(split.training.max()))
+    most = int(split.training.max())
+    wanted = max(2 * season, 2 * horizon, *seasons[-1:], min(SHORTEST_CONTEXT, most // 3), 1)
+    wanted = -(-wanted // season) * season
+    return min(wanted, max(LONGEST_CONTEXT, horizon), most)
 
 
 def year_of_days(series: SeriesSet, split: Split) -> tuple[int, ...]:
