@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,49 @@ def test_commands_in_the_readme(tmp_path, monkeypatch, capsys):
     assert len(rows) == 168
 
 
+FORECASTING = ROOT / "docs" / "forecasting.md"
+
+
+def told(text):
+    """What is printed but for its numbers, and for what hangs on how training went."""
+    lines = [re.sub(r"\s+", " ", re.sub(r"-?\d[\d,.e+-]*%?", "#", line)) for line in text.splitlines()]
+    return [line for line in lines if not line.startswith(("# training steps", "The LSTM", "saved in"))]
+
+
+def matches(shown, printed):
+    """Whether lines are those that are shown; … stands for any lines."""
+    pattern = "".join("(?s:.*)" if line == "…" else f"{re.escape(line)}\n" for line in told(shown))
+    return re.fullmatch(pattern, "".join(f"{line}\n" for line in told(printed))) is not None
+
+
+def test_commands_in_the_page_on_forecasting(tmp_path, monkeypatch, capsys):
+    """In their order, with two training steps instead of hundreds; what they print is as shown but for numbers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    modes = []
+    for block in re.findall(r"```console\n(.*?)```", FORECASTING.read_text(), flags=re.DOTALL):
+        for text in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = text.partition("\n")
+            words = shlex.split(re.sub(r"--max-steps \d+", "--max-steps 2", command))
+            if words[0] != "fastlstm":
+                printed = subprocess.run(
+                    command, shell=True, check=True, capture_output=True, text=True
+                ).stdout
+            else:
+                modes.append(words[2])
+                capsys.readouterr()
+                assert main(words[1:]) in (0, None), capsys.readouterr().err
+                printed = capsys.readouterr().out
+            assert matches(shown, printed), f"{command}\n{printed}"
+    assert set(modes) == {"train", "backtest", "tune", "evaluate", "update", "predict"}
+
+
+def test_what_is_shown_can_fail():
+    assert matches("a 1.5 b\n…\nc\n", "a  23 b\nx\nc\n")
+    assert not matches("a 1\n", "b 1\n")
+    assert not matches("a\n", "a\nb\n")
+
+
 def test_the_public_names():
     assert sorted(fastlstm.__all__) == sorted(set(dir(fastlstm)))
     for name in fastlstm.__all__:
@@ -60,11 +104,21 @@ def test_the_public_names():
         fastlstm.lstm_layer  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "README.md",
+        "CHANGELOG.md",
+        "docs/forecasting.md",
+        "docs/tables.md",
+    ],
+)
 def test_links_between_documents(name):
     text = (ROOT / name).read_text()
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
-        assert (ROOT / target).exists(), f"{name} links to {target}"
+        assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
 
 
 def test_the_map_of_the_native_room_is_complete():
