@@ -1,4 +1,4 @@
-# demo · test · check · sanitize · bench: each does its own set-up, once.
+# demo · test · check · sanitize · bench · accuracy: each does its own set-up, once.
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
@@ -9,7 +9,7 @@ WEATHER := temperature,feels_like,humidity,wind_speed,weather,holiday,working_da
 CPP := $(wildcard native/*.h native/*.cpp tests/native/*.h tests/native/*.cpp)
 CMAKE := $(or $(shell command -v cmake),$(BIN)/cmake)
 
-.PHONY: demo test check sanitize bench format clean
+.PHONY: demo test check sanitize bench accuracy format clean
 
 demo: $(READY)
 	$(BIN)/fastlstm forecast train $(BIKES) --target rentals --time time --horizon 168 \
@@ -39,7 +39,13 @@ sanitize: $(CMAKE)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.layer
+	$(BIN)/python -m benchmarks.step
+	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.forecast_step
+
+# Reads FASTLSTM_DATA: a folder with the data sets that benchmarks/accuracy names.
+accuracy: $(READY)
+	$(BIN)/python -m benchmarks.accuracy
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
