@@ -42,7 +42,7 @@ def certain(model: ForecastNetwork) -> ForecastNetwork:
     """Let every normal of the head have a deviation of 0.001, in the scale of the windows, and its mean move."""
     linear = model.head.linear
     with torch.no_grad():
-        linear.weight[0] *= 8
+        linear.weight[0] *= 30
         linear.weight[1], linear.bias[1] = 0, -50
     return model
 
@@ -96,8 +96,8 @@ def test_a_path_is_forecast_again_from_its_own_draws() -> None:
     found = draw(model, given, paths=3)
     assert found.shape == (B, 3, horizon)
     # Draws are off by 0.001 of a window's scale, which is about 1.
-    torch.testing.assert_close(found, torch.stack(expected, 1)[:, None].expand(-1, 3, -1), rtol=0, atol=0.015)
-    assert torch.stack(expected, 1).diff(dim=1).abs().mean() > 0.06
+    torch.testing.assert_close(found, torch.stack(expected, 1)[:, None].expand(-1, 3, -1), rtol=0, atol=0.01)
+    assert torch.stack(expected, 1).diff(dim=1).abs().mean() > 0.2
 
 
 @pytest.mark.parametrize("location", ["zero", "mean"])
