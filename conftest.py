@@ -1,0 +1,6 @@
+"""What holds for the tests and for the examples in src alike."""
+
+import signal
+
+# A shell that runs the tests in the background lets them ignore Ctrl-C, and what ignores it cannot be tested with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
