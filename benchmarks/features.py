@@ -65,7 +65,7 @@ def geometric_mean(values: Iterable[float]) -> float:
 def ragged(seconds: float) -> None:
     """Lengths uniform in [T/4, T] against a PackedSequence, and against our own dense time."""
     rows, ratios = [], []
-    for B, T, I, H in SIZES:  # noqa: E741
+    for B, T, I, H in SIZES:  # noqa: E741 (the contract calls the input size I)
         if B < 6:
             continue
         x = torch.randn(T, B, I)
@@ -104,15 +104,15 @@ def cells(seconds: float) -> None:
         "GRU": (nn.GRU, GRU, torch.float32),
         "RNN": (nn.RNN, RNN, torch.float32),
         "projection": (
-            lambda I, H: nn.LSTM(I, H, proj_size=H // 2),  # noqa: E741
-            lambda I, H: LSTM(I, H, proj_size=H // 2),  # noqa: E741
+            lambda I, H: nn.LSTM(I, H, proj_size=H // 2),  # noqa: E741 (the contract calls the input size I)
+            lambda I, H: LSTM(I, H, proj_size=H // 2),  # noqa: E741 (the contract calls the input size I)
             torch.float32,
         ),
         "float64": (nn.LSTM, LSTM, torch.float64),
     }
     for name, (theirs, ours, dtype) in kinds.items():
         rows, ratios = [], []
-        for B, T, I, H in SIZES:  # noqa: E741
+        for B, T, I, H in SIZES:  # noqa: E741 (the contract calls the input size I)
             x = torch.randn(T, B, I, dtype=dtype)
             sides = {
                 "torch": training(theirs(I, H).to(dtype), x),
@@ -187,7 +187,7 @@ def variants(seconds: float, compiled: bool) -> None:
     """Each variant against our plain LSTM, and against a loop."""
     for name, options in VARIANTS.items():
         rows = []
-        for B, T, I, H in LOOPS:  # noqa: E741
+        for B, T, I, H in LOOPS:  # noqa: E741 (the contract calls the input size I)
             x = torch.randn(T, B, I)
             call = {"reset": torch.rand(T, B) < 0.02} if name == "reset" else {}
             sides = {
@@ -220,7 +220,7 @@ def variants(seconds: float, compiled: bool) -> None:
 def bfloat16(seconds: float) -> None:
     """Compare the forward pass in bfloat16 with that in float32."""
     rows = []
-    for B, T, I, H in LARGE:  # noqa: E741
+    for B, T, I, H in LARGE:  # noqa: E741 (the contract calls the input size I)
         x = torch.randn(T, B, I)
         theirs = nn.LSTM(I, H).bfloat16().eval()
         times = medians(
@@ -251,7 +251,7 @@ def bfloat16(seconds: float) -> None:
 def layout(seconds: float) -> None:
     """Batch-first against time-major."""
     rows = []
-    for B, T, I, H in SIZES:  # noqa: E741
+    for B, T, I, H in SIZES:  # noqa: E741 (the contract calls the input size I)
         x = torch.randn(T, B, I)
         sides = {
             "time": training(LSTM(I, H), x),

@@ -66,13 +66,14 @@ def scaled(windows: WindowBatch) -> ScaledWindows:
 
 
 def quantiles(model: ForecastNetwork, windows: ScaledWindows, origins: torch.Tensor) -> torch.Tensor:
-    naive = model.naive(windows, origins.expand(B, -1))
+    naive = model.naive(windows.target, windows.batch.observed, origins.expand(B, -1))
     return model.head.quantiles(model(windows, origins), naive, windows.scale)
 
 
 def loss_of(model: ForecastNetwork, windows: ScaledWindows, origins: torch.Tensor) -> torch.Tensor:
     each = origins.expand(B, -1)
-    naive, ahead = model.naive(windows, each), forking_targets(windows, each, L)
+    naive = model.naive(windows.target, windows.batch.observed, each)
+    ahead = forking_targets(windows, each, L)
     return model.head.loss(model(windows, origins), naive, *ahead, windows.scale)
 
 

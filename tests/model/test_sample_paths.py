@@ -66,7 +66,7 @@ def draw(model: ForecastNetwork, given: WindowBatch, paths: int = 4, seed: int =
 def medians(model: ForecastNetwork, scaled: ScaledWindows, origin: int) -> Tensor:
     """(B,) of the step after an origin, in the scale of the windows."""
     raw = model(scaled, torch.tensor([origin]))
-    naive = model.naive(scaled, torch.full((B, 1), origin))
+    naive = model.naive(scaled.target, scaled.batch.observed, torch.full((B, 1), origin))
     return model.head.quantiles(raw, naive, scaled.scale)[:, 0, 0, 1]
 
 

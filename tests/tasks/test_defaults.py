@@ -11,13 +11,7 @@ from fastlstm.data.series import SeriesSet
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.forecaster import NetworkSettings
 from fastlstm.tasks.forecast import Forecaster
-from fastlstm.tasks.forecast.defaults import (
-    default_batch_size,
-    default_learning_rate,
-    default_network,
-    default_season,
-    require_counts,
-)
+from fastlstm.tasks.forecast.defaults import USUAL, default_network, default_season, require_counts
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
 from tests.tasks.conftest import small
@@ -66,8 +60,8 @@ def test_what_goes_with_segments_and_with_points() -> None:
     segments = settled(hours(noise()), parameters(48, context=400))
     assert (points.segment, segments.segment) == (1, 24)  # the shortest season
     assert (points.hidden_size, segments.hidden_size) == (64, 128)
-    assert (default_batch_size(points), default_batch_size(segments)) == (32, 128)
-    assert default_learning_rate(points) > default_learning_rate(segments)
+    assert (USUAL[points.trunk].batch_size, USUAL[segments.trunk].batch_size) == (32, 128)
+    assert USUAL[points.trunk].learning_rate > USUAL[segments.trunk].learning_rate
     assert settled(hours(noise()), parameters(48, context=400, segment=7, hidden_size=9)).segment == 7
     assert settled(hours(noise()), parameters(48, context=400, hidden_size=9)).hidden_size == 9
     # No season of a useful length: a sixteenth; and no more than the horizon.

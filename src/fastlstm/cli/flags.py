@@ -105,7 +105,7 @@ def command(
         bound.apply_defaults()
         return run(dict(bound.arguments))
 
-    called.__signature__ = signature  # type: ignore[attr-defined]
+    called.__signature__ = signature  # type: ignore[attr-defined]  # mypy knows no such attribute; inspect reads it
     called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     return called
 

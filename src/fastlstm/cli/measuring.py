@@ -86,13 +86,13 @@ class Problem:
         (G gates); a pass forwards and backwards is counted three times that.
         """
         rows = int(self.lengths().sum())
-        weights = sum(GATES[self.cell] * self.hidden * (I + self.hidden) for I in self.layer_inputs)  # noqa: E741
+        weights = sum(GATES[self.cell] * self.hidden * (I + self.hidden) for I in self.layer_inputs)  # noqa: E741 (the contract calls the input size I)
         return 2.0 * rows * self.directions * weights
 
     def bytes_needed(self) -> int:
         """Estimate what measuring it takes at its peak: weights, their gradients, and what backward passes keep."""
         gates = GATES[self.cell]
-        weights = sum(gates * self.hidden * (I + self.hidden + 2) for I in self.layer_inputs)  # noqa: E741
+        weights = sum(gates * self.hidden * (I + self.hidden + 2) for I in self.layer_inputs)  # noqa: E741 (the contract calls the input size I)
         kept = self.layers * self.batch * self.steps * (gates + 3) * self.hidden
         values = (
             6 * self.directions * weights

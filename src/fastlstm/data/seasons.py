@@ -42,6 +42,32 @@ def seasons_of(series: SeriesSet, ends: Integers) -> tuple[int, ...]:
     )
 
 
+def season_for(seasons: tuple[int, ...], horizon: int) -> int:
+    """Return the season to compare a forecast of some length with.
+
+    The shortest that is at least as long as the horizon, so that every step ahead has its own counterpart a season
+    ago; the longest where none is. A day of hours ahead is compared with yesterday, a week with last week.
+
+    Parameters
+    ----------
+    seasons : tuple of int
+        In steps, the shortest first.
+    horizon : int
+        Steps ahead.
+
+    Returns
+    -------
+    int
+        In steps; 1 where there is no season.
+
+    Examples
+    --------
+    >>> season_for((24, 168), 24), season_for((24, 168), 48), season_for((24, 168), 168)
+    (24, 168, 168)
+    """
+    return next((season for season in seasons if season >= horizon), max(seasons, default=1))
+
+
 def find_seasons(histories: list[Floats]) -> tuple[int, ...]:
     """Find the seasons that several series have in common, by their mean autocorrelation.
 

@@ -100,11 +100,15 @@ class SeriesSet:
         return np.diff(self.offsets)
 
     @cached_property
+    def positions(self) -> Integers:
+        """(N,) int64, where each step lies in its series."""
+        return np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], self.lengths)
+
+    @cached_property
     def calendar(self) -> Floats:
         """(N, C) float32, calendar features of every step; ``axis.calendar`` gives those past the end."""
         origins = np.repeat(self.axis.origins, self.lengths)
-        positions = np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], self.lengths)
-        return self.axis.features(self.axis.frequency.ticks(origins, positions, self.axis.day))
+        return self.axis.features(self.axis.frequency.ticks(origins, self.positions, self.axis.day))
 
     def tail(self, steps: int) -> Self:
         """Return the last observed steps of each series and its known future: what a forecast needs.

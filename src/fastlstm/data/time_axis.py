@@ -48,33 +48,7 @@ class TimeAxis:
     @property
     def season(self) -> int:
         """The shortest natural season in steps: 24 of hours, 7 of days; 1 where there is none."""
-        return self.season_for(1)
-
-    def season_for(self, horizon: int) -> int:
-        """Return the natural season to compare a forecast of some length with.
-
-        The shortest that is at least as long as the horizon, so that every step ahead has its own counterpart
-        a season ago; the longest where none is. A day of hours ahead is compared with yesterday, a week with
-        last week.
-
-        Parameters
-        ----------
-        horizon : int
-            Steps ahead.
-
-        Returns
-        -------
-        int
-            Steps; 1 where the frequency has no season.
-
-        Examples
-        --------
-        >>> axis = TimeAxis(Frequency.parse("1h"), "timestamp", np.zeros(1, np.int64))
-        >>> axis.season_for(24), axis.season_for(48), axis.season_for(168)
-        (24, 168, 168)
-        """
-        seasons = self.frequency.seasons or (1,)
-        return next((season for season in seasons if season >= horizon), seasons[-1])
+        return next(iter(self.frequency.seasons), 1)
 
     def ticks(self, series: int, start: int, count: int) -> Ticks:
         """Return the ticks of ``count`` positions of a series from ``start`` on, which may lie past its end.

@@ -166,7 +166,7 @@ def _clock(table: Table, column: str) -> tuple[pl.Series, str]:
         best = max(CLOCK_FORMS, key=lambda form: cells.str.to_time(form, strict=False).count())
         if cells.str.to_time(best, strict=False).count() > len(cells) / 2:
             _refuse(table, column, cells.str.to_time(best, strict=False).is_null(), f"is no time like {best}")
-    if numbers is not None and numbers.max() >= 100 and (numbers % 100 < 60).all():  # type: ignore[operator]
+    if numbers is not None and numbers.max() >= 100 and (numbers % 100 < 60).all():  # type: ignore[operator]  # max of integers is one
         hours = _number(table, column, Unit("clock like 1330", 0, 2400, "%-H%M"))
         return _duration(hours // 100, "hours") + _duration(hours % 100, "minutes"), "%-H%M"
     return _duration(_number(table, column, HOUR), "hours"), _padded(table, column, HOUR.form)

@@ -8,7 +8,7 @@ context is masked on the left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fastlstm.data.pooled import PooledTarget
 from fastlstm.data.scaling import Standardizer
-from fastlstm.data.series import STEP_ARRAYS, Integers, SeriesSet
+from fastlstm.data.series import Integers, SeriesSet
 
 
 class WindowBatch(NamedTuple):
@@ -99,8 +99,7 @@ class CovariateScaling:
         ends : numpy.ndarray
             (S,) int64, the position just past each series' last training row.
         """
-        positions = np.arange(series.offsets[-1]) - np.repeat(series.offsets[:-1], series.lengths)
-        training = positions < np.repeat(ends, series.lengths)
+        training = series.positions < np.repeat(ends, series.lengths)
         codes = np.repeat(np.arange(len(series)), series.lengths)[training]
         return cls(
             past=Standardizer.fit(series.past[training]),
@@ -147,8 +146,7 @@ class Windows:
         self.horizon = horizon
         self.lag = lag
         ends = series.lengths if ends is None else ends
-        positions = np.arange(series.offsets[-1]) - np.repeat(series.offsets[:-1], series.lengths)
-        unseen = np.flatnonzero(positions >= np.repeat(ends, series.lengths))
+        unseen = np.flatnonzero(series.positions >= np.repeat(ends, series.lengths))
 
         # A row of zeros, a guard, stands before each series and after the last. Rows that a window may not see
         # are moved to the nearest guard; rows from the ends on are zeros too, so that the first of them is one.
@@ -318,15 +316,4 @@ def with_horizon(series: SeriesSet, horizon: int) -> SeriesSet:
         The same series; steps that were not there are missing but for their calendar, those beyond are left
         out.
     """
-    lengths = series.last_observed + horizon
-    kept = np.minimum(lengths, series.lengths)
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    codes = np.repeat(np.arange(len(series)), kept)
-    steps = np.arange(len(codes)) - np.repeat(np.cumsum(kept) - kept, kept)
-    arrays: dict[str, npt.NDArray[np.generic]] = {}
-    for name in STEP_ARRAYS:
-        old = getattr(series, name)
-        missing = 0 if old.dtype == np.int64 else np.nan
-        arrays[name] = np.full((int(offsets[-1]), old.shape[1]), missing, old.dtype)
-        arrays[name][offsets[codes] + steps] = old[series.offsets[codes] + steps]
-    return replace(series, offsets=offsets, **arrays)  # type: ignore[arg-type]
+    return series.resized(series.last_observed + horizon)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,6 +17,7 @@ from fastlstm.data.scaling import WindowScale
 from fastlstm.model.heads import Head, QuantileHead
 from fastlstm.model.naive import NaiveForecasts
 
+Array = npt.NDArray[np.float64]
 HeadKind = Literal["quantiles", "normal", "student_t", "negative_binomial"]
 
 SMALLEST = 1e-3  # deviation, in the scale of the window: a likelihood has no bound without one
@@ -196,19 +198,16 @@ class NegativeBinomialHead(DistributionHead):
         from scipy.stats import nbinom  # deferred: only this head needs it
 
         size = _spread(scale)
-        mean, shape = self._mean_and_shape(parameters, size)
-        failures = (1 / shape).double().cpu().numpy()[..., None]
-        share = (1 / (1 + mean * shape)).double().cpu().numpy()[..., None]
-        counts = torch.from_numpy(nbinom.ppf(self.levels.double().cpu().numpy(), failures, share))
+        failures, share = self._failures_and_share(parameters, size)
+        levels = self.levels.double().cpu().numpy()
+        counts = torch.from_numpy(nbinom.ppf(levels, failures[..., None], share[..., None]))
         return counts.to(parameters) / size[..., None]
 
     @override
     def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
         size = _spread(scale)
-        mean, shape = self._mean_and_shape(parameters, size)
         draw = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        failures, share = 1 / shape, 1 / (1 + mean * shape)
-        counts = draw.negative_binomial(failures.double().cpu().numpy(), share.double().cpu().numpy())
+        counts = draw.negative_binomial(*self._failures_and_share(parameters, size))
         return torch.from_numpy(counts).to(parameters) / size
 
     @override
@@ -223,6 +222,12 @@ class NegativeBinomialHead(DistributionHead):
             - torch.special.xlogy(count, mean * shape / (1 + mean * shape))
         )
         return surprise
+
+    def _failures_and_share(self, parameters: Tensor, scale: Tensor) -> tuple[Array, Array]:
+        """Return (B, K, L) float64 each, what numpy and scipy ask for."""
+        mean, shape = self._mean_and_shape(parameters, scale)
+        failures, share = 1 / shape, 1 / (1 + mean * shape)
+        return failures.double().cpu().numpy(), share.double().cpu().numpy()
 
     def _mean_and_shape(self, parameters: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         mean = scale * F.softplus(parameters[..., 0]).clamp(min=1e-6)

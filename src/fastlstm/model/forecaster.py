@@ -164,20 +164,20 @@ class ForecastNetwork(nn.Module):
         raw: Tensor = self.head(self.decoder(state, ahead, static))
         return raw
 
-    def naive(self, windows: ScaledWindows, origins: Tensor) -> NaiveForecasts:
+    def naive(self, target: Tensor, observed: Tensor, origins: Tensor) -> NaiveForecasts:
         """Return the naive forecasts that the head mixes.
 
         Parameters
         ----------
-        windows : ScaledWindows
-            B windows.
+        target, observed : Tensor
+            (B, steps), in the scale of the windows, 0 where missing; 1 where observed.
         origins : Tensor
             (B, K) int64, steps of the context.
         """
         settings = self.settings
         return NaiveForecasts.of(
-            windows.target,
-            windows.batch.observed,
+            target,
+            observed,
             origins,
             context=settings.context,
             horizon=settings.steps_ahead,
@@ -209,7 +209,7 @@ class ForecastNetwork(nn.Module):
             return drawn.quantile(levels, dim=1).permute(1, 2, 0)
         windows = ScaledWindows.of(batch, self.settings.context, location=self.settings.location)
         last = torch.tensor([self.settings.context - 1], device=batch.target.device)
-        naive = self.naive(windows, last.expand(len(batch.target), -1))
+        naive = self.naive(windows.target, batch.observed, last.expand(len(batch.target), -1))
         quantiles = self.head.quantiles(self(windows, last), naive, windows.scale)
         return windows.scale.invert(quantiles[:, 0])
 
@@ -278,14 +278,14 @@ def steps_ahead(origins: Tensor, horizon: int) -> Tensor:
     Parameters
     ----------
     origins : Tensor
-        (K,) int64, steps of the window.
+        (…, K) int64, steps of the window.
     horizon : int
         L.
 
     Returns
     -------
     Tensor
-        (K, L) int64
+        (…, K, L) int64
 
     Examples
     --------
@@ -293,7 +293,7 @@ def steps_ahead(origins: Tensor, horizon: int) -> Tensor:
     tensor([[1, 2, 3],
             [5, 6, 7]])
     """
-    return origins[:, None] + torch.arange(1, horizon + 1, device=origins.device)
+    return origins[..., None] + torch.arange(1, horizon + 1, device=origins.device)
 
 
 def forking_targets(windows: ScaledWindows, origins: Tensor, horizon: int) -> tuple[Tensor, Tensor]:
@@ -317,7 +317,7 @@ def forking_targets(windows: ScaledWindows, origins: Tensor, horizon: int) -> tu
     weight : Tensor
         (B, K, L), 1 where it counts, otherwise 0.
     """
-    steps = origins[:, :, None] + torch.arange(1, horizon + 1, device=origins.device)
+    steps = steps_ahead(origins, horizon)
     observed = windows.batch.observed
     begun = observed.cumsum(1).gather(1, origins).clamp_(max=1)
     target, weight = (

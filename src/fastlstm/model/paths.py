@@ -10,7 +10,6 @@ from torch import Tensor
 from fastlstm.data.windows import WindowBatch
 from fastlstm.model.distributions import DistributionHead
 from fastlstm.model.inputs import ScaledWindows
-from fastlstm.model.naive import NaiveForecasts
 from fastlstm.model.trunk import Trunk
 
 if TYPE_CHECKING:
@@ -66,15 +65,8 @@ def sample_paths(
             ahead[:, place, None].transpose(1, 2) if network.inputs.known_width else None,
             static,
         )
-        naive = NaiveForecasts.of(
-            target[:, :step],
-            observed[:, :step],
-            torch.full((len(target), 1), step - 1, device=target.device),
-            context=context,
-            horizon=1,
-            seasons=settings.seasons,
-            ratio=settings.location == "zero",
-        )
+        last = torch.full((len(target), 1), step - 1, device=target.device)
+        naive = network.naive(target[:, :step], observed[:, :step], last)
         drawn = head.sample(head(decoded), naive, scale, generator)[:, 0]
         target[:, step : step + 1], observed[:, step] = drawn, 1
         row = torch.cat([drawn[:, :, None], torch.ones_like(drawn)[:, :, None], rows[:, place, 2:]], dim=2)

@@ -11,7 +11,7 @@ from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import WindowIndex, rolling_windows
 from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
-from fastlstm.tasks.forecast.fitting import fit_series
+from fastlstm.tasks.forecast.fitting import fit_series, require_windows
 from fastlstm.tasks.forecast.past import recode, series_before
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
@@ -81,12 +81,8 @@ def lay_origins(
         if value < lowest:
             raise InputError(f"{name} is {value}: give a number of {UNITS[name]}, {lowest} or more")
     last = series.last_observed - horizon
-    index = rolling_windows(series, np.maximum(last - (windows - 1) * stride, 1), last, stride)
-    if len(index.origins) == 0:
-        raise InputError(
-            f"the longest series has {series.last_observed.max():,} steps, too few to forecast any of them: "
-            "give more than one horizon of steps"
-        )
+    first = np.maximum(last - (windows - 1) * stride, 1)
+    index = require_windows(rolling_windows(series, first, last, stride), series)
     every = windows if refit is False or refit == 0 else int(refit)
     from_end = (last[index.series] + series.offsets[index.series] - index.origins) // stride
     groups = (windows - 1 - from_end) // every

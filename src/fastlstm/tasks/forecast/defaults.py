@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from fastlstm.data.frequency import DAY, WEEK
 from fastlstm.data.scaling import Location
-from fastlstm.data.seasons import seasons_of
+from fastlstm.data.seasons import season_for, seasons_of
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.forecaster import NetworkSettings
@@ -21,6 +23,27 @@ YEARS_TO_LEARN = 1.5
 SHARE_OF_WINDOWS, FEWEST_STEPS, MOST_STEPS = 0.75, 400, 2000
 SEGMENTS_FROM = 300  # steps of context
 SHORTEST_SEGMENT, LONGEST_SEGMENT, USUAL_SEGMENTS = 4, 60, 16
+
+
+class Usual(NamedTuple):
+    """Sizes that serve most data.
+
+    Attributes
+    ----------
+    hidden_size : int
+        H.
+    batch_size : int
+        Windows a training step.
+    learning_rate : float
+        Its peak.
+    """
+
+    hidden_size: int
+    batch_size: int
+    learning_rate: float
+
+
+USUAL = {"points": Usual(64, 32, 0.003), "segments": Usual(128, 128, 0.002)}
 
 
 def default_network(parameters: Parameters, series: SeriesSet, split: Split, season: int) -> NetworkSettings:
@@ -56,7 +79,7 @@ def default_network(parameters: Parameters, series: SeriesSet, split: Split, sea
         context=context,
         horizon=horizon,
         quantiles=parameters.quantiles,
-        hidden_size=parameters.hidden_size or (128 if segments else 64),
+        hidden_size=parameters.hidden_size or USUAL[trunk].hidden_size,
         num_layers=parameters.num_layers,
         dropout=parameters.dropout,
         layer_norm=parameters.layer_norm,
@@ -95,10 +118,7 @@ def require_counts(series: SeriesSet) -> None:
 
 
 def default_season(parameters: Parameters, series: SeriesSet) -> int:
-    """Settle the season of seasonal-naive and MASE.
-
-    The shortest that is at least as long as the horizon, so that every step ahead has its own counterpart a season
-    ago; the longest where none is. A day of hours ahead is compared with yesterday, a week with last week.
+    """Settle the season of seasonal-naive and MASE, from what lies before the test part.
 
     Parameters
     ----------
@@ -113,8 +133,7 @@ def default_season(parameters: Parameters, series: SeriesSet) -> int:
         In steps; 1 where there is no season.
     """
     fitted = np.maximum(series.last_observed - parameters.test_windows * parameters.horizon, 0)
-    seasons = seasons_of(series, fitted) or (1,)
-    return next((season for season in seasons if season >= parameters.horizon), seasons[-1])
+    return season_for(seasons_of(series, fitted), parameters.horizon)
 
 
 def default_location(parameters: Parameters, series: SeriesSet, split: Split, trunk: str) -> Location:
@@ -156,28 +175,6 @@ def default_segment(context: int, horizon: int, seasons: list[int]) -> int:
     """
     fitting = [season for season in seasons if SHORTEST_SEGMENT <= season <= LONGEST_SEGMENT]
     return min(fitting[0] if fitting else max(SHORTEST_SEGMENT, context // USUAL_SEGMENTS), horizon)
-
-
-def default_batch_size(settings: NetworkSettings) -> int:
-    """Settle how many windows a training step shows.
-
-    Parameters
-    ----------
-    settings : NetworkSettings
-        Of the network.
-    """
-    return 128 if settings.trunk == "segments" else 32
-
-
-def default_learning_rate(settings: NetworkSettings) -> float:
-    """Settle the peak of the learning rate.
-
-    Parameters
-    ----------
-    settings : NetworkSettings
-        Of the network.
-    """
-    return 0.002 if settings.trunk == "segments" else 0.003
 
 
 def default_context(split: Split, horizon: int, season: int, seasons: list[int]) -> int:

@@ -12,13 +12,13 @@ import polars as pl
 
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.table import give_back
-from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows
+from fastlstm.data.windows import CovariateScaling, WindowIndex
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
 from fastlstm.tasks.forecast.fallback import stand_in
 from fastlstm.tasks.forecast.frames import forecast_frame
-from fastlstm.tasks.forecast.learning import forecast_windows
+from fastlstm.tasks.forecast.learning import forecast_windows, windows_for
 from fastlstm.training.metrics import Array, forecast_metrics, metrics_by_group, seasonal_scale
 
 if TYPE_CHECKING:
@@ -254,14 +254,7 @@ def forecast_origins(
     """
     settings = network.settings
     device = next(network.parameters()).device
-    windows = Windows(
-        series,
-        scaling,
-        context=settings.context,
-        horizon=settings.horizon,
-        lag=settings.layout.lag,
-        device=device,
-    )
+    windows = windows_for(settings, series, scaling, settings.horizon, device=device)
     forecasts = forecast_windows(network, windows, index).astype(np.float64)
     return stand_in(series, index, forecasts, settings.quantiles, scaling.target)
 

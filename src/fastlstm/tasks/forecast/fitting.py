@@ -11,12 +11,7 @@ from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, rolling_windows
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble
-from fastlstm.tasks.forecast.defaults import (
-    default_batch_size,
-    default_learning_rate,
-    default_network,
-    default_steps,
-)
+from fastlstm.tasks.forecast.defaults import USUAL, default_network, default_steps
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import without_network
 from fastlstm.tasks.forecast.learning import ForecastLearning
@@ -117,7 +112,7 @@ def prepare(
         series,
         scaling,
         split,
-        batch_size=parameters.batch_size or default_batch_size(settings),
+        batch_size=parameters.batch_size or USUAL[settings.trunk].batch_size,
         origins=parameters.origins,
         device=device,
     )
@@ -157,7 +152,7 @@ def fit_series(
     for member in range(len(trained), parameters.members):
         loop = LoopSettings(
             steps=steps,
-            learning_rate=parameters.learning_rate or default_learning_rate(network.settings),
+            learning_rate=parameters.learning_rate or USUAL[network.settings.trunk].learning_rate,
             validate_every=max(1, steps // VALIDATIONS),
             patience=parameters.patience,
             fewest_steps=STEPS_BEFORE_STOPPING,
@@ -216,7 +211,11 @@ def evaluate_last(
     last = series.last_observed - horizon
     first = np.maximum(last - (windows - 1) * horizon, 1)
     return evaluate_windows(
-        network, series, scaling, _some(rolling_windows(series, first, last, horizon), series), season
+        network,
+        series,
+        scaling,
+        require_windows(rolling_windows(series, first, last, horizon), series),
+        season,
     )
 
 
@@ -255,11 +254,30 @@ def evaluate_all(
     settings = network.settings
     last = series.last_observed - settings.horizon
     first = np.where(known > 0, known, np.maximum(np.minimum(settings.context, last), 1))
-    index = _some(rolling_windows(series, first, last, stride or settings.horizon), series)
+    index = require_windows(rolling_windows(series, first, last, stride or settings.horizon), series)
     return evaluate_windows(network, series, scaling, index, season)
 
 
-def _some(index: WindowIndex, series: SeriesSet) -> WindowIndex:
+def require_windows(index: WindowIndex, series: SeriesSet) -> WindowIndex:
+    """Raise where there is nothing to forecast.
+
+    Parameters
+    ----------
+    index : WindowIndex
+        The origins.
+    series : SeriesSet
+        The series.
+
+    Returns
+    -------
+    WindowIndex
+        The same origins.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
     if len(index.origins) == 0:
         raise InputError(
             f"the longest series has {series.last_observed.max():,} steps, too few to forecast any of them: "

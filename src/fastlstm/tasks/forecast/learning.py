@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
-from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, forking_targets
+from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings, forking_targets
 from fastlstm.model.inputs import ScaledWindows
 from fastlstm.model.naive import NaiveForecasts
 from fastlstm.tasks.forecast.split import Split
@@ -135,7 +135,7 @@ class ForecastLearning:
         settings, horizon = self.network.settings, self.network.settings.steps_ahead
         windows = ScaledWindows.of(batch, settings.context, location=settings.location)
         each = origins.repeat_interleave(size, 0)[: len(batch.target)]
-        naive = self._first.naive(windows, each)
+        naive = self._first.naive(windows.target, batch.observed, each)
         ahead = (part.split(size) for part in forking_targets(windows, each, horizon))
         parts = zip(windows.split(size), origins.unbind(), naive.split(size), *ahead, strict=True)
         return [ForkingBatch(*part) for part in parts]
@@ -175,15 +175,7 @@ class ForecastLearning:
     def _windows(self, horizon: int, ends: Integers) -> Windows:
         """Return the rows before some ends, in windows with a horizon."""
         settings = self.network.settings
-        return Windows(
-            self.series,
-            self.scaling,
-            context=settings.context,
-            horizon=horizon,
-            lag=settings.layout.lag,
-            ends=ends,
-            device=self.device,
-        )
+        return windows_for(settings, self.series, self.scaling, horizon, ends=ends, device=self.device)
 
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
         """Name the series whose loss is not finite; all of the batch where the sum alone is not."""
@@ -195,6 +187,38 @@ class ForecastLearning:
         if names == ["None"]:
             return "the only series"
         return f"series {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def windows_for(
+    settings: NetworkSettings,
+    series: SeriesSet,
+    scaling: CovariateScaling,
+    horizon: int,
+    *,
+    ends: Integers | None = None,
+    device: torch.device,
+) -> Windows:
+    """Return rows in the windows that a network reads.
+
+    Parameters
+    ----------
+    settings : NetworkSettings
+        Of the network.
+    series : SeriesSet
+        The series.
+    scaling : CovariateScaling
+        Of the covariates.
+    horizon : int
+        Steps ahead.
+    ends : numpy.ndarray, optional
+        (S,) int64, the positions from which on windows see nothing. Default: the lengths.
+    device : torch.device
+        Where the tensors are to lie.
+    """
+    lag = settings.layout.lag
+    return Windows(
+        series, scaling, context=settings.context, horizon=horizon, lag=lag, ends=ends, device=device
+    )
 
 
 def parts_of(index: WindowIndex, device: torch.device) -> list[tuple[Tensor, Tensor]]:

@@ -44,7 +44,7 @@ def series_before(series: SeriesSet, ends: Integers) -> SeriesSet:
     ({'sky': ('mist', 'rain')}, array([1, 2]), array([1., 2.], dtype=float32))
     """
     lengths = np.clip(ends, 0, series.lengths)
-    positions = np.arange(series.offsets[-1]) - np.repeat(series.offsets[:-1], series.lengths)
+    positions = series.positions
     codes = np.repeat(np.arange(len(series)), series.lengths)
     observed = ~np.isnan(series.target).all(axis=1) & (positions < lengths[codes])
     last = np.zeros(len(series), np.int64)
@@ -68,12 +68,7 @@ def series_before(series: SeriesSet, ends: Integers) -> SeriesSet:
 def _schema_of(series: SeriesSet) -> Schema:
     """Return the schema that the rows of these series alone would have given."""
     schema, axis = series.schema, series.axis
-    vocabularies: dict[str, tuple[str, ...]] = {}
-    for role in ROLES:
-        codes = getattr(series, f"{role}_categories")
-        for column, name in enumerate(schema.categorical(role)):
-            seen = np.unique(codes[:, column])
-            vocabularies[name] = tuple(schema.vocabularies[name][code - 1] for code in seen if code)
+    vocabularies = categories_seen(schema, {role: getattr(series, f"{role}_categories") for role in ROLES})
     calendar = schema.calendar
     if calendar and len(series):
         ends = axis.frequency.ticks(axis.origins, series.lengths - 1, axis.day)
@@ -81,6 +76,29 @@ def _schema_of(series: SeriesSet) -> Schema:
         known = calendar_cycles(axis.frequency, span)
         calendar = tuple(cycle for cycle in calendar if cycle in known)
     return schema.model_copy(update={"vocabularies": vocabularies, "calendar": calendar})
+
+
+def categories_seen(schema: Schema, codes: Mapping[Role, Integers]) -> dict[str, tuple[str, ...]]:
+    """Return the categories that some rows hold.
+
+    Parameters
+    ----------
+    schema : Schema
+        What the codes stand for.
+    codes : mapping
+        Role → (rows, columns) int64, of its categorical covariates; code 0 is no category.
+
+    Returns
+    -------
+    dict
+        Covariate → those of its categories that are there, in the order of their codes.
+    """
+    vocabularies: dict[str, tuple[str, ...]] = {}
+    for role, cells in codes.items():
+        for column, name in enumerate(schema.categorical(role)):
+            seen = np.unique(cells[:, column])
+            vocabularies[name] = tuple(schema.vocabularies[name][code - 1] for code in seen if code)
+    return vocabularies
 
 
 def recode(series: SeriesSet, schema: Schema) -> SeriesSet:

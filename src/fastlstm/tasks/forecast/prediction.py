@@ -15,7 +15,7 @@ from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings
 from fastlstm.model.paths import sample_paths
 from fastlstm.tasks.forecast.fallback import stand_in, stand_in_paths
-from fastlstm.tasks.forecast.learning import forecast_windows
+from fastlstm.tasks.forecast.learning import forecast_windows, windows_for
 
 PATHS_AT_ONCE = 2**15  # of all windows together
 
@@ -163,6 +163,5 @@ def _ends(
     whole = max(steps, settings.horizon) if settings.decoding == "direct" else steps
     ends = with_horizon(series.tail(network.reach), whole)
     device = next(network.parameters()).device
-    lag = settings.layout.lag
-    windows = Windows(ends, scaling, context=settings.context, horizon=whole, lag=lag, device=device)
+    windows = windows_for(settings, ends, scaling, whole, device=device)
     return ends, WindowIndex(np.arange(len(ends)), ends.offsets[:-1] + ends.last_observed), windows

@@ -14,12 +14,7 @@ import polars as pl
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import WindowIndex
 from fastlstm.errors import InputError
-from fastlstm.tasks.forecast.defaults import (
-    LONGEST_CONTEXT,
-    default_batch_size,
-    default_learning_rate,
-    default_network,
-)
+from fastlstm.tasks.forecast.defaults import LONGEST_CONTEXT, USUAL, default_network
 from fastlstm.tasks.forecast.evaluation import LABELS, Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fitting import Fitted, Prepared, fit_series
 from fastlstm.tasks.forecast.keeping import fingerprint
@@ -145,9 +140,9 @@ def default_space(
         "context": network.context,
         "hidden_size": network.hidden_size,
         "num_layers": parameters.num_layers,
-        "learning_rate": parameters.learning_rate or default_learning_rate(network),
+        "learning_rate": parameters.learning_rate or USUAL[network.trunk].learning_rate,
         "dropout": parameters.dropout,
-        "batch_size": parameters.batch_size or default_batch_size(network),
+        "batch_size": parameters.batch_size or USUAL[network.trunk].batch_size,
         "trunk": network.trunk,
     }
     space = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlstm.data.schema import Role
 from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.tasks.forecast.past import recode
+from fastlstm.tasks.forecast.past import categories_seen, recode
 
 
 def keep_training_categories(series: SeriesSet, ends: Integers) -> SeriesSet:
@@ -36,18 +36,13 @@ def keep_training_categories(series: SeriesSet, ends: Integers) -> SeriesSet:
     >>> kept.schema.vocabularies, kept.past_categories[:, 0], kept.report.unknown
     ({'sky': ('mist', 'rain')}, array([1, 2, 0, 2]), {'sky': 1})
     """
-    positions = np.arange(series.offsets[-1]) - np.repeat(series.offsets[:-1], series.lengths)
-    training = positions < np.repeat(ends, series.lengths)
+    training = series.positions < np.repeat(ends, series.lengths)
     parts: dict[Role, Integers] = {
         "past": series.past_categories[training],
         "future": series.future_categories[training],
         "static": series.static_categories[ends > 0],
     }
-    vocabularies: dict[str, tuple[str, ...]] = {}
-    for role, codes in parts.items():
-        for column, name in enumerate(series.schema.categorical(role)):
-            seen = np.unique(codes[:, column])
-            vocabularies[name] = tuple(series.schema.vocabularies[name][code - 1] for code in seen if code)
+    vocabularies = categories_seen(series.schema, parts)
     if vocabularies == series.schema.vocabularies:
         return series
     kept = recode(series, series.schema.model_copy(update={"vocabularies": vocabularies}))
