@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from inspect import Parameter, signature
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastlstm.cli.flags import command, flag, flags
 from fastlstm.cli.output import check_form, print_json, write_frame
@@ -19,13 +19,13 @@ from fastlstm.tasks import load
 from fastlstm.tasks.tuning import STUDY
 
 if TYPE_CHECKING:
-    from fastlstm.tasks.forecast import Evaluation, Forecaster
+    from fastlstm.tasks.contract import Estimator, LivingEstimator, Rolled
 
 INTERRUPTED = 130
 
 
 def living_commands(
-    kind: type[Forecaster], task: str, arguments: Sequence[str]
+    kind: type[Estimator], task: str, arguments: Sequence[str]
 ) -> dict[str, Callable[..., int | None]]:
     """Derive the commands that a task's estimator has methods for.
 
@@ -43,15 +43,16 @@ def living_commands(
     dict
         Mode → command.
     """
+    living = cast("type[LivingEstimator]", kind)  # made are the commands of the methods that are there
     makers: dict[str, Callable[[], Callable[..., int | None]]] = {
-        "backtest": lambda: _backtest_command(kind, task, arguments),
-        "update": lambda: _update_command(kind, task),
-        "tune": lambda: _tune_command(kind),
+        "backtest": lambda: _backtest_command(living, task, arguments),
+        "update": lambda: _update_command(living, task),
+        "tune": lambda: _tune_command(living),
     }
     return {mode: make() for mode, make in makers.items() if hasattr(kind, mode)}
 
 
-def training_flags(kind: type[Forecaster], init: str | None = None) -> list[Parameter]:
+def training_flags(kind: type[Estimator], init: str | None = None) -> list[Parameter]:
     """Return the flags of a training: ``fit``'s and the constructor's.
 
     Parameters
@@ -66,9 +67,10 @@ def training_flags(kind: type[Forecaster], init: str | None = None) -> list[Para
     ]
     found = [*flags(kind.fit, kind.fit.__doc__), *constructor]
     found = [parameter for parameter in found if parameter.name != "checkpoint"]
-    if init is None:
+    if init is None or "init" not in signature(kind.fit).parameters:
         return found
-    known: Mapping[str, Any] = kind.arguments_of(load_run(init, tensors=False))
+    living = cast("type[LivingEstimator]", kind)
+    known: Mapping[str, Any] = living.arguments_of(load_run(init, tensors=False))
     return [
         parameter.replace(default=_as_read(known[parameter.name], parameter))
         if parameter.name in known
@@ -108,7 +110,7 @@ def given_after(name: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
-def load_of(folder: Path, task: str) -> Forecaster:
+def load_of(folder: Path, task: str) -> Estimator:
     """Load a run of a task.
 
     Parameters
@@ -159,7 +161,7 @@ def noting_interrupts() -> Iterator[list[int]]:
 
 
 def _backtest_command(
-    kind: type[Forecaster], task: str, arguments: Sequence[str]
+    kind: type[LivingEstimator], task: str, arguments: Sequence[str]
 ) -> Callable[..., int | None]:
     own = [
         parameter.replace(kind=Parameter.KEYWORD_ONLY)
@@ -184,13 +186,13 @@ def _backtest_command(
 
 
 def _backtest_run(task: str, given: dict[str, Any]) -> None:
-    loaded = load_of(given.pop("run"), task)
+    loaded = cast("LivingEstimator", load_of(given.pop("run"), task))
     outputs = {name: given.pop(name) for name in ("out", "by_series", "by_step", "json")}
     _check_forms(outputs)
-    _write_evaluation(loaded.backtest(**given), outputs, loaded.series_.schema.time_format)
+    _write_evaluation(loaded.backtest(**given), outputs, loaded.time_format_)
 
 
-def _backtest_table(kind: type[Forecaster], given: dict[str, Any]) -> None:
+def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
     outputs = {name: given.pop(name) for name in ("out", "by_series", "by_step", "json")}
     _check_forms(outputs)
     own = {
@@ -203,7 +205,7 @@ def _backtest_table(kind: type[Forecaster], given: dict[str, Any]) -> None:
     steps = (own["windows"] - 1) * (own["stride"] or horizon) + horizon
     held_back = max(1, -(-steps // horizon))
     fitted = kind(**configuration, test_windows=held_back).fit(given.pop("data"), **given)
-    _write_evaluation(fitted.backtest(**own), outputs, fitted.series_.schema.time_format)
+    _write_evaluation(fitted.backtest(**own), outputs, fitted.time_format_)
 
 
 def _check_forms(outputs: Mapping[str, Any]) -> None:
@@ -211,7 +213,7 @@ def _check_forms(outputs: Mapping[str, Any]) -> None:
         check_form(outputs[name])
 
 
-def _write_evaluation(evaluation: Evaluation, outputs: Mapping[str, Any], time_format: str | None) -> None:
+def _write_evaluation(evaluation: Rolled, outputs: Mapping[str, Any], time_format: str | None) -> None:
     frames: dict[str, Callable[[], Any]] = {
         "out": evaluation.frame,
         "by_series": evaluation.by_series,
@@ -226,7 +228,7 @@ def _write_evaluation(evaluation: Evaluation, outputs: Mapping[str, Any], time_f
         print(evaluation)
 
 
-def _update_command(kind: type[Forecaster], task: str) -> Callable[..., int | None]:
+def _update_command(kind: type[LivingEstimator], task: str) -> Callable[..., int | None]:
     run = flag("run", Path, "The folder that train --out made.", placed=True)
     out = flag(
         "out", Path | None, "The folder to make for the run. Default: the run itself is moved on.", None
@@ -238,11 +240,11 @@ def _update(task: str, given: dict[str, Any]) -> None:
     folder, out = given.pop("run"), given.pop("out")
     out = out or folder
     check_destination(out)
-    load_of(folder, task).update(given.pop("data"), **given).save(out)
+    cast("LivingEstimator", load_of(folder, task)).update(given.pop("data"), **given).save(out)
     print(f"saved in {out}", file=sys.stderr)
 
 
-def _tune_command(kind: type[Forecaster]) -> Callable[..., int | None]:
+def _tune_command(kind: type[LivingEstimator]) -> Callable[..., int | None]:
     own = [
         parameter
         for parameter in flags(kind.tune, kind.tune.__doc__)
@@ -258,7 +260,7 @@ def _tune_command(kind: type[Forecaster]) -> Callable[..., int | None]:
     return command(lambda given: _tune(kind, given), [*trained, *own, out])
 
 
-def _tune(kind: type[Forecaster], given: dict[str, Any]) -> int:
+def _tune(kind: type[LivingEstimator], given: dict[str, Any]) -> int:
     out = given.pop("out")
     check_destination(out)
     configuration = {name: given.pop(name) for name in signature(kind).parameters}

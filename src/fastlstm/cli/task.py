@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from fastlstm.cli.flags import command, flag, flags
 from fastlstm.cli.living import (
@@ -23,7 +23,7 @@ from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator
 
 if TYPE_CHECKING:
-    from fastlstm.tasks.forecast import Forecaster
+    from fastlstm.tasks.contract import Estimator, LivingEstimator
 
 RESUME = "Go on with the training that was left in this run folder, exactly where it stood; nothing else need be given."
 
@@ -71,8 +71,9 @@ def task_commands(task: str, arguments: Sequence[str] = ()) -> dict[str, Callabl
     }
 
 
-def _train_command(kind: type[Forecaster], arguments: Sequence[str]) -> Callable[..., int | None]:
-    if given_after("--resume", arguments) is not None:
+def _train_command(kind: type[Estimator], arguments: Sequence[str]) -> Callable[..., int | None]:
+    resumes = hasattr(kind, "resume")
+    if resumes and given_after("--resume", arguments) is not None:
         resumed = [
             flag("resume", Path, RESUME),
             flag("data", Path | None, "The table. Default: the file that was trained on.", None, placed=True),
@@ -83,26 +84,28 @@ def _train_command(kind: type[Forecaster], arguments: Sequence[str]) -> Callable
                 None,
             ),
         ]
-        return command(lambda given: _resume(kind, given), resumed)
+        return command(lambda given: _resume(cast("type[LivingEstimator]", kind), given), resumed)
     trained = flag("out", Path, "The folder to make for the run; a run that is there is replaced.")
-    shown = flag("resume", Path | None, RESUME, None)
+    shown = [flag("resume", Path | None, RESUME, None)] if resumes else []
     init = given_after("--init", arguments)
-    return command(lambda given: _train(kind, given), [*training_flags(kind, init), shown, trained])
+    return command(lambda given: _train(kind, given), [*training_flags(kind, init), *shown, trained])
 
 
-def _train(kind: type[Forecaster], given: dict[str, Any]) -> int:
+def _train(kind: type[Estimator], given: dict[str, Any]) -> int:
     out = given.pop("out")
-    del given["resume"]
+    given.pop("resume", None)
     check_destination(out)
     configuration = {name: given.pop(name) for name in signature(kind).parameters}
     data = given.pop("data")
+    if "checkpoint" in signature(kind.fit).parameters:
+        given["checkpoint"] = out
     with noting_interrupts() as interrupts:
-        fitted = kind(**configuration).fit(data, checkpoint=out, **given)
+        fitted = kind(**configuration).fit(data, **given)
     fitted.save(out)
     return _tell(fitted, out, bool(interrupts))
 
 
-def _resume(kind: type[Forecaster], given: dict[str, Any]) -> int:
+def _resume(kind: type[LivingEstimator], given: dict[str, Any]) -> int:
     folder = given["resume"]
     out = given["out"] or folder
     check_destination(out)
@@ -112,14 +115,11 @@ def _resume(kind: type[Forecaster], given: dict[str, Any]) -> int:
     return _tell(fitted, out, bool(interrupts))
 
 
-def _tell(fitted: Forecaster, out: Path, interrupted: bool) -> int:
+def _tell(fitted: Estimator, out: Path, interrupted: bool) -> int:
     print(fitted.report_)
     if interrupted:
-        print(
-            f"fastlstm: interrupted; the best weights so far are saved in {out}; "
-            f"train --resume {out} goes on from here",
-            file=sys.stderr,
-        )
+        onward = f"; train --resume {out} goes on from here" if hasattr(fitted, "resume") else ""
+        print(f"fastlstm: interrupted; the best weights so far are saved in {out}{onward}", file=sys.stderr)
         return INTERRUPTED
     print(f"saved in {out}", file=sys.stderr)
     return 0
@@ -148,4 +148,4 @@ def _predict(task: str, given: dict[str, Any]) -> None:
     frame = loaded.predict(data, **given)
     for note in loaded.notes_:
         print(f"fastlstm: {note}", file=sys.stderr)
-    write_frame(frame, out, loaded.series_.schema.time_format)
+    write_frame(frame, out, loaded.time_format_)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastlstm.tasks.forecast import Forecaster
+    from fastlstm.tasks.contract import Estimator
 
 # task name: (module, estimator class)
 TASKS = {
@@ -21,7 +21,7 @@ TASKS = {
 __all__ = ["TASKS", "estimator", "load"]
 
 
-def estimator(task: str) -> type[Forecaster]:
+def estimator(task: str) -> type[Estimator]:
     """Return the estimator class of a task.
 
     Parameters
@@ -35,11 +35,11 @@ def estimator(task: str) -> type[Forecaster]:
     'Forecaster'
     """
     module, name = TASKS[task]
-    found: type[Forecaster] = getattr(import_module(module), name)
+    found: type[Estimator] = getattr(import_module(module), name)
     return found
 
 
-def load(path: str | Path) -> Forecaster:
+def load(path: str | Path) -> Estimator:
     """Return the estimator saved in a run folder, ready to predict.
 
     Parameters

@@ -52,6 +52,7 @@ class FittedForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
     pictures_: dict[str, bytes]
     loaded_: bool
     tuning_: TuningReport
+    notes_: list[str]
 
     def update(self, data: Any, *, replace: bool = False) -> Self:
         """Move on with new rows, without fitting: ``predict()`` then forecasts what comes after them.
@@ -287,6 +288,11 @@ class FittedForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             **roles_of(settings.table.columns),
             "season": settings.season,
         }
+
+    @property
+    def time_format_(self) -> str | None:
+        """How files write the times (``strftime``); None where they are not written in a form of their own."""
+        return self._require_fitted().series_.schema.time_format
 
     def _require_fitted(self) -> Self:
         check_is_fitted(self, "network_")
