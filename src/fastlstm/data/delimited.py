@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -16,6 +17,7 @@ BLANKS = " "  # any number of blanks or tabs: the table that is printed rather t
 GZIP_MAGIC = b"\x1f\x8b"
 PARQUET_MAGIC = b"PAR1"
 SAMPLE_LINES = 20
+CHUNK = 1 << 20  # bytes
 
 
 def open_bytes(path: Path) -> IO[bytes]:
@@ -126,6 +128,29 @@ def line_of_record(path: Path, delimiter: str, record: int) -> int:
         for _ in zip(range(record), reader, strict=False):
             pass
         return reader.line_num + 1
+
+
+def not_utf8(path: Path) -> str:
+    """Return the message for a file that is not UTF-8, with the first byte that is none.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    with open_bytes(path) as file:
+        while True:
+            held = len(decoder.getstate()[0])
+            chunk = file.read(CHUNK)
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                return f"{path} is not UTF-8 text (byte {offset - held + error.start}: {error.reason})"
+            if not chunk:
+                return f"{path} is not UTF-8 text"
+            offset += len(chunk)
 
 
 def _widths(lines: list[str], mark: str) -> list[int]:

@@ -191,17 +191,17 @@ def find_columns(
     'unique_id'
     """
     named = {
-        "target": _several(target or ()),
-        "past_covariates": _several(past_covariates),
-        "future_covariates": _several(future_covariates),
-        "static_covariates": _several(static_covariates),
+        "target": several(target or ()),
+        "past_covariates": several(past_covariates),
+        "future_covariates": several(future_covariates),
+        "static_covariates": several(static_covariates),
     }
     if not named["target"] and not wide and "y" in table.columns:
         named["target"] = ("y",)
-    parts = _several(time or ())
-    roles = _check_roles(table, {**named, "time": parts, "series": _several(series or ())})
+    parts = several(time or ())
+    roles = check_roles(table, {**named, "time": parts, "series": several(series or ())})
     covariates = {name for role, names in named.items() if role != "target" for name in names}
-    for name in _several(categories):
+    for name in several(categories):
         table.require(name, "categories")
         if name not in covariates:
             raise DataError(
@@ -221,10 +221,10 @@ def find_columns(
             f"which column of {table.name} is to be forecast? Give target: {', '.join(table.columns)}"
         )
     free = [name for name in table.columns if name not in roles]
-    found = joined_name(parts) if parts else _find_time(table, free)
+    found = joined_name(parts) if parts else find_time(table, free)
     parts = parts if len(parts) > 1 else ()
     if wide:
-        return _wide_columns(table, named, _several(categories), series, found, parts)
+        return _wide_columns(table, named, several(categories), series, found, parts)
     if series is None and "unique_id" in free:
         series = "unique_id"
     return Columns(
@@ -234,7 +234,7 @@ def find_columns(
         past_covariates=named["past_covariates"],
         future_covariates=named["future_covariates"],
         static_covariates=named["static_covariates"],
-        categories=_several(categories),
+        categories=several(categories),
         time_parts=parts,
     )
 
@@ -249,7 +249,7 @@ def _wide_columns(
 ) -> Columns:
     """Return the roles of the long table that a wide one becomes."""
     for role, names in {
-        "series": _several(series or ()),
+        "series": several(series or ()),
         "static_covariates": named["static_covariates"],
     }.items():
         if names:
@@ -272,8 +272,21 @@ def _wide_columns(
     )
 
 
-def _check_roles(table: Table, named: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return each column's role; raise where a column is not there, or has two."""
+def check_roles(table: Table, named: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return each column's role.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    named : dict
+        Role → columns.
+
+    Raises
+    ------
+    DataError
+        If a column is not there, or has two roles.
+    """
     roles: dict[str, str] = {}
     for role, names in named.items():
         for name in names:
@@ -286,7 +299,21 @@ def _check_roles(table: Table, named: dict[str, tuple[str, ...]]) -> dict[str, s
     return roles
 
 
-def _find_time(table: Table, free: Sequence[str]) -> str | None:
+def find_time(table: Table, free: Sequence[str]) -> str | None:
+    """Return the time column where it is not named: ``ds``, or the only one of timestamps.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    free : sequence of str
+        The columns without a role.
+
+    Raises
+    ------
+    DataError
+        If there are two of timestamps.
+    """
     dated = ["ds"] if "ds" in free else [name for name in free if looks_like_time(table, name)]
     if len(dated) > 1:
         raise DataError(f"{table.name}: {dated[0]!r} and {dated[1]!r} both hold times; give time")
@@ -299,5 +326,12 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-def _several(names: Names) -> tuple[str, ...]:
+def several(names: Names) -> tuple[str, ...]:
+    """Return names as a tuple, where there may be a single one.
+
+    Parameters
+    ----------
+    names : str or sequence of str
+        One name, or several.
+    """
     return (names,) if isinstance(names, str) else tuple(names)

@@ -36,7 +36,7 @@ def static_numbers(table: Table, schema: Schema, rows: Rows) -> Floats:
     """
     names = schema.numeric("static")
     columns = [
-        _one_a_series(
+        one_a_series(
             table, rows, name, pl.Series(read_numbers(table, name, "static_covariates")).fill_nan(None)
         )
         for name in names
@@ -69,14 +69,57 @@ def static_categories(table: Table, schema: Schema, rows: Rows) -> Integers:
     """
     names = schema.categorical("static")
     columns = [
-        _one_a_series(table, rows, name, read_categories(table, name, "static_covariates")) for name in names
+        one_a_series(table, rows, name, read_categories(table, name, "static_covariates")) for name in names
     ]
     codes = [encode(column, schema.vocabularies[name]) for name, column in zip(names, columns, strict=True)]
     return np.stack(codes, axis=1) if codes else np.empty((len(rows.names), 0), np.int64)
 
 
-def _one_a_series(table: Table, rows: Rows, name: str, cells: pl.Series) -> pl.Series:
-    """(S,) the value of each series, null where it has none."""
+def one_a_series(
+    table: Table,
+    rows: Rows,
+    name: str,
+    cells: pl.Series,
+    role: str = "static_covariates",
+    mend: str = "give a column that changes as past_covariates or future_covariates",
+) -> pl.Series:
+    """Return the value of each series.
+
+    Parameters
+    ----------
+    table : Table
+        The table, for messages.
+    rows : Rows
+        Whose its rows are.
+    name : str
+        The column's name, for messages.
+    cells : polars.Series
+        Its cells, null where empty.
+    role : str
+        The argument that named it, for messages.
+    mend : str
+        What to do where it changes within a series.
+
+    Returns
+    -------
+    polars.Series
+        (S,), null where a series has none.
+
+    Raises
+    ------
+    DataError
+        If a series has two.
+
+    Examples
+    --------
+    >>> from fastlstm.data.rows import read_rows
+    >>> from fastlstm.data.schema import Columns
+    >>> from fastlstm.data.table import read_table
+    >>> table = read_table(pl.DataFrame({"shop": ["b", "a", "b"], "size": [None, 3, 5]}))
+    >>> rows = read_rows(table, Columns(target=(), series="shop"))
+    >>> one_a_series(table, rows, "size", table.frame["size"]).to_list()
+    [5, 3]
+    """
     frame = pl.DataFrame({"code": rows.codes, "cell": cells}).with_row_index("row").drop_nulls("cell")
     frame = frame.with_columns(first=pl.col("cell").first().over("code"))
     changed = frame.filter(pl.col("cell") != pl.col("first"))
@@ -84,8 +127,8 @@ def _one_a_series(table: Table, rows: Rows, name: str, cells: pl.Series) -> pl.S
         row, _, cell, first = changed.row(0)
         whose = of_series(rows.names[int(rows.codes[row])])
         raise DataError(
-            f"{table.where(row)}: {cell!r} in column {name!r} (static_covariates){whose}, "
-            f"which was {first!r} before; give a column that changes as past_covariates or future_covariates"
+            f"{table.where(row)}: {cell!r} in column {name!r} ({role}){whose}, "
+            f"which was {first!r} before; {mend}"
         )
     series = pl.DataFrame({"code": np.arange(len(rows.names))})
     return series.join(frame.group_by("code").agg(pl.col("cell").first()), on="code", how="left").sort(

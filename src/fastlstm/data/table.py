@@ -24,6 +24,7 @@ from fastlstm.data.delimited import (
     find_delimiter,
     holds_parquet,
     line_of_record,
+    not_utf8,
     open_bytes,
     read_delimited,
     records,
@@ -290,8 +291,8 @@ def _read_file(path: Path) -> Table:
         delimiter = find_delimiter(path)
         header = [name.strip() for name in next(records(path, delimiter))]
         frame = read_delimited(path, delimiter)
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text ({error.reason}): save it as UTF-8 CSV") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{not_utf8(path)}: save it as UTF-8 CSV") from None
     except StopIteration:
         raise DataError(f"{path} is empty: it needs a header line and rows") from None
     except (PolarsError, OSError, EOFError, csv.Error) as error:
@@ -330,8 +331,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
                         f"{path}, line {line}: {len(record)} cells where the header has {width}; "
                         "quote cells that hold the delimiter"
                     )
-        except UnicodeDecodeError as undecodable:
-            return f"{path} is not UTF-8 text ({undecodable.reason}): save it as UTF-8 CSV"
+        except UnicodeDecodeError:
+            return f"{not_utf8(path)}: save it as UTF-8 CSV"
         except (csv.Error, StopIteration):
             pass
     kind = "a Parquet file" if path.name.endswith(PARQUET) else "a table"
