@@ -1,0 +1,180 @@
+"""When the rows of sequences are: any numbers, timestamps, or a count; and how long since a sequence's first row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fastlstm.data.frequency import SECOND
+from fastlstm.data.rows import Integers, Rows, of_series
+from fastlstm.data.sequence_schema import SequenceSchema, SequenceTimeKind
+from fastlstm.data.table import Table
+from fastlstm.data.timestamps import read_times
+from fastlstm.data.values import read_numbers
+from fastlstm.errors import DataError
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When each row is, in the order of the table.
+
+    Parameters
+    ----------
+    instants : numpy.ndarray
+        (rows,) int64 or float64, in an order that is that of time.
+    kind : {"row", "integer", "number", "date", "timestamp"}
+        What the time column holds; ``row`` where there is none and rows are counted.
+    format : str, optional
+        How a file writes its timestamps (``strftime``).
+    """
+
+    instants: npt.NDArray[np.int64] | npt.NDArray[np.float64]
+    kind: SequenceTimeKind
+    format: str | None = None
+
+    def elapsed(self, order: Integers, offsets: Integers) -> npt.NDArray[np.float64]:
+        """Return the time since the first row of each sequence.
+
+        Parameters
+        ----------
+        order : numpy.ndarray
+            (N,) int64, the rows sequence by sequence, each in the order of time.
+        offsets : numpy.ndarray
+            (n + 1,) int64, where each sequence begins in that order.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N,) float64, seconds for timestamps and dates, else in the unit of the column.
+        """
+        sorted_instants = self.instants[order]
+        since = sorted_instants - np.repeat(sorted_instants[offsets[:-1]], np.diff(offsets))
+        unit = SECOND if self.kind in ("date", "timestamp") else 1
+        return since.astype(np.float64) / unit
+
+
+def read_clock(table: Table, column: str | None, rows: Rows, known: SequenceSchema | None = None) -> Clock:
+    """Read the time column, which may hold fractions too: nothing is laid on a grid.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    column : str, optional
+        The column's name; without one the rows of a series are counted.
+    rows : Rows
+        Whose the rows are.
+    known : SequenceSchema, optional
+        How the training data were read: times must be of the same kind.
+
+    Returns
+    -------
+    Clock
+        When the rows are.
+
+    Raises
+    ------
+    DataError
+        If a cell is empty or cannot be read.
+
+    Examples
+    --------
+    >>> from fastlstm.data.rows import read_rows
+    >>> from fastlstm.data.schema import Columns
+    >>> from fastlstm.data.table import read_table
+    >>> table = read_table(pl.DataFrame({"t": ["0.5", "2", "1e1"]}))
+    >>> clock = read_clock(table, "t", read_rows(table, Columns(target=())))
+    >>> clock.instants, clock.kind
+    (array([ 0.5,  2. , 10. ]), 'number')
+    """
+    if column is None:
+        return Clock(rows.instants, "row")
+    table.require(column, "time")
+    counted = known is not None and known.time_kind in ("integer", "number")
+    if counted or (known is None and _holds_fractions(table.frame[column])):
+        numbers = read_numbers(table, column, "time")
+        if np.isnan(numbers).any():
+            row = int(np.isnan(numbers).argmax())
+            raise DataError(
+                f"{table.where(row)}: column {column!r} (time) is empty; fill it in or delete the row"
+            )
+        return Clock(numbers, known.time_kind if counted and known else "number")
+    times = read_times(table, column, known.time_format if known else None)
+    if known is not None and times.kind not in ("date", "timestamp"):
+        raise DataError(
+            f"{table.name}: the time column {column!r} holds {times.kind}s, "
+            f"that of the training data {known.time_kind}s; write it the same way"
+        )
+    instants = times.ticks if times.instants is None else times.instants
+    return Clock(instants, times.kind, times.format)
+
+
+def with_clock(schema: SequenceSchema, clock: Clock) -> SequenceSchema:
+    """Add what was learnt of the time column.
+
+    Parameters
+    ----------
+    schema : SequenceSchema
+        What else was learnt.
+    clock : Clock
+        The times.
+    """
+    return schema.model_copy(update={"time_kind": clock.kind, "time_format": clock.format})
+
+
+def refuse_twins(table: Table, column: str | None, rows: Rows, clock: Clock, order: Integers) -> None:
+    """Raise where two rows of a series have the same time, naming those that stand first in the table.
+
+    Parameters
+    ----------
+    table : Table
+        The table, for messages.
+    column : str, optional
+        The time column.
+    rows : Rows
+        Whose the rows are.
+    clock : Clock
+        When they are.
+    order : numpy.ndarray
+        (N,) int64, the rows sequence by sequence, each in the order of time.
+
+    Raises
+    ------
+    DataError
+        If there are such rows.
+    """
+    if column is None:
+        return
+    codes, instants = rows.codes[order], clock.instants[order]
+    same = np.flatnonzero((codes[1:] == codes[:-1]) & (instants[1:] == instants[:-1]))
+    if not same.size:
+        return
+    second = same[order[same + 1].argmin()] + 1
+    earlier, later = sorted((int(order[second - 1]), int(order[second])))
+    whose = rows.names[codes[second]]
+    first = table.where(earlier).removeprefix(f"{table.name}, ")
+    mend = "keep one of the two rows"
+    if whose is None:
+        mend += ", or name the column that tells sequences apart as series"
+    raise DataError(
+        f"{table.where(later)}: {table.frame[column][later]} in column {column!r} (time){of_series(whose)} "
+        f"came before, on {first}; {mend}"
+    )
+
+
+def _holds_fractions(cells: pl.Series) -> bool:
+    """Whether a column holds numbers that are not all whole."""
+    if cells.dtype == pl.String:
+        stripped = cells.str.strip_chars()
+        numbers = stripped.cast(pl.Float64, strict=False)
+        if numbers.null_count() > (stripped == "").sum() + cells.null_count():
+            return False
+    elif cells.dtype.is_float():
+        numbers = cells.cast(pl.Float64)
+    else:
+        return False
+    numbers = numbers.drop_nulls()
+    return bool(len(numbers)) and not bool((numbers == numbers.round()).all())
