@@ -86,7 +86,7 @@ def read_long(
     notes += notes_on(cells, schema.vocabularies, table.name)
     elapsed = clock.elapsed(order, offsets)
     names = names_of(rows)
-    joined = join(apart, schema, names, table.name)
+    joined = join(apart, schema, names, table.name, labelled=labelled)
     labels = None
     if labelled:
         labels = _labels(table, schema, rows, joined, order, notes)
@@ -102,7 +102,7 @@ def read_long(
         elapsed=elapsed,
         labels=labels,
         per_step=schema.per_step,
-        groups=groups_of(table, schema, rows, joined),
+        groups=groups_of(table, schema, rows, joined) if learning else None,
         static=statics_of(table, schema, rows, joined, notes),
         times=None if schema.time is None else table.frame[schema.time][order],
         notes=(*notes, *(joined.notes if joined else ())),

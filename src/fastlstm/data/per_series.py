@@ -67,7 +67,9 @@ def stand_apart(table: Table, roles: SequenceSchema, apart: Table | None) -> tup
     return tuple(name for name in named if name not in table.columns and name in apart.columns)
 
 
-def join(apart: Table | None, schema: SequenceSchema, names: Sequence[object], source: str) -> Apart | None:
+def join(
+    apart: Table | None, schema: SequenceSchema, names: Sequence[object], source: str, *, labelled: bool
+) -> Apart | None:
     """Join the table with one row a series, where there is one and it has a role.
 
     Parameters
@@ -80,18 +82,21 @@ def join(apart: Table | None, schema: SequenceSchema, names: Sequence[object], s
         The sequences' ids.
     source : str
         What to call their data.
+    labelled : bool
+        Whether labels are to be read.
 
     Raises
     ------
     DataError
         If it is missing, or does not join.
     """
-    if apart is None:
-        if schema.apart:
-            raise DataError(
-                f"{source}: the columns {', '.join(schema.apart)} stood in a table of labels in training; "
-                "give one with the same columns as labels"
-            )
+    static = [name for name in schema.static if name in schema.apart]
+    if apart is None and static:
+        raise DataError(
+            f"{source}: column {static[0]!r} (static) stood in the table of labels in training; "
+            "give one that has it as labels"
+        )
+    if apart is None or not (labelled or static):
         return None
     column = schema.labels_series or schema.series
     if column is None:
@@ -198,6 +203,11 @@ def series_labels(table: Table, schema: SequenceSchema, rows: Rows, joined: Apar
         If a series has none, or two.
     """
     source, whose = (joined.table, joined.rows) if joined else (table, rows)
+    if joined is None and schema.labels[0] not in table.columns and schema.labels_apart:
+        raise DataError(
+            f"{table.name} has no column {schema.labels[0]!r} (label), which stood in a table of its own in training; "
+            "give one as labels"
+        )
     columns = [label_of_each(source, whose, name, numeric=schema.numeric_labels) for name in schema.labels]
     labels = pl.DataFrame([joined.gather(column) if joined else column for column in columns])
     refuse_unlabelled(source.name, names_of(rows), labels)

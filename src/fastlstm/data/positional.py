@@ -109,6 +109,8 @@ def assemble(
     names = tuple(range(len(parts)))
     if labels is not None and not schema.per_step:
         refuse_unlabelled(source, names, labels)
+    if labels is not None and schema.numeric_labels:
+        labels = _as_numbers(labels, where if not schema.per_step else lambda row: f"{source}, step {row}")
     return SequenceSet(
         source=source,
         kind=kind,
@@ -152,6 +154,18 @@ def trimmed(parts: Sequence[Numbers], source: str) -> tuple[list[Numbers], tuple
         f"{source}: {cut:,} of {len(parts):,} sequences end before the last step, and are taken to be shorter"
     )
     return short, (note,) if cut else ()
+
+
+def _as_numbers(labels: pl.DataFrame, where: Callable[[int], str]) -> pl.DataFrame:
+    numbers = labels.select(pl.all().cast(pl.Float64, strict=False))
+    for column in labels:
+        wrong = numbers[column.name].is_null() & column.is_not_null()
+        if wrong.any():
+            row = wrong.arg_max() or 0
+            raise DataError(
+                f"{where(row)}: label {column[row]!r} is not a number; correct it, or classify instead"
+            )
+    return numbers
 
 
 def _elapsed(

@@ -119,32 +119,42 @@ def read_sequences(
     True
     """
     learning = schema is None
-    if per_step and until_end and label is not None:
+    if until_end and label is not None:
         raise InputError(
             "label and until_end are both given: the label is a column, or the time left; leave one out"
         )
+    positional = schema or SequenceSchema(
+        form="positional",
+        per_step=per_step or until_end,
+        until_end=until_end,
+        numeric_labels=numeric_labels,
+        missing=_numbers(missing),
+    )
     if holds_arrays(source):
-        roles = _positional(schema, "arrays", per_step=per_step, until_end=until_end, missing=missing)
-        given = {"time": time, "groups": groups, "static": static if np.size(static) else None}
+        _require_positional(positional, "an array")
         if labelled is False:
             label = None
-        elif label is None and not roles.until_end and (labelled or learning):
+        elif label is None and not positional.until_end and (labelled or learning):
             raise InputError("arrays come without labels: give label, one for each sequence")
-        return _refuse_empty(read_arrays(source, roles, label=label, learning=learning, **given))
+        static = static if np.size(static) else None
+        return _refuse_empty(
+            read_arrays(
+                source, positional, label=label, time=time, groups=groups, static=static, learning=learning
+            )
+        )
     labelled = learning if labelled is None else labelled
     if is_ts(source):
-        roles = _positional(
-            schema, f"{source} is a .ts file", per_step=per_step, until_end=until_end, missing=missing
-        )
-        return _refuse_empty(read_ts(source, roles, learning=learning, labelled=labelled))
-    if schema is not None and schema.form == "positional":
-        raise InputError(
-            f"training was on arrays or a .ts file, and {_called(source)} is a table; give the same form"
-        )
+        _require_positional(positional, f"the .ts file {source}")
+        if labelled and positional.per_step and not positional.until_end:
+            raise InputError(
+                f"{source} has one label a sequence, and none for every step: leave per_step out"
+            )
+        return _refuse_empty(read_ts(source, positional, learning=learning, labelled=labelled))
     names = split_names(columns) if columns else schema.columns if schema else ()
     table = read_bare(source, names) if names else read_table(source)
     apart = None if labels is None else read_table(labels)
-    if schema is None:
+    roles = schema
+    if roles is None:
         tidy = bool(variable or value)
         roles = SequenceSchema(
             form="tidy" if tidy else "long",
@@ -155,6 +165,7 @@ def read_sequences(
             groups=groups,
             labels=() if until_end or not labelled else _labels(label, table, apart),
             labels_series=labels_series,
+            labels_apart=apart is not None,
             per_step=per_step or until_end,
             until_end=until_end,
             numeric_labels=numeric_labels,
@@ -163,48 +174,36 @@ def read_sequences(
             columns=names,
             missing=_numbers(missing),
         )
-    else:
-        roles = schema
+    if roles.form == "positional":
+        raise InputError(
+            f"training was on arrays or a .ts file, and {table.name} is a table; give the same form"
+        )
     if roles.per_step and apart is not None and labelled and not roles.until_end:
         raise InputError(
             f"labels for every step stand in the table itself; {apart.name} has one row a series"
         )
     chosen = several(categories)
-    if roles.form == "tidy":
-        return _refuse_empty(
-            read_tidy(
-                table,
-                roles,
-                apart,
-                categories=chosen,
-                learning=learning,
-                labelled=labelled,
-                duplicates=duplicates,
-            )
+    if roles.form == "long":
+        found = read_long(table, roles, apart, categories=chosen, learning=learning, labelled=labelled)
+    else:
+        found = read_tidy(
+            table,
+            roles,
+            apart,
+            categories=chosen,
+            learning=learning,
+            labelled=labelled,
+            duplicates=duplicates,
         )
-    return _refuse_empty(
-        read_long(table, roles, apart, categories=chosen, learning=learning, labelled=labelled)
-    )
+    return _refuse_empty(found)
 
 
-def _positional(
-    schema: SequenceSchema | None,
-    what: str,
-    *,
-    per_step: bool,
-    until_end: bool,
-    missing: float | Sequence[float],
-) -> SequenceSchema:
-    """Return the roles of what has no columns."""
-    if schema is None:
-        return SequenceSchema(
-            form="positional", per_step=per_step or until_end, until_end=until_end, missing=_numbers(missing)
-        )
-    if schema.form != "positional":
+def _require_positional(roles: SequenceSchema, what: str) -> None:
+    """Raise where training was on data with columns."""
+    if roles.form != "positional":
         raise InputError(
-            f"training was on a table with columns {', '.join(schema.features[:6])} …, not on {what}"
+            f"training was on a table with columns ({shown(roles.features)}), and {what} has none; give a table"
         )
-    return schema
 
 
 def _labels(label: Any, table: Table, apart: Table | None) -> tuple[str, ...]:
@@ -224,10 +223,6 @@ def _numbers(missing: float | Sequence[float]) -> tuple[float, ...]:
     return (
         (float(missing),) if isinstance(missing, int | float) else tuple(float(number) for number in missing)
     )
-
-
-def _called(source: Any) -> str:
-    return str(source) if isinstance(source, str) or hasattr(source, "__fspath__") else "the frame"
 
 
 def _refuse_empty(sequences: SequenceSet) -> SequenceSet:

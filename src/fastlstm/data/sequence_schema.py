@@ -35,6 +35,8 @@ class SequenceSchema(BaseModel):
         Label columns.
     labels_series : str, optional
         The series column of a separate table of labels.
+    labels_apart : bool
+        Whether the labels stand in a separate table.
     apart : tuple of str
         Those of ``static`` and ``groups`` that stand in the table of labels.
     per_step : bool
@@ -75,6 +77,7 @@ class SequenceSchema(BaseModel):
     groups: str | None = None
     labels: tuple[str, ...] = ()
     labels_series: str | None = None
+    labels_apart: bool = False
     apart: tuple[str, ...] = ()
     per_step: bool = False
     until_end: bool = False

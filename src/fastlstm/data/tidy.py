@@ -29,7 +29,7 @@ from fastlstm.data.sequence_schema import REMAINING, Duplicates, SequenceSchema
 from fastlstm.data.sequence_times import Clock, read_clock, with_clock
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.table import Table
-from fastlstm.data.values import read_categories, read_numbers
+from fastlstm.data.values import read_numbers
 from fastlstm.errors import DataError
 
 
@@ -111,7 +111,7 @@ def read_tidy(
     measured = Measurements(
         table, cells.rows, order[known], steps[known], codes[known], cells.values[order[known]]
     )
-    asked = duplicates if learning else schema.duplicates
+    asked = duplicates or (None if learning else schema.duplicates)
     measured, done = measured.merged(schema, asked, notes)
     schema = schema.model_copy(update={"duplicates": done})
     grid = measured.grid(len(begins), len(schema.features))
@@ -122,7 +122,7 @@ def read_tidy(
 
     elapsed = cells.clock.elapsed(order[begins], offsets)
     names = names_of(cells.rows)
-    joined = join(apart, schema, names, table.name)
+    joined = join(apart, schema, names, table.name, labelled=labelled)
     labels = None
     if labelled and schema.until_end:
         labels = pl.DataFrame({REMAINING: remaining(elapsed, offsets)})
@@ -138,7 +138,7 @@ def read_tidy(
         elapsed=elapsed,
         labels=labels,
         per_step=schema.per_step,
-        groups=groups_of(table, schema, cells.rows, joined),
+        groups=groups_of(table, schema, cells.rows, joined) if learning else None,
         static=_statics(table, schema, cells, joined, notes),
         times=None if schema.time is None else table.frame[schema.time][order[begins]],
         notes=(*notes, *(joined.notes if joined else ())),
@@ -151,7 +151,9 @@ def _read_cells(table: Table, schema: SequenceSchema, learning: bool) -> Cells:
     table.require(value, "value")
     rows = read_rows(table, Columns(target=(), series=schema.series))
     clock = read_clock(table, schema.time, rows, None if learning else schema)
-    variables = read_categories(table, variable, "variable")
+    # An empty cell alone is no name: sodium is called Na.
+    variables = table.frame[variable].cast(pl.String).str.strip_chars()
+    variables = variables.set(variables == "", None)
     if variables.null_count():
         row = variables.is_null().arg_max() or 0
         raise DataError(
