@@ -65,7 +65,8 @@ def read_labels(table: Table, column: str, *, numeric: bool = False) -> pl.Serie
     else:
         numbers = cells.cast(pl.Float64).fill_nan(None)
     _refuse_infinite(table, column, numbers)
-    return numbers.cast(pl.Int64) if (numbers == numbers.round()).all() else numbers
+    whole = (numbers == numbers.round()).all() and (numbers.abs() < 2**53).all()
+    return numbers.cast(pl.Int64) if whole else numbers
 
 
 def label_of_each(table: Table, rows: Rows, column: str, *, numeric: bool = False) -> pl.Series:
@@ -94,6 +95,8 @@ def label_of_each(table: Table, rows: Rows, column: str, *, numeric: bool = Fals
     """
     cells = read_labels(table, column, numeric=numeric)
     mend = "write one label a series, or give per_step (--per-step) if every row has its own"
+    if rows.names == [None]:
+        mend = "name the column that tells sequences apart as series, or give per_step (--per-step)"
     return one_a_series(table, rows, column, cells, "label", mend).alias(column)
 
 

@@ -122,7 +122,9 @@ def assemble(
         labels=labels,
         per_step=schema.per_step,
         groups=groups,
-        static=np.empty((len(parts), 0), np.float32) if static is None else static.astype(np.float32),
+        static=np.empty((len(parts), 0), np.float32)
+        if static is None
+        else without(static, schema.missing).astype(np.float32),
         notes=notes,
     )
 

@@ -230,8 +230,9 @@ def _settle_variables(
     for name in (*schema.features, *variables, *(name for name in categories if name not in schema.static)):
         if name not in found:
             role = "static" if name in variables else "features" if name in schema.features else "categories"
-            near = difflib.get_close_matches(name, found, n=1)
-            mend = f"did you mean {near[0]!r}?" if near else f"it has {shown(found)}"
+            lowered = {other.casefold(): other for other in reversed(found)}
+            near = difflib.get_close_matches(name.casefold(), lowered, n=1)
+            mend = f"did you mean {lowered[near[0]]!r}?" if near else f"it has {shown(found)}"
             raise DataError(f"{table.name}: no row has {name!r} as {schema.variable} ({role}): {mend}")
     features = schema.features or tuple(name for name in found if name not in schema.static)
     if not features:

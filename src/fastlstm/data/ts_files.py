@@ -120,6 +120,8 @@ def read_ts(
     lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
     lines = ((number, line) for number, line in lines if line and line[0] not in "#%")
     header = _header(path, lines)
+    if labelled and not header.labelled and not roles.until_end:
+        raise DataError(f"{path}: its header declares no labels (@classLabel true …, or @targetLabel true)")
     numbers: list[int] = []
     parts: list[Numbers] = []
     times: list[Numbers] = []
@@ -140,8 +142,6 @@ def read_ts(
             parts.append(_values(where, channels))
     if not parts:
         raise DataError(f"{path}: there is no line after @data")
-    if labelled and not header.labelled and not roles.until_end:
-        raise DataError(f"{path}: its header declares no labels (@classLabel true …, or @targetLabel true)")
     notes: tuple[str, ...] = ()
     if not header.timestamps:
         parts, notes = trimmed(parts, str(path))
@@ -210,9 +210,9 @@ def _label(where: str, label: str, header: Header) -> str | float:
 def _check_channels(where: str, channels: list[str], header: Header, first: int | None) -> None:
     expected = first or header.dimensions
     if expected is not None and len(channels) != expected:
-        told = "the lines before" if first else "the header"
+        told = "the lines before have" if first else "the header says"
         raise DataError(
-            f"{where}: {len(channels)} channels, and {told} say {expected}; "
+            f"{where}: {len(channels)} channels, and {told} {expected}; "
             "a line is its channels and its label with : between"
         )
     if not any(channel.strip() for channel in channels):
