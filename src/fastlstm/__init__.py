@@ -2,7 +2,7 @@
 
 The layers are ``fastlstm.LSTM``, ``fastlstm.GRU`` and ``fastlstm.RNN``, drop-ins of ``torch.nn``'s, and
 ``fastlstm.replace`` puts them into a model that has PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast,
-and ``fastlstm.load`` reads a run folder.
+``fastlstm.Detector`` from one to scores and alarms, and ``fastlstm.load`` reads a run folder.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastlstm.nn import GRU, LSTM, RNN, replace
     from fastlstm.tasks import load
+    from fastlstm.tasks.detect import Detector
     from fastlstm.tasks.forecast import Forecaster
 
-__all__ = ["GRU", "LSTM", "RNN", "Forecaster", "__version__", "load", "replace"]
+__all__ = ["GRU", "LSTM", "RNN", "Detector", "Forecaster", "__version__", "load", "replace"]
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ _HOMES = {
     "RNN": "fastlstm.nn",
     "replace": "fastlstm.nn",
     "load": "fastlstm.tasks",
+    "Detector": "fastlstm.tasks.detect",
     "Forecaster": "fastlstm.tasks.forecast",
 }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # task name: (module, estimator class)
 TASKS = {
     "forecast": ("fastlstm.tasks.forecast", "Forecaster"),
+    "detect": ("fastlstm.tasks.detect", "Detector"),
 }
 
 __all__ = ["TASKS", "estimator", "load"]

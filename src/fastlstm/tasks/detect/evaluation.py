@@ -1,0 +1,232 @@
+"""What a detector finds of anomalies that are known, beside a rolling z-score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fastlstm.data.series import Integers
+from fastlstm.tasks.detect.reading import DetectionTable
+from fastlstm.tasks.detect.report import Stretch, stretches
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+LABELS = {"model": "LSTM", "rolling_z_score": "rolling z-score"}
+FOUND = 0.5  # what finding an anomaly at all counts, beside how much of it: α of Tatbul et al.
+
+
+class Judgement(NamedTuple):
+    """What a detector said of rows, in the order of time.
+
+    Attributes
+    ----------
+    score : numpy.ndarray
+        (n,), NaN where there is none.
+    anomalous : numpy.ndarray
+        (n,) bool
+    """
+
+    score: Array
+    anomalous: Mask
+
+
+@dataclass(frozen=True)
+class DetectionEvaluation:
+    """A detector and a rolling z-score beside what is known.
+
+    n rows, in the order of time.
+
+    Parameters
+    ----------
+    table : DetectionTable
+        What was judged.
+    windows : list of Stretch
+        The anomalies that are known.
+    judgements : dict
+        ``model`` and ``rolling_z_score``.
+    rows_a_day : float, optional
+        None where rows have no length in time, or one of days and more.
+    """
+
+    table: DetectionTable
+    windows: list[Stretch]
+    judgements: dict[str, Judgement]
+    rows_a_day: float | None
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """``model`` and ``rolling_z_score`` → each metric, see :func:`detection_metrics`."""
+        order = self.table.in_time
+        places, codes = self.table.places[order], self.table.codes[order]
+        return {
+            name: detection_metrics(judgement, self.windows, codes, places, self.rows_a_day)
+            for name, judgement in self.judgements.items()
+        }
+
+    def by_window(self) -> pl.DataFrame:
+        """Return what became of each known anomaly: start, end, and the time of its first anomalous row by each."""
+        order = self.table.in_time
+        stamps = self.table.series.axis
+        rows = []
+        for window in self.windows:
+            offset = self.table.series.offsets[window.series]
+
+            def at(place: int, code: int = window.series, offset: int = int(offset)) -> object:
+                return stamps.stamps(code, int(self.table.places[order[place]]) - offset, 1)[0]
+
+            row = {"start": at(window.first), "end": at(window.end - 1)}
+            for name, judgement in self.judgements.items():
+                hits = np.flatnonzero(judgement.anomalous[window.first : window.end])
+                row[f"found_by_{name}"] = at(window.first + int(hits[0])) if hits.size else None
+            rows.append(row)
+        return pl.DataFrame(rows)
+
+    def __str__(self) -> str:
+        """Write the metrics as a table of text."""
+        names = list(self.metrics["model"])
+        lines = [f"{'':22}" + "".join(f"{LABELS[name]:>18}" for name in self.metrics)]
+        lines += [
+            f"{metric:22}" + "".join(f"{values[metric]:>18.4g}" for values in self.metrics.values())
+            for metric in names
+        ]
+        return "\n".join(lines)
+
+
+def detection_metrics(
+    judgement: Judgement,
+    windows: Sequence[Stretch],
+    codes: Integers,
+    places: Integers,
+    rows_a_day: float | None,
+) -> dict[str, float]:
+    """Compare what was said with what is known.
+
+    Precision, recall and F1 are of rows. Those of ranges are of Tatbul et al. 2018, "Precision and recall for time
+    series" (NeurIPS), equations 1 to 7, with a flat bias, α = 0.5 for having found an anomaly at all, and overlaps that
+    are cut into pieces counted less. An alarm is a run of anomalous rows, and a false one has no row in a window.
+
+    n rows, in the order of time.
+
+    Parameters
+    ----------
+    judgement : Judgement
+        What was said.
+    windows : sequence of Stretch
+        The anomalies that are known.
+    codes, places : numpy.ndarray
+        (n,) int64, the series and the step of each row.
+    rows_a_day : float, optional
+        None where rows have no length.
+
+    Returns
+    -------
+    dict
+        ``precision``, ``recall``, ``f1``, ``range_precision``, ``range_recall``, ``range_f1``, ``auroc``, ``delay``
+        (mean over those found, in steps from the start of a window), ``false_alarms_per_day`` (or
+        ``false_alarms_per_1000_rows``), ``windows_found``, ``windows``.
+
+    Examples
+    --------
+    >>> flags = np.array([0, 0, 1, 1, 0, 0, 1, 0, 0, 0], bool)
+    >>> rows = np.arange(10)
+    >>> found = detection_metrics(Judgement(flags + 0.0, flags), [Stretch(0, 3, 5)], rows * 0, rows, 10.0)
+    >>> found["recall"], found["range_recall"], found["false_alarms_per_day"], found["windows_found"]
+    (0.5, 0.75, 1.0, 1)
+    """
+    truth = np.zeros(len(codes), bool)
+    for window in windows:
+        truth[window.first : window.end] = True
+    flags = judgement.anomalous
+    alarms = stretches(flags, codes)
+    precision = _ratio(int((flags & truth).sum()), int(flags.sum()))
+    recall = _ratio(int((flags & truth).sum()), int(truth.sum()))
+    range_precision = _mean([_overlap(alarm, windows) for alarm in alarms])
+    range_recall = _mean(
+        [FOUND * flags[w.first : w.end].any() + (1 - FOUND) * _overlap(w, alarms) for w in windows]
+    )
+    hits = [np.flatnonzero(flags[window.first : window.end]) for window in windows]
+    delays = [
+        int(places[window.first + int(hit[0])] - places[window.first])
+        for window, hit in zip(windows, hits, strict=True)
+        if hit.size
+    ]
+    false = sum(not truth[alarm.first : alarm.end].any() for alarm in alarms)
+    unit = "false_alarms_per_1000_rows" if rows_a_day is None else "false_alarms_per_day"
+    return {
+        "precision": precision,
+        "recall": recall,
+        "f1": _harmonic(precision, recall),
+        "range_precision": range_precision,
+        "range_recall": range_recall,
+        "range_f1": _harmonic(range_precision, range_recall),
+        "auroc": area_under_roc(judgement.score, truth),
+        "delay": _mean([float(delay) for delay in delays]),
+        unit: false / (len(np.unique(places)) / (rows_a_day or 1000)),
+        "windows_found": len(delays),
+        "windows": len(windows),
+    }
+
+
+def area_under_roc(score: Array, truth: Mask) -> float:
+    """Return the probability that an anomalous row has a higher score than another, ties counted half.
+
+    Mann and Whitney's U over the number of pairs. Rows without a score count nowhere.
+
+    Parameters
+    ----------
+    score : numpy.ndarray
+        (n,), NaN where there is none.
+    truth : numpy.ndarray
+        (n,) bool
+
+    Returns
+    -------
+    float
+        NaN where all rows are of one kind.
+
+    Examples
+    --------
+    >>> area_under_roc(np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, False, True, True]))
+    0.875
+    """
+    known = ~np.isnan(score)
+    score, truth = score[known], truth[known]
+    positive = int(truth.sum())
+    negative = len(truth) - positive
+    if not positive or not negative:
+        return float("nan")
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    total = float(ranks[inverse][truth].sum())
+    return (total - positive * (positive + 1) / 2) / (positive * negative)
+
+
+def _overlap(own: Stretch, others: Sequence[Stretch]) -> float:
+    """Return the share of a stretch that others cover, over how many pieces that is."""
+    pieces = [
+        min(own.end, other.end) - max(own.first, other.first)
+        for other in others
+        if other.first < own.end and other.end > own.first
+    ]
+    return sum(pieces) / (own.end - own.first) / len(pieces) if pieces else 0.0
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if len(values) else float("nan")
+
+
+def _harmonic(precision: float, recall: float) -> float:
+    """F1: 0 where nothing was found."""
+    total = np.nan_to_num(precision) + np.nan_to_num(recall)
+    return float(2 * np.nan_to_num(precision) * np.nan_to_num(recall) / total) if total else 0.0

@@ -1,0 +1,293 @@
+"""What a fitted detector does: predict, stream, be judged, be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from fastlstm.data.schema import Schema
+from fastlstm.data.table import Kind, give_back
+from fastlstm.errors import InputError, RunError
+from fastlstm.model.detector import DetectorNetwork
+from fastlstm.runs import Run, load_run
+from fastlstm.tasks.detect.baseline import score_baseline, z_scores
+from fastlstm.tasks.detect.calibration import Tail
+from fastlstm.tasks.detect.evaluation import DetectionEvaluation, Judgement
+from fastlstm.tasks.detect.fitting import BASELINE_WINDOWS, Fitted, rows_a_day
+from fastlstm.tasks.detect.frames import verdict_frame
+from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
+from fastlstm.tasks.detect.pictures import draw_scores
+from fastlstm.tasks.detect.reading import DetectionTable, read_detection_table
+from fastlstm.tasks.detect.report import DetectionReport
+from fastlstm.tasks.detect.saving import restore_detector, save_detector
+from fastlstm.tasks.detect.scoring import Scorer
+from fastlstm.tasks.detect.settings import RunSettings
+from fastlstm.tasks.detect.stream import Stream
+from fastlstm.tasks.detect.truth import labelled, windowed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class FittedDetector(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """The methods of a detector that was fitted or loaded; :class:`Detector` adds configuration and ``fit``."""
+
+    detection_: Detection
+    baseline_: list[Tail]
+    ended_: dict[str, Ended]
+    schema_: Schema
+    kind_: Kind
+    table_: DetectionTable | None
+    verdicts_: Verdicts | None
+    history_: list[dict[str, float]]
+    report_: DetectionReport | None
+    metrics_: dict[str, Any]
+    pictures_: dict[str, bytes]
+    notes_: list[str]
+
+    def predict(self, data: Any | None = None) -> Any:
+        """Score rows, and tell which are anomalous.
+
+        A row's score is minus the decimal logarithm of how many alarms a row it would begin by chance: 3 is one in
+        1,000 rows. From ``threshold_`` on a row is anomalous, and so are the rows for which the alarm is held. Rows
+        that come after the end of what was fitted go on from there; all others begin anew, and their first rows are judged
+        by less.
+
+        Parameters
+        ----------
+        data : path or DataFrame, optional
+            A table with the columns of ``fit``'s. Default: the rows that were fitted.
+
+        Returns
+        -------
+        DataFrame
+            Of the kind that ``data`` (or ``fit``'s data) was, a pandas frame for a path, a row for each row, in order:
+            series, time and target columns, ``score``, ``anomaly`` (0 or 1) and, where there are several channels,
+            ``NAME_score``. A row without any value has no score.
+
+        Raises
+        ------
+        InputError
+            If a run was loaded and no rows are given.
+        DataError
+            If the table cannot be read.
+        """
+        if data is None:
+            self._require_fitted()
+            if self.table_ is None or self.verdicts_ is None:
+                raise InputError("a loaded run does not hold its data: give the rows to judge as data")
+            table, verdicts = self.table_, self.verdicts_
+            self.notes_ = []
+        else:
+            table, verdicts = self._judge(data)
+        return give_back(verdict_frame(table, verdicts), table.table.kind)
+
+    def stream(self, series: Any | None = None) -> Stream:
+        """Return what judges one row after the other, as they come.
+
+        The scores are those that ``predict`` gives for a table of the same rows. A stream has a memory of its own: the
+        detector stays as it is, and several may run at once.
+
+        Parameters
+        ----------
+        series : str or int, optional
+            Which series the rows are of, where there are several.
+
+        Returns
+        -------
+        Stream
+            Its ``score(row)`` takes a mapping of column to value.
+
+        Examples
+        --------
+        >>> import numpy as np, polars as pl
+        >>> from fastlstm import Detector
+        >>> load = np.random.default_rng(0).normal(5, 1, 500)
+        >>> detector = Detector(max_steps=50, progress=False).fit(pl.DataFrame({"load": load}))
+        >>> stream = detector.stream()
+        >>> bool(stream.score({"load": 5.2}).score < stream.score({"load": 50.0}).score)
+        True
+        """
+        self._require_fitted()
+        return Stream(self.detection_, self.schema_, self.ended_, series)
+
+    def evaluate(
+        self, data: Any, *, label: str | None = None, windows: Any | None = None
+    ) -> DetectionEvaluation:
+        """Judge rows of which it is known what is anomalous, and compare; a rolling z-score beside.
+
+        Parameters
+        ----------
+        data : path or DataFrame
+            A table with the columns of ``fit``'s.
+        label : str, optional
+            The column that holds 1 in anomalous rows and 0 in others.
+        windows : path, DataFrame or sequence of pairs, optional
+            Instead of labels, starts and ends of anomalies: a JSON list of pairs, or one for each file or series by its
+            name, or a CSV file with columns start and end.
+
+        Returns
+        -------
+        DetectionEvaluation
+            ``metrics`` of the model and the rolling z-score, ``by_window()`` too.
+
+        Raises
+        ------
+        InputError
+            If neither or both of ``label`` and ``windows`` are given.
+        DataError
+            If the table, the labels or the windows cannot be read, or no window lies in the data.
+        """
+        if (label is None) == (windows is None):
+            found = "neither label nor windows is" if label is None else "both label and windows are"
+            raise InputError(
+                f"{found} given: say what is anomalous by a column of 0 and 1, or by windows of time"
+            )
+        table, verdicts = self._judge(data)
+        if label is not None:
+            known = labelled(table, label)
+        else:
+            known, outside = windowed(table, windows)
+            if outside:
+                self.notes_.append(f"{outside:,} windows hold no row and are left out")
+        order = table.in_time
+        judgements = {
+            "model": Judgement(verdicts.score[order], verdicts.anomalous[order]),
+            "rolling_z_score": self._judge_by_baseline(table),
+        }
+        return DetectionEvaluation(table, known, judgements, rows_a_day(table.series))
+
+    def plot(self, path: str | Path | None = None, *, data: Any | None = None) -> Figure:
+        """Draw rows, their scores, and the alarms.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Write a picture there.
+        data : path or DataFrame, optional
+            Default: the rows that were fitted.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure.
+        """
+        self._require_fitted()
+        if data is None:
+            if self.table_ is None or self.verdicts_ is None:
+                raise InputError("a loaded run does not hold its data: give the rows to draw as data")
+            table, verdicts = self.table_, self.verdicts_
+        else:
+            table, verdicts = self._judge(data)
+        figure = draw_scores(table, verdicts, self.threshold_)
+        if path is not None:
+            figure.savefig(path)
+        return figure
+
+    @property
+    def threshold_(self) -> float:
+        """The score from which on a row is anomalous."""
+        return self._require_fitted().detection_.scorer.threshold
+
+    @property
+    def network_(self) -> DetectorNetwork:
+        """The trained network."""
+        return self._require_fitted().detection_.network
+
+    @property
+    def time_format_(self) -> str | None:
+        """How files write the times (``strftime``)."""
+        return self._require_fitted().schema_.time_format
+
+    def save(self, path: str | Path) -> None:
+        """Write a run folder, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder to make.
+        """
+        save_detector(self._require_fitted(), path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a run folder; the inverse of ``save``.
+
+        Parameters
+        ----------
+        path : str or Path
+            A run folder.
+        """
+        run = load_run(path)
+        if run.task != "detect":
+            raise RunError(f"{path} is a run of the task {run.task!r}: load it with fastlstm.load")
+        return cls.from_run(run)
+
+    @classmethod
+    def from_run(cls, run: Run) -> Self:
+        """Make the estimator from a run that was read.
+
+        Parameters
+        ----------
+        run : fastlstm.runs.Run
+            What ``load_run`` gives.
+        """
+        settings = run.settings(RunSettings)
+        self = cls(**settings.parameters.model_dump())
+        restore_detector(self, run, settings)
+        return self
+
+    def _take(self, fitted: Fitted, table: DetectionTable) -> None:
+        self.detection_ = fitted.detection
+        self.baseline_ = fitted.baseline
+        self.ended_ = fitted.ended
+        self.schema_ = table.series.schema
+        self.kind_ = table.table.kind
+        self.table_, self.verdicts_ = table, fitted.verdicts
+        self.history_ = fitted.training.history
+        self.report_ = fitted.report
+        self.metrics_ = fitted.report.metrics
+        self.pictures_ = {}
+        self.notes_ = []
+
+    def _judge(self, data: Any) -> tuple[DetectionTable, Verdicts]:
+        self._require_fitted()
+        table = read_detection_table(data, self.schema_.columns, schema=self.schema_)
+        verdicts, _, went_on = judge(self.detection_, table, self.ended_)
+        self.notes_ = _notes(table, went_on, self.ended_)
+        return table, verdicts
+
+    def _judge_by_baseline(self, table: DetectionTable) -> Judgement:
+        scorer: Scorer = self.detection_.scorer
+        scores = score_baseline(self.baseline_, z_scores(table.series, BASELINE_WINDOWS * self.window))
+        order = table.in_time
+        codes, places = table.codes[order], table.places[order]
+        score = scores[places]
+        anomalous = np.zeros(len(order), bool)
+        for code in range(len(table.series)):
+            own = np.flatnonzero(codes == code)
+            steps = places[own] - table.series.offsets[code]
+            anomalous[own] = scorer.alarms(score[own], steps, scorer.hold + 1)[0]
+        return Judgement(score, anomalous)
+
+    def _require_fitted(self) -> Self:
+        check_is_fitted(self, "detection_")
+        return self
+
+
+def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended]) -> list[str]:
+    notes = []
+    anew = went_on.count(False)
+    if anew:
+        whose = "the series begins" if len(went_on) == 1 else f"{anew:,} of {len(went_on):,} series begin"
+        notes.append(f"{whose} anew: its first rows are judged by little, as none before them are known")
+    unknown = [name for name in table.series.names if str(name) not in ended]
+    if unknown:
+        named = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
+        notes.append(f"never fitted, and judged on the scale of all series: {named}")
+    return notes

@@ -1,0 +1,299 @@
+"""Fitting: from a table to a trained network, a calibrated score and a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fastlstm.data.frequency import DAY
+from fastlstm.data.schema import Columns
+from fastlstm.data.series import SeriesSet
+from fastlstm.errors import DataError, InputError
+from fastlstm.model.detector import DetectorNetwork, DetectorSettings
+from fastlstm.tasks.detect.baseline import fit_baseline, z_scores
+from fastlstm.tasks.detect.calibration import Tail
+from fastlstm.tasks.detect.inputs import DetectorScaling, Steps, lay_steps
+from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
+from fastlstm.tasks.detect.learning import DetectorLearning, Mask, held_out
+from fastlstm.tasks.detect.reading import DetectionTable
+from fastlstm.tasks.detect.report import DetectionReport, stretches
+from fastlstm.tasks.detect.running import Expected, Memory, run
+from fastlstm.tasks.detect.scoring import Scorer
+from fastlstm.tasks.detect.settings import Parameters
+from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
+
+VALIDATIONS = 20
+STEPS_BEFORE_STOPPING = 200
+FEWEST_ROWS = 100  # from fewer nothing is told of what is usual
+DECODER = 16  # units
+USUAL_A_DAY = 0.1  # false alarms …
+USUAL_A_ROW = 1 / 2000  # … though no more of rows that lie far apart
+HELD_WINDOWS = 3  # an alarm is held for so many windows
+BASELINE_WINDOWS = 24  # the rolling z-score looks back so many: a day, of windows of an hour
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting gives.
+
+    Parameters
+    ----------
+    detection : Detection
+        Network, scales and scorer.
+    baseline : list of Tail
+        Of the rolling z-score.
+    verdicts : Verdicts
+        On the rows that were fitted.
+    ended : dict
+        Series → its end.
+    training : TrainingResult
+        How training went.
+    report : DetectionReport
+        What to tell.
+    """
+
+    detection: Detection
+    baseline: list[Tail]
+    verdicts: Verdicts
+    ended: dict[str, Ended]
+    training: TrainingResult
+    report: DetectionReport
+
+
+def rows_a_day(series: SeriesSet) -> float | None:
+    """Return how many steps a day has; None where steps have no length, or are of days and more.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    """
+    step = series.axis.frequency
+    return DAY / step.size if step.kind == "duration" and step.size < DAY else None
+
+
+def alarms_a_row(parameters: Parameters, series: SeriesSet) -> float:
+    """Return how many false alarms are allowed each row.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    series : SeriesSet
+        For the length of a step.
+
+    Raises
+    ------
+    InputError
+        If more are asked for than can be told apart.
+    """
+    daily = rows_a_day(series)
+    if parameters.false_alarms is None:
+        return USUAL_A_ROW if daily is None else min(USUAL_A_DAY / daily, USUAL_A_ROW)
+    found = parameters.false_alarms / (daily or 1000)
+    if found >= 0.1:
+        unit = "a day" if daily else "in 1000 rows"
+        raise InputError(
+            f"false_alarms is {parameters.false_alarms:g} {unit}, one in {1 / found:.3g} rows: "
+            f"give less than {0.1 * (daily or 1000):g}"
+        )
+    return found
+
+
+def hold_of(parameters: Parameters) -> int:
+    """Return how many rows an alarm is held.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    """
+    return HELD_WINDOWS * parameters.window if parameters.hold is None else parameters.hold
+
+
+def leave_out_constant(
+    table: DetectionTable, columns: Columns, *, named: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Find the channels in which something happens, and those in which nothing does.
+
+    Parameters
+    ----------
+    table : DetectionTable
+        Read with all of them.
+    columns : Columns
+        The roles.
+    named : bool
+        Whether the channels were asked for by name.
+
+    Returns
+    -------
+    tuple
+        The channels to keep, and those to leave out.
+
+    Raises
+    ------
+    DataError
+        If a channel that was named is constant or empty, or all are.
+    """
+    still = []
+    for place, name in enumerate(columns.target):
+        known = table.values[:, place][~np.isnan(table.values[:, place])]
+        if known.size == 0 or known.min() == known.max():
+            still.append(name)
+            if named:
+                what = f"is {known[0]:g} throughout" if known.size else "is empty"
+                raise DataError(
+                    f"{table.table.name}: column {name!r} {what}: there is nothing to learn of what is usual; "
+                    "leave it out of target"
+                )
+    kept = tuple(name for name in columns.target if name not in still)
+    if not kept:
+        raise DataError(
+            f"{table.table.name}: {', '.join(map(repr, still))} {'is' if len(still) == 1 else 'are'} constant or "
+            "empty throughout: there is nothing to learn of what is usual"
+        )
+    return kept, tuple(still)
+
+
+def fit_table(parameters: Parameters, table: DetectionTable, left_out: tuple[str, ...]) -> Fitted:
+    """Train a network on a table, and calibrate what it finds unlikely.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    table : DetectionTable
+        Rows that nobody has labelled.
+    left_out : tuple of str
+        Constant columns, to be told.
+
+    Raises
+    ------
+    InputError
+        If there is too little of it.
+    TrainingError
+        If the loss is no longer finite.
+    """
+    series = table.series
+    fewest = max(FEWEST_ROWS, 4 * parameters.window)
+    observed = int((~np.isnan(series.target)).any(axis=1).sum())
+    if observed < fewest:
+        raise DataError(
+            f"{table.table.name} has {observed:,} rows with a value, too few to learn what is usual: "
+            f"give at least {fewest:,}"
+        )
+    allowed, hold = alarms_a_row(parameters, series), hold_of(parameters)
+    accelerator = make_accelerator(parameters.device, parameters.precision)
+    scaling = DetectorScaling.fit(series)
+    steps = lay_steps(series, scaling)
+    network = build(parameters, series, steps, accelerator.device)
+    out = held_out(series)
+    learning = DetectorLearning(
+        network,
+        series,
+        steps,
+        out,
+        batch_size=parameters.batch_size,
+        stretch=parameters.stretch,
+        device=accelerator.device,
+    )
+    loop = LoopSettings(
+        steps=parameters.max_steps,
+        learning_rate=parameters.learning_rate,
+        validate_every=max(1, parameters.max_steps // VALIDATIONS),
+        patience=parameters.patience,
+        fewest_steps=STEPS_BEFORE_STOPPING,
+        seed=parameters.seed,
+        progress=parameters.progress,
+    )
+    training = train(learning.learner(), loop, accelerator)
+    rate = 1 - float(np.exp(-1 / parameters.window))
+    expected = expect_all(network, series, steps, rate)
+    scorer = Scorer.fit(expected, steps.target, rate=rate, hold=hold, alarms_a_row=allowed)
+    detection = Detection(network, scaling, scorer)
+    verdicts, ended, _ = judge(detection, table, {})
+    daily = rows_a_day(series)
+    report = DetectionReport(
+        data=series.report,
+        channels=series.schema.columns.target,
+        left_out=left_out,
+        repeated=table.repeated,
+        training=training,
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        errors=_errors(expected, series, steps, out),
+        threshold=scorer.threshold,
+        hold=hold,
+        allowed=allowed * (daily or 1000),
+        unit="a day" if daily else "in 1,000 rows",
+        alarms=len(stretches(verdicts.anomalous[table.in_time], table.codes[table.in_time])),
+        units=observed / (daily or 1000),
+    )
+    baseline = fit_baseline(z_scores(series, BASELINE_WINDOWS * parameters.window), hold, allowed)
+    return Fitted(detection, baseline, verdicts, ended, training, report)
+
+
+def build(parameters: Parameters, series: SeriesSet, steps: Steps, device: torch.device) -> DetectorNetwork:
+    """Build the network, with its initial weights.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    series : SeriesSet
+        What it is to read.
+    steps : Steps
+        The same, scaled.
+    device : torch.device
+        Where it is to compute.
+    """
+    K = steps.target.shape[1]
+    schema = series.schema
+    settings = DetectorSettings(
+        channels=K,
+        horizons=(1, parameters.window),
+        numbers=3 * K + steps.past.shape[1] + steps.known.shape[1],
+        categories=(*schema.category_sizes("past"), *schema.category_sizes("future")),
+        hidden_size=parameters.hidden_size,
+        num_layers=parameters.num_layers,
+        decoder_size=DECODER,
+        dropout=parameters.dropout,
+        layer_norm=parameters.layer_norm,
+    )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(parameters.seed)
+        return DetectorNetwork(settings).to(device)
+
+
+def expect_all(network: DetectorNetwork, series: SeriesSet, steps: Steps, rate: float) -> Expected:
+    """Run over all series, each from its start.
+
+    Parameters
+    ----------
+    network : DetectorNetwork
+        Trained.
+    series : SeriesSet
+        For the bounds.
+    steps : Steps
+        All of them.
+    rate : float
+        How fast the smoothed surprise follows.
+    """
+    bounds = zip(series.offsets[:-1].tolist(), series.offsets[1:].tolist(), strict=True)
+    start = Memory.start(steps, network.settings)
+    parts = [run(network, steps.cut(first, end), start, rate)[0] for first, end in bounds]
+    return Expected(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _errors(expected: Expected, series: SeriesSet, steps: Steps, out: Mask) -> dict[str, float]:
+    """Return the mean absolute error of the next value on what was held out, beside that of the last value."""
+    last = np.concatenate([np.full_like(steps.target[:1], np.nan), steps.target[:-1]])
+    last[series.offsets[:-1]] = np.nan
+    both = ~np.isnan(steps.target) & ~np.isnan(last) & out[:, None]
+    if not both.any():
+        return {"model": float("nan"), "last_value": float("nan")}
+    return {
+        "model": float(np.abs(steps.target - expected.forecasts[:, 0, :, 0])[both].mean()),
+        "last_value": float(np.abs(steps.target - last)[both].mean()),
+    }

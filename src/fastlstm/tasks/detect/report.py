@@ -1,0 +1,167 @@
+"""What ``fit`` tells: what was read, how training went, and what is an alarm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.data.gaps import GapReport
+from fastlstm.data.series import Integers
+from fastlstm.training.loop import TrainingResult
+
+ENDINGS = {
+    "finished": "all steps done",
+    "early": "stopped early, the validation loss no longer fell",
+    "interrupted": "interrupted; the best weights so far were kept",
+}
+
+
+class Stretch(NamedTuple):
+    """Rows of one series that follow one another in time.
+
+    Attributes
+    ----------
+    series : int
+        Which series.
+    first, end : int
+        Places among the rows in the order of time: from ``first`` up to ``end``.
+    """
+
+    series: int
+    first: int
+    end: int
+
+
+def stretches(flags: npt.NDArray[np.bool_], series: Integers) -> list[Stretch]:
+    """Find the runs of rows that are flagged.
+
+    Parameters
+    ----------
+    flags : numpy.ndarray
+        (n,) bool, in the order of time, series by series.
+    series : numpy.ndarray
+        (n,) int64, which series each row is of.
+
+    Examples
+    --------
+    >>> found = stretches(np.array([False, True, True, False, True, True]), np.array([0, 0, 0, 0, 0, 1]))
+    >>> [run[1:] for run in found]
+    [(1, 3), (4, 5), (5, 6)]
+    """
+    rows = np.flatnonzero(flags)
+    begins = np.ones(len(rows), bool)
+    begins[1:] = (np.diff(rows) > 1) | (np.diff(series[rows]) != 0)
+    firsts = rows[begins]
+    lasts = rows[np.append(begins[1:], True)[: len(rows)]]
+    return [
+        Stretch(int(series[first]), int(first), int(last) + 1)
+        for first, last in zip(firsts, lasts, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class DetectionReport:
+    """The report of ``fit``.
+
+    Parameters
+    ----------
+    data : GapReport
+        What was read, and what of it was missing.
+    channels : tuple of str
+        What is judged.
+    left_out : tuple of str
+        Columns of numbers that are constant.
+    repeated : int
+        Rows that fall on the step of an earlier one.
+    training : TrainingResult
+        How training went.
+    parameters : int
+        Weights of the network.
+    errors : dict
+        ``model`` and ``last_value``: mean absolute error of the next value on what was held out, in the channels' own
+        deviations.
+    threshold : float
+        The score from which on a row is anomalous.
+    hold : int
+        Rows for which an alarm is held.
+    allowed : float
+        False alarms, each unit.
+    unit : str
+        ``"a day"`` or ``"in 1,000 rows"``.
+    alarms : int
+        Found in the rows that were fitted.
+    units : float
+        How many units these span.
+    """
+
+    data: GapReport
+    channels: tuple[str, ...]
+    left_out: tuple[str, ...]
+    repeated: int
+    training: TrainingResult
+    parameters: int
+    errors: dict[str, float]
+    threshold: float
+    hold: int
+    allowed: float
+    unit: str
+    alarms: int
+    units: float
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
+        return {
+            "validation": {name: {"mae": error} for name, error in self.errors.items()},
+            "training": {
+                "steps": self.training.step,
+                "best_step": self.training.best_step,
+                "seconds": round(self.training.seconds, 2),
+                "stopped": self.training.stopped,
+                "parameters": self.parameters,
+            },
+            "alarms": {
+                "threshold": self.threshold,
+                "hold": self.hold,
+                "allowed": self.allowed,
+                "unit": self.unit,
+                "found": self.alarms,
+                "found_rate": self.alarms / self.units,
+            },
+            "data": {
+                "rows": self.data.rows,
+                "series": self.data.series,
+                "gaps": self.data.gaps,
+                "empty": dict(self.data.empty),
+                "repeated": self.repeated,
+                "left_out": list(self.left_out),
+            },
+        }
+
+    def __str__(self) -> str:
+        """All of it, as text."""
+        lines = [str(self.data)]
+        shown = ", ".join(self.channels[:8]) + (" …" if len(self.channels) > 8 else "")
+        lines.append(f"{len(self.channels):,} channel{'s' if len(self.channels) > 1 else ''}: {shown}")
+        if self.left_out:
+            named = ", ".join(map(repr, self.left_out[:5])) + (" …" if len(self.left_out) > 5 else "")
+            lines.append(f"{len(self.left_out):,} constant and left out: {named}")
+        if self.repeated:
+            lines.append(
+                f"{self.repeated:,} rows fall on the step of an earlier one: each is judged, the first is read on"
+            )
+        model, last = self.errors["model"], self.errors["last_value"]
+        lines += [
+            f"{self.training.step:,} training steps in {self.training.seconds:.1f} s "
+            f"({ENDINGS[self.training.stopped]}); weights of step {self.training.best_step:,}; "
+            f"{self.parameters:,} parameters",
+            f"next value, on stretches held out: error {model:.4g}, of the last value {last:.4g}, in deviations",
+            "",
+            f"alarm from score {self.threshold:.2f} on, for {self.allowed:.3g} false alarms {self.unit}; "
+            f"held for {self.hold:,} rows",
+            f"{self.alarms:,} alarms in these rows, {self.alarms / self.units:.3g} {self.unit}",
+        ]
+        return "\n".join(lines)

@@ -1,0 +1,184 @@
+"""The network over rows: what is expected of each step, and all that is carried from one step to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import stdtr
+from torch import Tensor
+
+from fastlstm.model.detector import DetectorNetwork, DetectorSettings, Expectation, RowBatch
+from fastlstm.tasks.detect.inputs import Carried, Steps, read_on
+
+Array = npt.NDArray[np.float64]
+
+STEPS_AT_ONCE = 4096
+LONG_AGO = 2**62
+LEAST = 1e-300  # a probability: its logarithm is finite
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What is carried from one step of a series to the next.
+
+    K channels, H the longer horizon.
+
+    Parameters
+    ----------
+    carried : Carried
+        What the network reads of the steps before.
+    state : tuple of Tensor, optional
+        The LSTM's; None before the first step.
+    pending : numpy.ndarray
+        (H - 1, K, 3), the forecasts of the next steps that were made before: location, deviation and freedom.
+    smooth : numpy.ndarray
+        (2, K), the smoothed surprises of both horizons.
+    since : int
+        Steps since an alarm was last raised.
+    """
+
+    carried: Carried
+    state: tuple[Tensor, Tensor] | None
+    pending: Array
+    smooth: Array
+    since: int = LONG_AGO
+
+    @classmethod
+    def start(cls, steps: Steps, settings: DetectorSettings) -> Self:
+        """Return the memory before the first step of a series.
+
+        Parameters
+        ----------
+        steps : Steps
+            For the widths.
+        settings : DetectorSettings
+            Of the network.
+        """
+        pending = np.full((settings.horizons[1] - 1, settings.channels, 3), np.nan)
+        return cls(Carried.nothing(steps), None, pending, np.zeros((2, settings.channels)))
+
+
+class Expected(NamedTuple):
+    """What was expected of steps before they came.
+
+    Attributes
+    ----------
+    forecasts : numpy.ndarray
+        (T, 2, K, 3): of each step the forecast made one step before, and the one made H steps before; location,
+        deviation, freedom. NaN where there was none.
+    smooth : numpy.ndarray
+        (T, 2, K), the smoothed surprises before each step.
+    """
+
+    forecasts: Array
+    smooth: Array
+
+
+def run(network: DetectorNetwork, steps: Steps, memory: Memory, rate: float) -> tuple[Expected, Memory]:
+    """Run over steps that follow one another.
+
+    Parameters
+    ----------
+    network : DetectorNetwork
+        In evaluation mode.
+    steps : Steps
+        T steps of one series.
+    memory : Memory
+        Of the steps before.
+    rate : float
+        How fast the smoothed surprise follows.
+
+    Returns
+    -------
+    Expected
+        Of the T steps.
+    Memory
+        After them; its ``since`` is left as it was.
+    """
+    numbers, codes, carried = read_on(steps, memory.carried)
+    forecasts, state = _forecast(network, numbers, codes, memory.state)
+    ahead = np.concatenate([memory.pending, forecasts[:, 1]])
+    T = len(numbers)
+    forecasts = np.stack([forecasts[:, 0], ahead[:T]], axis=1)
+    before, smooth = _smoothed(surprise(forecasts, steps.target), memory.smooth, rate)
+    reached = replace(memory, carried=carried, state=state, pending=ahead[T:], smooth=smooth)
+    return Expected(forecasts, before), reached
+
+
+def surprise(forecasts: Array, target: npt.NDArray[np.floating[Any]]) -> Array:
+    """Return ``-log10 P(|Y - μ| ≥ |y - μ|)`` of what came: how unlikely it was by its forecast.
+
+    Parameters
+    ----------
+    forecasts : numpy.ndarray
+        (T, R, K, 3), location, deviation and freedom of Student t distributions.
+    target : numpy.ndarray
+        (T, K), what came.
+
+    Returns
+    -------
+    numpy.ndarray
+        (T, R, K); NaN where there is no forecast, or nothing came.
+
+    Examples
+    --------
+    >>> forecasts = np.array([0.0, 1.0, 4.0]).reshape(1, 1, 1, 3)
+    >>> surprise(forecasts, np.array([[2.776445]])).round(4)  # the 97.5 % point of t with 4 degrees of freedom
+    array([[[1.301]]])
+    """
+    location, deviation, freedom = (forecasts[..., place] for place in range(3))
+    distance = np.abs(target[:, None] - location) / deviation
+    found: Array = -np.log10(np.maximum(2 * stdtr(freedom, -distance), LEAST))
+    return found
+
+
+def blend(smooth: Array, fresh: Array, rate: float) -> Array:
+    """Return the smoothed surprise after one more: ``s + a (q - s)``, and s where there is none.
+
+    Parameters
+    ----------
+    smooth, fresh : numpy.ndarray
+        Of one shape; ``fresh`` NaN where there is none.
+    rate : float
+        a.
+    """
+    return np.where(np.isnan(fresh), smooth, smooth + rate * (fresh - smooth))
+
+
+def _smoothed(surprises: Array, smooth: Array, rate: float) -> tuple[Array, Array]:
+    """Return the smoothed surprises before each step, and after the last."""
+    before = np.empty_like(surprises)
+    for step, fresh in enumerate(surprises):
+        before[step] = smooth
+        smooth = blend(smooth, fresh, rate)
+    return before, smooth
+
+
+def _forecast(
+    network: DetectorNetwork,
+    numbers: npt.NDArray[np.float32],
+    codes: npt.NDArray[np.int64],
+    state: tuple[Tensor, Tensor] | None,
+) -> tuple[Array, tuple[Tensor, Tensor] | None]:
+    """Return (T, R, K, 3) the forecasts made at each step, and the state after the last."""
+    device = next(network.parameters()).device
+    found = []
+    with torch.inference_mode():
+        for first in range(0, len(numbers), STEPS_AT_ONCE):
+            cut = slice(first, first + STEPS_AT_ONCE)
+            rows = RowBatch(*(torch.from_numpy(part[cut]).to(device)[None] for part in (numbers, codes)))
+            move = network.step if rows.numbers.shape[1] == 1 else network.advance
+            expectation, reached = move(rows, state)
+            hidden, cell = reached
+            state = hidden, cell
+            found.append(_stack(expectation))
+    return np.concatenate(found), state
+
+
+def _stack(expectation: Expectation) -> Array:
+    stacked: Array = torch.stack(list(expectation), dim=-1)[0].double().cpu().numpy()
+    return stacked

@@ -1,0 +1,112 @@
+"""A fitted detector into a run folder, and out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastlstm.model.detector import DetectorNetwork
+from fastlstm.runs import Run, save_run
+from fastlstm.runs.plots import learning_curve
+from fastlstm.tasks.detect.inputs import Carried
+from fastlstm.tasks.detect.judging import Detection, Ended, arrays_of
+from fastlstm.tasks.detect.pictures import draw_scores
+from fastlstm.tasks.detect.running import Memory
+from fastlstm.tasks.detect.settings import Parameters, RunSettings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fastlstm.tasks.detect.fitted import FittedDetector
+
+
+def save_detector(detector: FittedDetector, path: str | Path) -> None:
+    """Write a run folder, whole or not at all.
+
+    Parameters
+    ----------
+    detector : FittedDetector
+        Fitted or loaded.
+    path : str or Path
+        The folder to make.
+    """
+    detection = detector.detection_
+    network = {f"network.{name}": value for name, value in detection.network.state_dict().items()}
+    ends = [arrays_of(ended.memory) for ended in detector.ended_.values()]
+    memory = {f"memory.{name}": torch.from_numpy(np.stack([end[name] for end in ends])) for name in ends[0]}
+    plots: dict[str, Figure | bytes] = {
+        **detector.pictures_,
+        "learning_curve": learning_curve(detector.history_),
+    }
+    if detector.table_ is not None and detector.verdicts_ is not None:
+        plots["scores"] = draw_scores(detector.table_, detector.verdicts_, detection.scorer.threshold)
+    save_run(
+        path,
+        task="detect",
+        settings=RunSettings(
+            parameters=Parameters.check(detector.get_params()),
+            network=detection.network.settings,
+            scaling=detection.scaling,
+            scorer=detection.scorer,
+            baseline=detector.baseline_,
+            table=detector.schema_,
+            names=detection.scaling.channels.names,
+            ticks=[ended.tick for ended in detector.ended_.values()],
+            kind=detector.kind_,
+        ),
+        tensors={**network, **memory},
+        history=detector.history_,
+        metrics=detector.metrics_,
+        plots=plots,
+    )
+
+
+def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) -> None:
+    """Give a detector all that a run folder holds.
+
+    Parameters
+    ----------
+    detector : FittedDetector
+        With the run's configuration.
+    run : fastlstm.runs.Run
+        What ``load_run`` gives.
+    settings : RunSettings
+        The run's.
+    """
+    parts: dict[str, dict[str, Tensor]] = {"network": {}, "memory": {}}
+    for name, tensor in run.tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
+    network = DetectorNetwork(settings.network)
+    network.load_state_dict(parts["network"])
+    detector.detection_ = Detection(network.eval(), settings.scaling, settings.scorer)
+    detector.baseline_ = settings.baseline
+    detector.ended_ = {
+        str(name): Ended(_memory({key: value[place] for key, value in parts["memory"].items()}), tick)
+        for place, (name, tick) in enumerate(zip(settings.names, settings.ticks, strict=True))
+    }
+    detector.schema_ = settings.table
+    detector.kind_ = settings.kind
+    detector.table_ = detector.verdicts_ = None
+    detector.history_ = run.history
+    detector.metrics_ = run.metrics
+    detector.report_ = None
+    detector.notes_ = []
+    detector.pictures_ = {
+        picture.stem: picture.read_bytes() for picture in sorted((run.folder / "plots").glob("*.png"))
+    }
+
+
+def _memory(tensors: dict[str, Tensor]) -> Memory:
+    carried = Carried(*(tensors[f"carried.{name}"].numpy().copy() for name in Carried._fields))
+    return Memory(
+        carried,
+        (tensors["hidden"].clone(), tensors["cell"].clone()),
+        tensors["pending"].numpy().copy(),
+        tensors["smooth"].numpy().copy(),
+        int(tensors["since"][0]),
+    )

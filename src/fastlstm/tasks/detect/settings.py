@@ -1,0 +1,99 @@
+"""The configuration of a detector, checked, and all that a run folder keeps of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from fastlstm.data.schema import Schema
+from fastlstm.data.table import Kind
+from fastlstm.errors import InputError
+from fastlstm.model.detector import DetectorSettings
+from fastlstm.tasks.detect.calibration import Tail
+from fastlstm.tasks.detect.inputs import DetectorScaling
+from fastlstm.tasks.detect.scoring import Scorer
+
+
+class Parameters(BaseModel):
+    """The constructor's arguments, with their types and bounds; :class:`Detector` says what they mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    false_alarms: PositiveFloat | None
+    window: Annotated[int, Field(ge=2)]
+    hold: Annotated[int, Field(ge=0)] | None
+    hidden_size: PositiveInt
+    num_layers: PositiveInt
+    layer_norm: bool
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    stretch: Annotated[int, Field(ge=2)]
+    batch_size: PositiveInt
+    max_steps: PositiveInt
+    learning_rate: PositiveFloat
+    patience: PositiveInt
+    device: str | None
+    precision: Literal["no", "bf16", "fp16"]
+    seed: Annotated[int, Field(ge=0)]
+    progress: bool
+
+    @classmethod
+    def check(cls, arguments: Mapping[str, Any]) -> Self:
+        """Check the constructor's arguments.
+
+        Parameters
+        ----------
+        arguments : mapping
+            What ``get_params`` gives.
+
+        Raises
+        ------
+        InputError
+            If one is out of its bounds or of another type; the message names it.
+        """
+        try:
+            return cls.model_validate(dict(arguments))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            reason = first["msg"].removeprefix("Input ")
+            raise InputError(f"{name} is {arguments[name]!r}: it {reason}") from None
+
+
+class RunSettings(BaseModel):
+    """What ``config.json`` holds of a detector.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The constructor's arguments.
+    network : DetectorSettings
+        How to build the network.
+    scaling : DetectorScaling
+        Of what it reads.
+    scorer : Scorer
+        From what was expected to scores.
+    baseline : list of Tail
+        Of the rolling z-score: of each channel, and of the greatest.
+    table : Schema
+        How tables are read.
+    names : list
+        The series whose ends are kept.
+    ticks : list of int
+        Where they end on the time axis.
+    kind : {"file", "pandas", "polars", "pyarrow"}
+        The kind of table that was fitted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: Parameters
+    network: DetectorSettings
+    scaling: DetectorScaling
+    scorer: Scorer
+    baseline: list[Tail]
+    table: Schema
+    names: list[int | str | None]
+    ticks: list[int]
+    kind: Kind
