@@ -39,6 +39,8 @@ class HorizonDecoder(nn.Module):
         Width of the static covariates.
     horizon : int
         L.
+    segment : int
+        S, how many steps ahead share a state, where one state is not for all of them.
     dropout : float
         Share of the hidden values set to zero during training.
 
@@ -57,9 +59,11 @@ class HorizonDecoder(nn.Module):
         known_width: int,
         static_width: int,
         horizon: int,
+        segment: int = 1,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.segment = segment
         self.dropout = dropout
         self.state = nn.Linear(hidden_size, width)
         self.known = nn.Linear(known_width, width, bias=False) if known_width else None
@@ -73,7 +77,7 @@ class HorizonDecoder(nn.Module):
         Parameters
         ----------
         state : Tensor
-            (B, K, 1, H), the LSTM's output at each origin, or (B, K, L, H), one for each step ahead.
+            (B, K, 1, H), the LSTM's output at each origin, or (B, K, M, H), one for each segment of the horizon.
         known : Tensor, optional
             (B, K, L, known_width), what is known of each step ahead, where anything is.
         static : Tensor
@@ -87,6 +91,8 @@ class HorizonDecoder(nn.Module):
         origin = linear(self._drop(state), self.state.weight, self.state.bias)
         if self.static is not None:
             origin = origin + self.static(static)[:, None, None]
+        if origin.shape[2] > 1:
+            origin = origin.repeat_interleave(self.segment, 2)[:, :, : len(self.position)]
         hidden = origin + self.position
         if self.known is not None and known is not None:
             hidden = hidden + linear(known, self.known.weight)

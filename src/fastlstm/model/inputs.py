@@ -194,22 +194,26 @@ class WeeksOfTheYear(nn.Module):
         Parameters
         ----------
         place : Tensor
-            (B, W), the place in the year in weeks, 0 … 52.
+            (B, …), the place in the year in weeks, 0 … 52.
 
         Returns
         -------
         Tensor
-            (B, W, 52)
+            (B, …, 52)
         """
         distance = (place.unsqueeze(-1) - torch.arange(WEEKS, device=place.device)).abs()
         near = (1 - torch.minimum(distance, WEEKS - distance)).clamp_(min=0)
         if self.training:
-            near = near * (torch.rand(len(near), 1, 1, device=near.device) >= self.HIDDEN)
+            shown = torch.rand(len(near), device=near.device) >= self.HIDDEN
+            near = near * shown.view(-1, *[1] * (near.ndim - 1))
         return near
 
 
 class WindowInputs(nn.Module):
-    """The three parts of a window that the network reads: what was, what is known ahead, what never changes.
+    """The parts of a window that the network reads: what was, what is known ahead, what never changes.
+
+    The weeks of the year are for the decoder alone: what they do shows in the steps ahead, and the encoder sees what
+    they did.
 
     Parameters
     ----------
@@ -220,6 +224,8 @@ class WindowInputs(nn.Module):
     ----------
     encoder_width, known_width, static_width : int
         The widths of what ``forward`` gives.
+    weeks_width : int
+        The width of what ``weeks_at`` gives.
     """
 
     def __init__(self, layout: InputLayout) -> None:
@@ -227,12 +233,11 @@ class WindowInputs(nn.Module):
         # Each numeric covariate comes with a channel that tells where it is missing.
         self.past = Categories(2 * layout.past, layout.past_categories)
         self.weeks = WeeksOfTheYear() if layout.weeks else None
-        weeks = WEEKS - 1 if layout.weeks else 0  # instead of the one feature that they are made from
-        self.known = Categories(
-            2 * layout.future + layout.calendar + weeks + 2 * bool(layout.lag), layout.future_categories
-        )
+        calendar = layout.calendar - layout.weeks  # the last of it is what the weeks are made from
+        self.known = Categories(2 * layout.future + calendar + 2 * bool(layout.lag), layout.future_categories)
         self.static = Categories(2 * layout.static, layout.static_categories)
         self.known_width = self.known.width
+        self.weeks_width = WEEKS if self.weeks else 0
         self.static_width = self.static.width
         self.encoder_width = 2 + self.past.width + self.known.width
 
@@ -257,7 +262,7 @@ class WindowInputs(nn.Module):
         """
         batch, future = windows.batch, windows.batch.future
         if self.weeks is not None:
-            future = torch.cat([future[..., :-1], self.weeks(future[..., -1])], dim=2)
+            future = future[..., :-1]
         if windows.lagged.shape[1]:
             future = torch.cat([future, torch.stack([windows.lagged, batch.lagged_observed], dim=2)], dim=2)
         known = self.known(future, batch.future_categories)
@@ -267,3 +272,23 @@ class WindowInputs(nn.Module):
         if self.known_width:
             parts.append(known[:, :context])
         return torch.cat(parts, dim=2), known, self.static(batch.static, batch.static_categories)
+
+    def weeks_at(self, windows: ScaledWindows, steps: Tensor) -> Tensor | None:
+        """Look at the weeks of some steps.
+
+        Parameters
+        ----------
+        windows : ScaledWindows
+            B windows.
+        steps : Tensor
+            (K, L) int64, steps of the window.
+
+        Returns
+        -------
+        Tensor, optional
+            (B, K, L, 52); None where the calendar has no year.
+        """
+        if self.weeks is None:
+            return None
+        weeks: Tensor = self.weeks(windows.batch.future[:, steps, -1])
+        return weeks

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class RecentKnown(nn.Module):
-    """Features of the last steps of what is known ahead, beside it.
+    """Features of the last steps of what is known ahead.
 
     The decoder forecasts each step of the horizon by itself. That it has rained for three hours, that a price
     fell the day before, or that the holiday began yesterday shows only in the steps before, which this gives
@@ -30,19 +29,19 @@ class RecentKnown(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> recent = RecentKnown(3, features=4, reach=6)
-    >>> recent.width, recent(torch.zeros(2, 20, 3)).shape
-    (7, torch.Size([2, 20, 7]))
+    >>> recent(torch.zeros(2, 20, 3)).shape
+    torch.Size([2, 20, 4])
     """
 
     def __init__(self, known_width: int, *, features: int, reach: int) -> None:
         super().__init__()
         self.convolution = nn.Conv1d(known_width, features, reach)
         self.reach = reach
-        self.width = known_width + features
 
     def forward(self, known: Tensor) -> Tensor:
-        """Put the features beside what is known.
+        """Compute the features.
 
         Parameters
         ----------
@@ -52,8 +51,7 @@ class RecentKnown(nn.Module):
         Returns
         -------
         Tensor
-            (B, W, F + G)
+            (B, W, G)
         """
         before = F.pad(known.transpose(1, 2), (self.reach - 1, 0))
-        recent = F.relu(self.convolution(before)).transpose(1, 2)
-        return torch.cat([known, recent], dim=2)
+        return F.relu(self.convolution(before)).transpose(1, 2)

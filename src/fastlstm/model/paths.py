@@ -48,23 +48,20 @@ def sample_paths(
     context, steps = settings.context, batch.target.shape[1]
     windows = ScaledWindows.of(_without_future(batch, context), context, location=settings.location)
     rows, known, static = network.inputs(windows, steps)
-    ahead = known if network.recent is None else network.recent(known)
+    ahead = network.known_at(windows, known, torch.arange(context, steps, device=known.device)[:, None])
     output, state = trunk.advance(rows[:, :context], trunk.start(static))
 
     def each(part: Tensor, dim: int = 0) -> Tensor:
         return part.repeat_interleave(paths, dim)
 
     hidden, state = each(output[:, -1:]), (each(state[0], 1), each(state[1], 1))
-    rows, ahead, static = each(rows[:, context:]), each(ahead[:, context:]), each(static)
+    rows, static = each(rows[:, context:]), each(static)
+    ahead = None if ahead is None else each(ahead)
     scale = type(windows.scale)(*map(each, windows.scale))
     target, observed = each(windows.target), each(windows.batch.observed)
     for step in range(context, steps):
         place = slice(step - context, step - context + 1)
-        decoded = network.decoder(
-            hidden[:, None],
-            ahead[:, place, None].transpose(1, 2) if network.inputs.known_width else None,
-            static,
-        )
+        decoded = network.decoder(hidden[:, None], None if ahead is None else ahead[:, place], static)
         last = torch.full((len(target), 1), step - 1, device=target.device)
         naive = network.naive(target[:, :step], observed[:, :step], last)
         drawn = head.sample(head(decoded), naive, scale, generator)[:, 0]

@@ -151,7 +151,7 @@ class SegmentTrunk(nn.Module):
     >>> import torch
     >>> trunk = SegmentTrunk(3, 8, segment=4, horizon=6)
     >>> trunk(torch.zeros(5, 10, 3), torch.zeros(5, 0)).shape
-    torch.Size([5, 1, 6, 8])
+    torch.Size([5, 1, 2, 8])
     """
 
     def __init__(
@@ -169,7 +169,6 @@ class SegmentTrunk(nn.Module):
         super().__init__()
         between = dropout if num_layers > 1 else 0.0
         self.segment = segment
-        self.horizon = horizon
         self.embedding = nn.Linear(segment * input_size, hidden_size)
         self.lstm = LSTM(
             hidden_size, hidden_size, num_layers, batch_first=True, dropout=between, layer_norm=layer_norm
@@ -190,7 +189,7 @@ class SegmentTrunk(nn.Module):
         Returns
         -------
         Tensor
-            (B, 1, L, H), the state of each step's segment.
+            (B, 1, M, H), a state for each segment of the horizon.
         """
         whole = F.pad(inputs, (0, 0, -inputs.shape[1] % self.segment, 0))
         segments = whole.reshape(len(inputs), -1, self.segment * inputs.shape[2])
@@ -201,6 +200,5 @@ class SegmentTrunk(nn.Module):
             ahead = ahead + self.static(static)[:, None]
         places = ahead.shape[1]
         state = tuple(part.repeat_interleave(places, 1) for part in state)
-        reached = self.lstm(ahead.reshape(-1, 1, ahead.shape[2]), state)[0].view(ahead.shape)
-        states: Tensor = reached.repeat_interleave(self.segment, 1)[:, None, : self.horizon]
-        return states
+        reached: Tensor = self.lstm(ahead.reshape(-1, 1, ahead.shape[2]), state)[0]
+        return reached.view(ahead.shape)[:, None]
