@@ -1,6 +1,7 @@
 """Long tables, tables of labels beside them, and tables without a header, as labelled sequences."""
 
 import json
+from datetime import datetime
 
 import numpy as np
 import polars as pl
@@ -72,6 +73,13 @@ def test_frames_are_read_as_files_are():
 def test_timestamps_count_in_seconds_over_the_end_of_summer_time(tmp_path):
     text = "t,x,label\n2024-10-27 02:30:00+02:00,1,a\n2024-10-27 02:30:00+01:00,2,a\n"
     assert read_sequences(write(tmp_path, text)).elapsed.tolist() == [0, 3600]
+    hours = pl.datetime_range(
+        datetime(2024, 10, 26, 23), datetime(2024, 10, 27, 2), "1h", time_zone="UTC", eager=True
+    )
+    local = hours.dt.convert_time_zone("Europe/Berlin")[::-1]  # 1, 2, 2 again and 3 o'clock, from the last on
+    sequences = read_sequences(pl.DataFrame({"t": local, "x": range(4), "label": ["a"] * 4}))
+    assert sequences.elapsed.tolist() == [0, 3600, 7200, 10800]
+    assert sequences.values[:, 0].tolist() == [3, 2, 1, 0]
 
 
 def test_labels_can_be_numbers_one_a_step_several_or_the_time_left(tmp_path):
@@ -147,6 +155,12 @@ def test_labels_static_columns_and_groups_can_stand_in_a_table_of_their_own(tmp_
     assert read_sequences(data, schema=sequences.schema, labels=unlabelled).static[:, 0].tolist() == [2, 3, 1]
 
 
+def test_a_label_that_stands_in_both_tables_is_no_feature():
+    data = pl.DataFrame({"id": [1, 2], "x": [0.5, 1.5], "died": [0, 1]})
+    sequences = read_sequences(data, series="id", label="died", labels=data.select("id", "died"))
+    assert sequences.channels == ("x",)
+
+
 def test_evaluation_asks_for_the_table_of_labels_again(tmp_path):
     data = write(tmp_path, "stay,pulse\n1,1\n2,2\n")
     labels = pl.DataFrame({"stay": ["2", "1.0"], "died": [1, 0]})
@@ -188,7 +202,7 @@ def test_tables_that_do_not_join_are_refused(tmp_path, outcomes, message):
         (TABLE, {"label": "hour"}, r"column 'hour' is given as time and as label"),
         (TABLE.replace("a,0.5,,clear,61,w2,died", "a,0.5,,clear,61,w2,alive"), {},
          r"line 5: 'alive' in column 'outcome' \(label\) of series 'a', which was 'died' before; .*--per-step"),
-        (TABLE, {"series": None}, r"line 3: 'died' in column 'outcome' \(label\), which was 'alive' before; name the col"),
+        (TABLE, {"series": None}, r"line 3: 'died' in column 'outcome' \(label\), which was 'alive' before; name"),
         (TABLE.replace("c,7,99,clear,,w1,alive", "c,7,99,clear,,w1,"), {},
          r"the label 'outcome' is missing for 1 of 3 series: 'c'"),
         (TABLE.replace("b,1,81", "b,2.0,81"), {},
@@ -230,9 +244,9 @@ def test_a_table_without_a_header_is_read_by_the_names_given(tmp_path):
         ("1 2 3\n4 5 6\n", "s,x", r"train.txt, line 1: 3 cells, and columns has 2 names \(s … x\)"),
         ("1 2\n\n4 5 6\n", "s,x", r"train.txt, line 3: 3 cells, and columns has 2 names"),
         (
-            "1 2\n1 x3\n1 4\n" + "1 5\n" * 20,
+            "1 2\n\n1 x3\n1 4\n" + "1 5\n" * 20,
             "s,x",
-            r"line 2: 'x3' in column 'x' \(features\) is not a number",
+            r"line 3: 'x3' in column 'x' \(features\) is not a number",
         ),
         ("\n \n", "s,x", r"train.txt is empty"),
         ("1 2\n", "s,s", r"'s' comes twice"),

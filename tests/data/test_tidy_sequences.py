@@ -68,6 +68,16 @@ def test_variables_can_be_static_categories_or_unknown(tmp_path):
         read(tmp_path, static="HR")
 
 
+def test_static_values_are_rows_at_their_time_too(tmp_path):
+    sequences = read(tmp_path, TIDY + "7,40,Weight,80\n", static="Weight")
+    assert sequences.elapsed.tolist() == [0, 5, 30, 40, 0, 2]
+
+
+def test_a_series_may_begin_when_another_ends(tmp_path):
+    sequences = read(tmp_path, "record,minutes,variable,value\n7,0,x,1\n7,5,x,2\n9,5,x,3\n9,6,x,4\n")
+    assert (sequences.offsets.tolist(), sequences.values[:, 0].tolist()) == ([0, 2, 4], [1, 2, 3, 4])
+
+
 def test_rows_of_other_variables_are_no_steps_but_time_is_counted_from_the_first(tmp_path):
     sequences = read(tmp_path, features="Na")
     assert sequences.elapsed.tolist() == [0, 30, 0, 2]

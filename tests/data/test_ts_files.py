@@ -119,6 +119,11 @@ def test_what_is_wrong_is_named_by_line(tmp_path, text, message):
         read(tmp_path, text)
 
 
+def test_a_byte_far_into_a_file_that_is_not_utf8_is_counted(tmp_path):
+    with pytest.raises(DataError, match=r"byte 2097153: "):
+        read(tmp_path, b"#" + "é".encode() * 2**20 + b"\xff")
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError, match=r"absent\.ts: no such file"):
         read_sequences(tmp_path / "absent.ts")
