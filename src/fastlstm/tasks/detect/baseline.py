@@ -92,7 +92,7 @@ def fit_baseline(scores: Array, hold: int, alarms_a_row: float) -> list[Tail]:
     """
 
     def fit(values: Array) -> Tail:
-        return Tail.fit(values, hold, alarms_a_row * int((~np.isnan(values)).sum()))
+        return Tail.fit(values, hold, alarms_a_row * len(values))
 
     tails = [fit(channel) for channel in scores.T]
     return [*tails, fit(_greatest(tails, scores))]

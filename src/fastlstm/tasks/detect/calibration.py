@@ -62,7 +62,7 @@ class Tail(BaseModel):
         True
         """
         known = evidence[~np.isnan(evidence)].astype(np.float64)
-        n = max(len(known), 1)
+        n = max(len(evidence), 1)
         from_here = max(round(alarms), FEWEST)
         highest = peaks(evidence, hold, min(MOST, max(6 * from_here, n // (20 * (hold + 1)))))
         if len(highest) < 2 or highest[0] <= highest[-1]:
@@ -79,9 +79,12 @@ class Tail(BaseModel):
         levels = np.concatenate([bulk, highest[kept][::-1]])
         scores = np.concatenate([bulk_scores, tail_scores[kept][::-1]])
         low, high = np.quantile(known, SLOPE)
-        width, rise = high - low, np.log10((1 - SLOPE[0]) / (1 - SLOPE[1]))
-        # Where the highest peaks are all alike, what lies above them is above all that was seen.
-        slope = rise / max(width, 1e-3 * max(abs(highest[0]), 1e-9))
+        narrow = 1e-3 * max(abs(highest[0]), 1e-9)  # where all peaks are alike, what lies above is above all
+        slope = np.log10((1 - SLOPE[0]) / (1 - SLOPE[1])) / max(high - low, narrow)
+        least_allowed = min(max(int(alarms), 1), from_here)
+        if least_allowed <= alarms:
+            width = max(highest[least_allowed - 1] - highest[from_here - 1], narrow)
+            slope = max(slope, np.log10(from_here / least_allowed) / width)
         distinct = np.concatenate([np.diff(levels) > 0, [True]])
         return cls(
             levels=np.maximum.accumulate(levels[distinct]).tolist(),

@@ -66,7 +66,9 @@ class DetectionEvaluation:
         order = self.table.in_time
         places, codes = self.table.places[order], self.table.codes[order]
         return {
-            name: detection_metrics(judgement, self.windows, codes, places, self.rows_a_day)
+            name: detection_metrics(
+                judgement, self.windows, codes, places, len(self.table.series.target), self.rows_a_day
+            )
             for name, judgement in self.judgements.items()
         }
 
@@ -104,6 +106,7 @@ def detection_metrics(
     windows: Sequence[Stretch],
     codes: Integers,
     places: Integers,
+    steps: int,
     rows_a_day: float | None,
 ) -> dict[str, float]:
     """Compare what was said with what is known.
@@ -122,6 +125,8 @@ def detection_metrics(
         The anomalies that are known.
     codes, places : numpy.ndarray
         (n,) int64, the series and the step of each row.
+    steps : int
+        Of all series, those without a row too.
     rows_a_day : float, optional
         None where rows have no length.
 
@@ -136,7 +141,7 @@ def detection_metrics(
     --------
     >>> flags = np.array([0, 0, 1, 1, 0, 0, 1, 0, 0, 0], bool)
     >>> rows = np.arange(10)
-    >>> found = detection_metrics(Judgement(flags + 0.0, flags), [Stretch(0, 3, 5)], rows * 0, rows, 10.0)
+    >>> found = detection_metrics(Judgement(flags + 0.0, flags), [Stretch(0, 3, 5)], rows * 0, rows, 10, 10.0)
     >>> found["recall"], found["range_recall"], found["false_alarms_per_day"], found["windows_found"]
     (0.5, 0.75, 1.0, 1)
     """
@@ -168,7 +173,7 @@ def detection_metrics(
         "range_f1": _harmonic(range_precision, range_recall),
         "auroc": area_under_roc(judgement.score, truth),
         "delay": _mean([float(delay) for delay in delays]),
-        unit: false / (len(np.unique(places)) / (rows_a_day or 1000)),
+        unit: false / (steps / (rows_a_day or 1000)),
         "windows_found": len(delays),
         "windows": len(windows),
     }

@@ -228,7 +228,7 @@ def fit_table(parameters: Parameters, table: DetectionTable, left_out: tuple[str
         allowed=allowed * (daily or 1000),
         unit="a day" if daily else "in 1,000 rows",
         alarms=len(stretches(verdicts.anomalous[table.in_time], table.codes[table.in_time])),
-        units=observed / (daily or 1000),
+        units=len(series.target) / (daily or 1000),
     )
     baseline = fit_baseline(z_scores(series, BASELINE_WINDOWS * parameters.window), hold, allowed)
     return Fitted(detection, baseline, verdicts, ended, training, report)

@@ -277,4 +277,5 @@ def arrays_of(memory: Memory) -> dict[str, npt.NDArray[Any]]:
         "pending": memory.pending,
         "smooth": memory.smooth,
         "since": np.array([memory.since]),
+        "age": np.array([memory.age]),
     }

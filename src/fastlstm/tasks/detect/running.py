@@ -39,6 +39,8 @@ class Memory:
         (2, K), the smoothed surprises of both horizons.
     since : int
         Steps since an alarm was last raised.
+    age : int
+        Steps since the series began.
     """
 
     carried: Carried
@@ -46,6 +48,7 @@ class Memory:
     pending: Array
     smooth: Array
     since: int = LONG_AGO
+    age: int = 0
 
     @classmethod
     def start(cls, steps: Steps, settings: DetectorSettings) -> Self:
@@ -101,11 +104,15 @@ def run(network: DetectorNetwork, steps: Steps, memory: Memory, rate: float) -> 
     """
     numbers, codes, carried = read_on(steps, memory.carried)
     forecasts, state = _forecast(network, numbers, codes, memory.state)
-    ahead = np.concatenate([memory.pending, forecasts[:, 1]])
-    T = len(numbers)
+    T, window = len(numbers), network.settings.horizons[1]
+    # Who has seen little sees not far.
+    far = np.where(np.arange(memory.age, memory.age + T)[:, None, None] < window, np.nan, forecasts[:, 1])
+    ahead = np.concatenate([memory.pending, far])
     forecasts = np.stack([forecasts[:, 0], ahead[:T]], axis=1)
     before, smooth = _smoothed(surprise(forecasts, steps.target), memory.smooth, rate)
-    reached = replace(memory, carried=carried, state=state, pending=ahead[T:], smooth=smooth)
+    reached = replace(
+        memory, carried=carried, state=state, pending=ahead[T:], smooth=smooth, age=memory.age + T
+    )
     return Expected(forecasts, before), reached
 
 

@@ -109,4 +109,5 @@ def _memory(tensors: dict[str, Tensor]) -> Memory:
         tensors["pending"].numpy().copy(),
         tensors["smooth"].numpy().copy(),
         int(tensors["since"][0]),
+        int(tensors["age"][0]),
     )

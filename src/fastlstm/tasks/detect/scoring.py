@@ -87,7 +87,7 @@ class Scorer(BaseModel):
         K = target.shape[1]
 
         def fit(values: Array) -> Tail:
-            return Tail.fit(values, hold, alarms_a_row * int((~np.isnan(values)).sum()))
+            return Tail.fit(values, hold, alarms_a_row * len(values))
 
         evidence = [[fit(found[:, kind, channel]) for channel in range(K)] for kind in range(len(EVIDENCE))]
         greatest = _greatest(evidence, found, known)
