@@ -55,8 +55,8 @@ class FittedDetector(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 
         A row's score is minus the decimal logarithm of how many alarms a row it would begin by chance: 3 is one in
         1,000 rows. From ``threshold_`` on a row is anomalous, and so are the rows for which the alarm is held. Rows
-        that come after the end of what was fitted go on from there; all others begin anew, and their first rows are judged
-        by less.
+        that come after the end of what was fitted go on from there; all others begin anew, and their first rows are
+        judged by little.
 
         Parameters
         ----------

@@ -28,8 +28,8 @@ VALIDATIONS = 20
 STEPS_BEFORE_STOPPING = 200
 FEWEST_ROWS = 100  # from fewer nothing is told of what is usual
 DECODER = 16  # units
-USUAL_A_DAY = 0.1  # false alarms …
-USUAL_A_ROW = 1 / 2000  # … though no more of rows that lie far apart
+USUAL_A_DAY = 0.2  # false alarms …
+USUAL_A_ROW = 1 / 1000  # … though no more of rows that lie far apart
 HELD_WINDOWS = 3  # an alarm is held for so many windows
 BASELINE_WINDOWS = 24  # the rolling z-score looks back so many: a day, of windows of an hour
 
@@ -100,6 +100,17 @@ def alarms_a_row(parameters: Parameters, series: SeriesSet) -> float:
             f"give less than {0.1 * (daily or 1000):g}"
         )
     return found
+
+
+def horizons_of(parameters: Parameters) -> tuple[int, ...]:
+    """Return how many steps before they come rows are forecast.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    """
+    return (1, parameters.window)
 
 
 def hold_of(parameters: Parameters) -> int:
@@ -252,7 +263,7 @@ def build(parameters: Parameters, series: SeriesSet, steps: Steps, device: torch
     schema = series.schema
     settings = DetectorSettings(
         channels=K,
-        horizons=(1, parameters.window),
+        horizons=horizons_of(parameters),
         numbers=3 * K + steps.past.shape[1] + steps.known.shape[1],
         categories=(*schema.category_sizes("past"), *schema.category_sizes("future")),
         hidden_size=parameters.hidden_size,

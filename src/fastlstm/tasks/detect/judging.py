@@ -274,7 +274,7 @@ def arrays_of(memory: Memory) -> dict[str, npt.NDArray[Any]]:
         **carried,
         "hidden": hidden,
         "cell": cell,
-        "pending": memory.pending,
+        **{f"pending.{place}": made for place, made in enumerate(memory.pending)},
         "smooth": memory.smooth,
         "since": np.array([memory.since]),
         "age": np.array([memory.age]),

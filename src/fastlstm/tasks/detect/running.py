@@ -25,7 +25,7 @@ LEAST = 1e-300  # a probability: its logarithm is finite
 class Memory:
     """What is carried from one step of a series to the next.
 
-    K channels, H the longer horizon.
+    K channels, R horizons.
 
     Parameters
     ----------
@@ -33,10 +33,11 @@ class Memory:
         What the network reads of the steps before.
     state : tuple of Tensor, optional
         The LSTM's; None before the first step.
-    pending : numpy.ndarray
-        (H - 1, K, 3), the forecasts of the next steps that were made before: location, deviation and freedom.
+    pending : tuple of numpy.ndarray
+        (h - 1, K, 3) for each horizon h, the forecasts of the next steps that were made before: location, deviation
+        and freedom.
     smooth : numpy.ndarray
-        (2, K), the smoothed surprises of both horizons.
+        (R, K), the smoothed surprises of all horizons.
     since : int
         Steps since an alarm was last raised.
     age : int
@@ -45,7 +46,7 @@ class Memory:
 
     carried: Carried
     state: tuple[Tensor, Tensor] | None
-    pending: Array
+    pending: tuple[Array, ...]
     smooth: Array
     since: int = LONG_AGO
     age: int = 0
@@ -61,8 +62,9 @@ class Memory:
         settings : DetectorSettings
             Of the network.
         """
-        pending = np.full((settings.horizons[1] - 1, settings.channels, 3), np.nan)
-        return cls(Carried.nothing(steps), None, pending, np.zeros((2, settings.channels)))
+        K, horizons = settings.channels, settings.horizons
+        pending = tuple(np.full((horizon - 1, K, 3), np.nan) for horizon in horizons)
+        return cls(Carried.nothing(steps), None, pending, np.zeros((len(horizons), K)))
 
 
 class Expected(NamedTuple):
@@ -71,10 +73,10 @@ class Expected(NamedTuple):
     Attributes
     ----------
     forecasts : numpy.ndarray
-        (T, 2, K, 3): of each step the forecast made one step before, and the one made H steps before; location,
-        deviation, freedom. NaN where there was none.
+        (T, R, K, 3): of each step the forecast made h steps before, for each horizon h; location, deviation, freedom.
+        NaN where there was none.
     smooth : numpy.ndarray
-        (T, 2, K), the smoothed surprises before each step.
+        (T, R, K), the smoothed surprises before each step.
     """
 
     forecasts: Array
@@ -104,14 +106,16 @@ def run(network: DetectorNetwork, steps: Steps, memory: Memory, rate: float) -> 
     """
     numbers, codes, carried = read_on(steps, memory.carried)
     forecasts, state = _forecast(network, numbers, codes, memory.state)
-    T, window = len(numbers), network.settings.horizons[1]
+    T, horizons = len(numbers), network.settings.horizons
     # Who has seen little sees not far.
-    far = np.where(np.arange(memory.age, memory.age + T)[:, None, None] < window, np.nan, forecasts[:, 1])
-    ahead = np.concatenate([memory.pending, far])
-    forecasts = np.stack([forecasts[:, 0], ahead[:T]], axis=1)
+    blind = np.arange(memory.age, memory.age + T) < horizons[1]
+    forecasts[blind, 1:] = np.nan
+    ahead = [np.concatenate([kept, forecasts[:, place]]) for place, kept in enumerate(memory.pending)]
+    forecasts = np.stack([made[:T] for made in ahead], axis=1)
+    pending = tuple(made[T:] for made in ahead)
     before, smooth = _smoothed(surprise(forecasts, steps.target), memory.smooth, rate)
     reached = replace(
-        memory, carried=carried, state=state, pending=ahead[T:], smooth=smooth, age=memory.age + T
+        memory, carried=carried, state=state, pending=pending, smooth=smooth, age=memory.age + T
     )
     return Expected(forecasts, before), reached
 

@@ -17,8 +17,6 @@ from fastlstm.tasks.detect.running import Expected, blend, surprise
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-EVIDENCE = ("surprise", "smoothed surprise", "smoothed surprise, from far")
-
 
 class Scorer(BaseModel):
     """The score of a row: minus the decimal logarithm of how many alarms a row it would begin by chance.
@@ -89,7 +87,7 @@ class Scorer(BaseModel):
         def fit(values: Array) -> Tail:
             return Tail.fit(values, hold, alarms_a_row * len(values))
 
-        evidence = [[fit(found[:, kind, channel]) for channel in range(K)] for kind in range(len(EVIDENCE))]
+        evidence = [[fit(found[:, kind, channel]) for channel in range(K)] for kind in range(found.shape[1])]
         greatest = _greatest(evidence, found, known)
         channels = [fit(greatest[:, channel]) for channel in range(K)]
         self = cls(
