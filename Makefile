@@ -13,7 +13,7 @@ CMAKE := $(or $(shell command -v cmake),$(BIN)/cmake)
 
 demo: $(READY)
 	$(BIN)/fastlstm forecast train $(BIKES) --target rentals --time time --horizon 168 \
-	  --future-covariates $(WEATHER) --test-windows 4 --members 3 --out runs/bikes
+	  --future-covariates $(WEATHER) --test-windows 4 --members 3 --trunk points --out runs/bikes
 	$(BIN)/fastlstm forecast predict runs/bikes --future examples/bike_rentals_next_week.csv --out runs/next_week.csv
 	@head -4 runs/next_week.csv
 	@echo "runs/bikes/plots shows the learning curve, forecasts against truth and the error by horizon"

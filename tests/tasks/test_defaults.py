@@ -59,7 +59,9 @@ def test_what_goes_with_segments_and_with_points() -> None:
     points = settled(hours(noise()), parameters(context=100))
     segments = settled(hours(noise()), parameters(48, context=400))
     assert (points.segment, segments.segment) == (1, 24)  # the shortest season
-    assert (points.hidden_size, segments.hidden_size) == (64, 128)
+    assert (points.hidden_size, segments.hidden_size) == (64, 64)
+    many = settled(hours(noise(31_000)), parameters(48, context=400))
+    assert many.hidden_size == 128
     assert (USUAL[points.trunk].batch_size, USUAL[segments.trunk].batch_size) == (32, 128)
     assert USUAL[points.trunk].learning_rate > USUAL[segments.trunk].learning_rate
     assert settled(hours(noise()), parameters(48, context=400, segment=7, hidden_size=9)).segment == 7

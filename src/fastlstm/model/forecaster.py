@@ -118,10 +118,12 @@ class ForecastNetwork(nn.Module):
             self.trunk = SegmentTrunk(
                 *sizes, segment=settings.segment, horizon=settings.steps_ahead, **options
             )
-        known_width = self.inputs.known_width + self.inputs.weeks_width
+        known_width = self.inputs.known_width
         self.recent: RecentKnown | None = None  # the calendar alone would tell nothing more
         if settings.layout.future or settings.layout.future_categories or settings.layout.lag:
-            self.recent = RecentKnown(self.inputs.known_width, features=RECENT_FEATURES, reach=RECENT_STEPS)
+            self.recent = RecentKnown(
+                known_width - self.inputs.weeks_width, features=RECENT_FEATURES, reach=RECENT_STEPS
+            )
             known_width += RECENT_FEATURES
         self.decoder = HorizonDecoder(
             settings.hidden_size,
@@ -156,17 +158,15 @@ class ForecastNetwork(nn.Module):
             state = self.trunk(encoder, static)
         else:
             state = self.trunk(encoder, static, origins)[:, :, None]
-        ahead = self.known_at(windows, known, steps_ahead(origins, self.settings.steps_ahead))
+        ahead = self.known_at(known, steps_ahead(origins, self.settings.steps_ahead))
         raw: Tensor = self.head(self.decoder(state, ahead, static))
         return raw
 
-    def known_at(self, windows: ScaledWindows, known: Tensor, steps: Tensor) -> Tensor | None:
+    def known_at(self, known: Tensor, steps: Tensor) -> Tensor | None:
         """Return what the decoder reads of some steps ahead.
 
         Parameters
         ----------
-        windows : ScaledWindows
-            B windows.
         known : Tensor
             (B, W, known_width), from the inputs.
         steps : Tensor
@@ -175,19 +175,18 @@ class ForecastNetwork(nn.Module):
         Returns
         -------
         Tensor, optional
-            (B, K, L, width): what is known then, features of the steps before, the weeks of the year; None for
-            nothing.
+            (B, K, L, width): what is known then, and features of the steps before, though not of slow weeks; None
+            for nothing.
         """
         # Without origins in the context, what comes long before the horizon is not looked at.
         first = 0 if self.settings.forking else max(0, self.settings.context - RECENT_STEPS + 1)
         known = known[:, first:]
-        parts = [known] if self.recent is None else [known, self.recent(known)]
+        parts = [known]
+        if self.recent is not None:
+            parts.append(self.recent(known[..., : known.shape[2] - self.inputs.weeks_width]))
         places = (steps - first).reshape(-1)
-        ahead = [part.index_select(1, places).unflatten(1, steps.shape) for part in parts if part.shape[2]]
-        weeks = self.inputs.weeks_at(windows, steps)
-        if weeks is not None:
-            ahead.append(weeks)
-        return torch.cat(ahead, dim=3) if ahead else None
+        ahead = [part.index_select(1, places).unflatten(1, steps.shape) for part in parts]
+        return torch.cat(ahead, dim=3) if self.inputs.known_width else None
 
     def naive(self, target: Tensor, observed: Tensor, origins: Tensor) -> NaiveForecasts:
         """Return the naive forecasts that the head mixes.

@@ -212,9 +212,6 @@ class WeeksOfTheYear(nn.Module):
 class WindowInputs(nn.Module):
     """The parts of a window that the network reads: what was, what is known ahead, what never changes.
 
-    The weeks of the year are for the decoder alone: what they do shows in the steps ahead, and the encoder sees what
-    they did.
-
     Parameters
     ----------
     layout : InputLayout
@@ -225,7 +222,7 @@ class WindowInputs(nn.Module):
     encoder_width, known_width, static_width : int
         The widths of what ``forward`` gives.
     weeks_width : int
-        The width of what ``weeks_at`` gives.
+        How many of the last features of what is known are weeks of the year.
     """
 
     def __init__(self, layout: InputLayout) -> None:
@@ -236,10 +233,10 @@ class WindowInputs(nn.Module):
         calendar = layout.calendar - layout.weeks  # the last of it is what the weeks are made from
         self.known = Categories(2 * layout.future + calendar + 2 * bool(layout.lag), layout.future_categories)
         self.static = Categories(2 * layout.static, layout.static_categories)
-        self.known_width = self.known.width
         self.weeks_width = WEEKS if self.weeks else 0
+        self.known_width = self.known.width + self.weeks_width
         self.static_width = self.static.width
-        self.encoder_width = 2 + self.past.width + self.known.width
+        self.encoder_width = 2 + self.past.width + self.known_width
 
     def forward(self, windows: ScaledWindows, context: int) -> tuple[Tensor, Tensor, Tensor]:
         """Lay out a batch.
@@ -262,33 +259,15 @@ class WindowInputs(nn.Module):
         """
         batch, future = windows.batch, windows.batch.future
         if self.weeks is not None:
-            future = future[..., :-1]
+            weeks, future = self.weeks(future[..., -1]), future[..., :-1]
         if windows.lagged.shape[1]:
             future = torch.cat([future, torch.stack([windows.lagged, batch.lagged_observed], dim=2)], dim=2)
         known = self.known(future, batch.future_categories)
+        if self.weeks is not None:
+            known = torch.cat([known, weeks], dim=2)
         parts = [windows.target[:, :context, None], batch.observed[:, :context, None]]
         if self.past.width:
             parts.append(self.past(batch.past[:, :context], batch.past_categories[:, :context]))
         if self.known_width:
             parts.append(known[:, :context])
         return torch.cat(parts, dim=2), known, self.static(batch.static, batch.static_categories)
-
-    def weeks_at(self, windows: ScaledWindows, steps: Tensor) -> Tensor | None:
-        """Look at the weeks of some steps.
-
-        Parameters
-        ----------
-        windows : ScaledWindows
-            B windows.
-        steps : Tensor
-            (K, L) int64, steps of the window.
-
-        Returns
-        -------
-        Tensor, optional
-            (B, K, L, 52); None where the calendar has no year.
-        """
-        if self.weeks is None:
-            return None
-        weeks: Tensor = self.weeks(windows.batch.future[:, steps, -1])
-        return weeks

@@ -48,7 +48,7 @@ def sample_paths(
     context, steps = settings.context, batch.target.shape[1]
     windows = ScaledWindows.of(_without_future(batch, context), context, location=settings.location)
     rows, known, static = network.inputs(windows, steps)
-    ahead = network.known_at(windows, known, torch.arange(context, steps, device=known.device)[:, None])
+    ahead = network.known_at(known, torch.arange(context, steps, device=known.device)[:, None])
     output, state = trunk.advance(rows[:, :context], trunk.start(static))
 
     def each(part: Tensor, dim: int = 0) -> Tensor:

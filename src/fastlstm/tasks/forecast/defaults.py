@@ -25,6 +25,9 @@ SEGMENTS_FROM = 300  # steps of context
 SHORTEST_SEGMENT, LONGEST_SEGMENT, USUAL_SEGMENTS = 4, 60, 16
 
 
+LARGE_FROM = 30_000  # training rows, from which on a network over segments is twice as wide
+
+
 class Usual(NamedTuple):
     """Sizes that serve most data.
 
@@ -32,6 +35,8 @@ class Usual(NamedTuple):
     ----------
     hidden_size : int
         H.
+    large : int
+        H where there is much to learn from.
     batch_size : int
         Windows a training step.
     learning_rate : float
@@ -39,11 +44,12 @@ class Usual(NamedTuple):
     """
 
     hidden_size: int
+    large: int
     batch_size: int
     learning_rate: float
 
 
-USUAL = {"points": Usual(64, 32, 0.003), "segments": Usual(128, 128, 0.002)}
+USUAL = {"points": Usual(64, 64, 32, 0.003), "segments": Usual(64, 128, 128, 0.002)}
 
 
 def default_network(parameters: Parameters, series: SeriesSet, split: Split, season: int) -> NetworkSettings:
@@ -74,12 +80,13 @@ def default_network(parameters: Parameters, series: SeriesSet, split: Split, sea
             "leave it out"
         )
     segments = trunk == "segments"
+    large = int(split.training.sum()) >= LARGE_FROM
     return NetworkSettings(
         layout=InputLayout.of(series, 0 if paths else yearly_lag(series, split, horizon)),
         context=context,
         horizon=horizon,
         quantiles=parameters.quantiles,
-        hidden_size=parameters.hidden_size or USUAL[trunk].hidden_size,
+        hidden_size=parameters.hidden_size or (USUAL[trunk].large if large else USUAL[trunk].hidden_size),
         num_layers=parameters.num_layers,
         dropout=parameters.dropout,
         layer_norm=parameters.layer_norm,

@@ -52,7 +52,8 @@ class Forecaster(FittedForecaster):
         Whether the whole horizon is forecast at once, or step by step with sampled paths: slower, for any horizon
         when predicting, and with futures that hang together (``predict(paths=…)``).
     hidden_size : int, optional
-        Width of the LSTM and of the decoder. Default: 64 over points, 128 over segments.
+        Width of the LSTM and of the decoder. Default: 64, and 128 over segments from 30,000
+        training rows on.
     num_layers : int
         How many LSTM layers lie on one another.
     layer_norm : bool
