@@ -52,7 +52,9 @@ def compare(detector, table):
     np.testing.assert_allclose([verdict.score for verdict in verdicts], scores, rtol=1e-3, atol=1e-3)
     for name in ("heat", "load"):
         own = found[f"{name}_score"].fill_null(np.nan).to_numpy()
-        np.testing.assert_allclose([verdict.channels[name] for verdict in verdicts], own, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            [verdict.channels[name] for verdict in verdicts], own, rtol=1e-3, atol=1e-3
+        )
     assert [verdict.anomaly for verdict in verdicts] == found["anomaly"].cast(bool).to_list()
     assert found["anomaly"].sum() > 0
     return found
@@ -71,7 +73,9 @@ def test_a_stream_goes_on_from_what_was_fitted(detector):
 
 def test_rows_off_the_grid(detector):
     late = readings(150, seed=3, first=5000)
-    shift = pl.Series(np.random.default_rng(0).integers(-60, 60, len(late)) * 1_000_000).cast(pl.Duration("us"))
+    shift = pl.Series(np.random.default_rng(0).integers(-60, 60, len(late)) * 1_000_000).cast(
+        pl.Duration("us")
+    )
     compare(detector, late.with_columns(at=pl.col("at") + shift))
 
 
@@ -85,7 +89,7 @@ def test_each_series_has_its_stream():
     detector = Detector(max_steps=20, hidden_size=8, progress=False).fit(
         table, target=["heat", "load"], series="site"
     )
-    with pytest.raises(InputError, match="rows are of several series .'site'.: give series"):
+    with pytest.raises(InputError, match=r"rows are of several series \('site'\): give series"):
         detector.stream()
     own = readings(300)
     stream = detector.stream("b")

@@ -14,6 +14,7 @@ FEWEST = 8  # peaks from which on the tail is drawn out: so many may be anomalie
 SLOPE = (0.8, 0.95)  # shares of the rows between which the tail's slope is measured
 MOST = 400  # peaks that are looked at
 LEVELS = 40  # of the bulk
+CLOSE = 1e-3  # levels this close together are one: between them rounding would weigh
 
 
 class Tail(BaseModel):
@@ -85,10 +86,14 @@ class Tail(BaseModel):
         if least_allowed <= alarms:
             width = max(highest[least_allowed - 1] - highest[from_here - 1], narrow)
             slope = max(slope, np.log10(from_here / least_allowed) / width)
-        distinct = np.concatenate([np.diff(levels) > 0, [True]])
+        kept_levels, kept_scores = [levels[-1]], [scores[-1]]
+        for level, score in zip(levels[-2::-1], scores[-2::-1], strict=True):
+            if kept_levels[-1] - level > CLOSE * (levels[-1] - levels[0]):
+                kept_levels.append(level)
+                kept_scores.append(score)
         return cls(
-            levels=np.maximum.accumulate(levels[distinct]).tolist(),
-            scores=scores[distinct].tolist(),
+            levels=np.array(kept_levels[::-1]).tolist(),
+            scores=np.array(kept_scores[::-1]).tolist(),
             slope=float(slope),
         )
 

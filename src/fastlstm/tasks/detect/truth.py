@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.frequency import DAY
 from fastlstm.data.reading import grid_ticks
 from fastlstm.data.table import Table, read_table
-from fastlstm.data.timestamps import Times, read_times
+from fastlstm.data.timestamps import read_times
 from fastlstm.data.values import read_numbers
 from fastlstm.errors import DataError
 from fastlstm.tasks.detect.reading import DetectionTable
@@ -93,7 +94,7 @@ def windowed(table: DetectionTable, windows: Any) -> tuple[list[Stretch], int]:
         raise DataError(f"{name} holds no window: give {FORMS}")
     bounds = [cell for _, start, end in found for cell in (start, end)]
     ticks = _ticks(table, name, bounds)
-    own = grid_ticks(table.table, _times(table), table.series.schema)
+    own = grid_ticks(table.table, table.rows.times, table.series.schema)
     order, codes = table.in_time, table.codes
     by_name = {str(series): code for code, series in enumerate(table.series.names)}
     stretched, outside = [], 0
@@ -115,10 +116,6 @@ def windowed(table: DetectionTable, windows: Any) -> tuple[list[Stretch], int]:
     return sorted(stretched), outside
 
 
-def _times(table: DetectionTable) -> Times:
-    return table.rows.times
-
-
 def _ticks(table: DetectionTable, name: str, cells: list[Any]) -> npt.NDArray[np.int64]:
     schema = table.series.schema
     column = schema.columns.time or "row"
@@ -130,10 +127,9 @@ def _ticks(table: DetectionTable, name: str, cells: list[Any]) -> npt.NDArray[np
         rows = read_numbers(frame, column, "windows")
         return rows.astype(np.int64)
     times = read_times(frame, column)
-    if times.kind == "date":  # a window's last day is meant as a whole
-        day = 24 * 3600 * 1_000_000 - 1
-        ends = np.arange(len(times.ticks)) % 2 * (day if schema.time_kind == "timestamp" else 0)
-        times = replace(times, ticks=times.ticks + ends)
+    dated = times.kind == "date" or (times.format or "").endswith("%d")
+    if dated and schema.time_kind == "timestamp":  # a window's last day is meant as a whole
+        times = replace(times, ticks=times.ticks + np.arange(len(times.ticks)) % 2 * (DAY - 1))
     return grid_ticks(frame, times, schema)
 
 
