@@ -60,7 +60,7 @@ def test_what_goes_with_segments_and_with_points() -> None:
     segments = settled(hours(noise()), parameters(48, context=400))
     assert (points.segment, segments.segment) == (1, 24)  # the shortest season
     assert (points.hidden_size, segments.hidden_size) == (64, 64)
-    many = settled(hours(noise(31_000)), parameters(48, context=400))
+    many = settled(hours(noise(34_000)), parameters(48, context=400))
     assert many.hidden_size == 128
     assert (USUAL[points.trunk].batch_size, USUAL[segments.trunk].batch_size) == (32, 128)
     assert USUAL[points.trunk].learning_rate > USUAL[segments.trunk].learning_rate
