@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from fastlstm.data import read_table
 from fastlstm.errors import DataError
 from fastlstm.tasks.detect.baseline import rolling_z_score
-from fastlstm.tasks.detect.calibration import Tail, peaks
+from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.evaluation import Judgement, area_under_roc, detection_metrics
 from fastlstm.tasks.detect.reading import find_channels, read_detection_table
 from fastlstm.tasks.detect.report import Stretch
@@ -101,7 +101,6 @@ def test_a_tail_counts_what_lies_apart_once():
     heights = 2 + np.arange(100) / 100
     for place, height in enumerate(heights):
         evidence[500 + 900 * place : 510 + 900 * place] = height
-    assert peaks(evidence, 20, 100).tolist() == heights[::-1].tolist()
     tail = Tail.fit(evidence, hold=20, alarms=10)
     assert tail(heights[::-1][[9, 19, 49]]) == pytest.approx(-np.log10(np.array([10, 20, 50]) / 100_000))
 

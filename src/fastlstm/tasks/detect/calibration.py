@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 Array = npt.NDArray[np.float64]
 
-FEWEST = 8  # peaks from which on the tail is drawn out: so many may be anomalies without it being moved
+FEWEST = 8  # alarms from which on the tail is drawn out: so many may be anomalies without it being moved
 SLOPE = (0.8, 0.95)  # shares of the rows between which the tail's slope is measured
-MOST = 400  # peaks that are looked at
+FINE, COARSE = 50, 150  # thresholds that are tried: at the highest values, and at evenly rarer ones
 LEVELS = 40  # of the bulk
 CLOSE = 1e-3  # levels this close together are one: between them rounding would weigh
 
@@ -20,13 +20,14 @@ CLOSE = 1e-3  # levels this close together are one: between them rounding would 
 class Tail(BaseModel):
     """A monotone map from evidence to a score: minus the decimal logarithm of how many alarms a row it would begin.
 
-    Evidence that stays high for a while is one alarm, not many: counted are peaks that lie further apart than an alarm
-    is held, as when peaks over a threshold are declustered (Coles 2001, "An introduction to statistical modeling of
-    extreme values", chapter 5). With n rows and x_r the r-th highest peak, the score of x_r is ``-log10(r / n)``; from
-    the r-th on, r the number of false alarms that are allowed and at least eight, the score goes on along a straight
-    line: an exponential tail, that of peaks over a threshold with shape 0 (Siffer et al. 2017, "Anomaly detection in
-    streams with extreme value theory", KDD). Real anomalies among the highest peaks so do not raise what it takes to be
-    one.
+    Evidence that stays high for a while is one alarm, not many: counted are runs above a threshold that lie further
+    apart than an alarm is held, as when peaks over a threshold are declustered (Coles 2001, "An introduction to
+    statistical modeling of extreme values", chapter 5). Where r of n rows would have begun an alarm, the score of the
+    threshold is ``-log10(r / n)``. From the threshold on at which r is the number of false alarms that are allowed, and
+    at least eight, the score goes on along a straight line: an exponential tail, that of peaks over a threshold with
+    shape 0 (Siffer et al. 2017, "Anomaly detection in streams with extreme value theory", KDD), as steep as that of the
+    rows between the 80 % and the 95 % quantile, or steeper where fewer alarms than are allowed would be left. Real
+    anomalies among the highest so do not raise what it takes to be one.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class Tail(BaseModel):
         evidence : numpy.ndarray
             (n,), in the order of time, NaN where there is none.
         hold : int
-            In rows: peaks that lie closer together are one.
+            In rows: what lies no further apart is one alarm.
         alarms : float
             How many false ones are allowed in n rows.
 
@@ -62,29 +63,30 @@ class Tail(BaseModel):
         >>> bool(abs(tail(np.array(-np.log(1e-6))) - 6) < 0.3)
         True
         """
-        known = evidence[~np.isnan(evidence)].astype(np.float64)
-        n = max(len(evidence), 1)
-        from_here = max(round(alarms), FEWEST)
-        highest = peaks(evidence, hold, min(MOST, max(6 * from_here, n // (20 * (hold + 1)))))
-        if len(highest) < 2 or highest[0] <= highest[-1]:
+        known = np.sort(evidence[~np.isnan(evidence)].astype(np.float64))
+        n = len(evidence)
+        if len(known) < 2 or known[0] == known[-1]:
             return cls(levels=[0.0], scores=[0.0], slope=1.0)
-        from_here = min(from_here, max(1, len(highest) // 2))
-        ranks = np.arange(1, len(highest) + 1)
-        tail_scores = -np.log10(ranks / n)
-        # The bulk: by its rows, stretched to meet the peaks.
-        least = highest[-1]
-        shares = np.linspace(0, 1, LEVELS)[:-1] * max(-np.log10(np.mean(known >= least)), 1e-9)
-        bulk = np.quantile(known, 1 - 10**-shares)
-        bulk_scores = shares / max(-np.log10(np.mean(known >= least)), 1e-9) * tail_scores[-1]
-        kept = ranks >= from_here
-        levels = np.concatenate([bulk, highest[kept][::-1]])
-        scores = np.concatenate([bulk_scores, tail_scores[kept][::-1]])
+        from_here = max(round(alarms), FEWEST)
+        highest, counts = count_alarms(evidence, known, hold)
+        # From the bulk of the rows on, where runs grow together, alarms say nothing.
+        most = int(counts.argmax())
+        highest, counts = highest[: most + 1], counts[: most + 1]
+        anchor = min(int(np.searchsorted(counts, from_here)), len(counts) - 1)
+        from_here = int(counts[anchor])
+        tail_scores = -np.log10(counts / n)
+        # The bulk: by its rows, stretched to meet the tail.
+        reach = max(-np.log10(np.mean(known >= highest[-1])), 1e-9)
+        shares = np.linspace(0, reach, LEVELS)[:-1]
+        bulk, bulk_scores = np.quantile(known, 1 - 10**-shares), shares / reach * tail_scores[-1]
+        levels = np.concatenate([bulk, highest[anchor:][::-1]])
+        scores = np.concatenate([bulk_scores, tail_scores[anchor:][::-1]])
         low, high = np.quantile(known, SLOPE)
         narrow = 1e-3 * max(abs(highest[0]), 1e-9)  # where all peaks are alike, what lies above is above all
         slope = np.log10((1 - SLOPE[0]) / (1 - SLOPE[1])) / max(high - low, narrow)
         least_allowed = min(max(int(alarms), 1), from_here)
         if least_allowed <= alarms:
-            width = max(highest[least_allowed - 1] - highest[from_here - 1], narrow)
+            width = max(highest[np.searchsorted(counts, least_allowed)] - highest[anchor], narrow)
             slope = max(slope, np.log10(from_here / least_allowed) / width)
         kept_levels, kept_scores = [levels[-1]], [scores[-1]]
         for level, score in zip(levels[-2::-1], scores[-2::-1], strict=True):
@@ -110,35 +112,41 @@ class Tail(BaseModel):
         return score
 
 
-def peaks(values: npt.NDArray[np.floating[Any]], apart: int, most: int) -> Array:
-    """Return the highest values of which no two lie closer together than ``apart`` rows.
+def count_alarms(
+    evidence: npt.NDArray[np.floating[Any]], known: Array, hold: int
+) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Count the alarms that each of some thresholds would have raised.
 
     Parameters
     ----------
-    values : numpy.ndarray
-        (n,), NaN where there is none.
-    apart : int
-        In rows.
-    most : int
-        How many at most.
+    evidence : numpy.ndarray
+        (n,), in the order of time, NaN where there is none.
+    known : numpy.ndarray
+        What of it there is, rising.
+    hold : int
+        In rows: what lies no further apart is one alarm.
 
     Returns
     -------
-    numpy.ndarray
+    thresholds : numpy.ndarray
         Falling.
+    counts : numpy.ndarray
+        int64, of each: the most that it or a higher one would have raised.
 
     Examples
     --------
-    >>> peaks(np.array([1.0, 5.0, 4.0, 0.0, 3.0, np.nan]), apart=1, most=3)
-    array([5., 3.])
+    >>> evidence = np.array([1.0, 5.0, 4.0, 0.0, 3.0, 0.5])
+    >>> thresholds, counts = count_alarms(evidence, np.sort(evidence), hold=0)
+    >>> dict(zip(thresholds.tolist(), counts.tolist()))
+    {5.0: 1, 4.0: 1, 3.0: 2, 1.0: 2, 0.5: 2, 0.0: 2}
     """
-    filled = np.where(np.isnan(values), -np.inf, values)
-    taken = np.zeros(len(filled), bool)
-    found: list[float] = []
-    for row in np.argsort(-filled, kind="stable"):
-        if len(found) == most or filled[row] == -np.inf:
-            break
-        if not taken[row]:
-            found.append(float(filled[row]))
-            taken[max(row - apart, 0) : row + apart + 1] = True
-    return np.array(found)
+    m = len(known)
+    ranks = np.unique(
+        np.concatenate([np.arange(1, min(m, FINE) + 1), np.geomspace(1, m, COARSE).astype(int)])
+    )
+    thresholds = np.unique(known[m - ranks])[::-1]
+    counts = np.empty(len(thresholds), np.int64)
+    for place, threshold in enumerate(thresholds):
+        above = np.flatnonzero(evidence >= threshold)
+        counts[place] = 1 + int((np.diff(above) > hold + 1).sum())
+    return thresholds, np.maximum.accumulate(counts)
