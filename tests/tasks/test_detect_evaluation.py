@@ -102,7 +102,9 @@ def test_a_tail_counts_what_lies_apart_once():
     for place, height in enumerate(heights):
         evidence[500 + 900 * place : 510 + 900 * place] = height
     tail = Tail.fit(evidence, hold=20, alarms=10)
-    assert tail(heights[::-1][[9, 19, 49]]) == pytest.approx(-np.log10(np.array([10, 20, 50]) / 100_000))
+    assert tail(heights[::-1][[9, 19, 49]]) == pytest.approx(
+        -np.log10(np.array([10, 20, 50]) / 100_000), abs=0.01
+    )  # not every height is tried as a threshold
 
 
 def test_a_tail_is_not_moved_by_anomalies():

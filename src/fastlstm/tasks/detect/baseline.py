@@ -91,11 +91,11 @@ def fit_baseline(scores: Array, hold: int, alarms_a_row: float) -> list[Tail]:
         K for the channels, and one for the greatest of them.
     """
 
-    def fit(values: Array) -> Tail:
-        return Tail.fit(values, hold, alarms_a_row * len(values))
+    def fit(values: Array, slope: float | None = None) -> Tail:
+        return Tail.fit(values, hold, alarms_a_row * len(values), slope)
 
     tails = [fit(channel) for channel in scores.T]
-    return [*tails, fit(_greatest(tails, scores))]
+    return [*tails, fit(_greatest(tails, scores), 1.0)]
 
 
 def score_baseline(tails: list[Tail], scores: Array) -> Array:

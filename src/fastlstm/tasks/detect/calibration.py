@@ -44,7 +44,9 @@ class Tail(BaseModel):
     slope: float
 
     @classmethod
-    def fit(cls, evidence: npt.NDArray[np.floating[Any]], hold: int, alarms: float) -> Self:
+    def fit(
+        cls, evidence: npt.NDArray[np.floating[Any]], hold: int, alarms: float, slope: float | None = None
+    ) -> Self:
         """Learn from evidence on data that nobody has labelled.
 
         Parameters
@@ -55,6 +57,8 @@ class Tail(BaseModel):
             In rows: what lies no further apart is one alarm.
         alarms : float
             How many false ones are allowed in n rows.
+        slope : float, optional
+            Of the tail, where it is known: 1 of evidence that is itself a score, or the greatest of several.
 
         Examples
         --------
@@ -72,7 +76,7 @@ class Tail(BaseModel):
         # From the bulk of the rows on, where runs grow together, alarms say nothing.
         most = int(counts.argmax())
         highest, counts = highest[: most + 1], counts[: most + 1]
-        anchor = min(int(np.searchsorted(counts, from_here)), len(counts) - 1)
+        anchor = _last_within(counts, from_here)
         from_here = int(counts[anchor])
         tail_scores = -np.log10(counts / n)
         # The bulk: by its rows, stretched to meet the tail.
@@ -83,10 +87,10 @@ class Tail(BaseModel):
         scores = np.concatenate([bulk_scores, tail_scores[anchor:][::-1]])
         low, high = np.quantile(known, SLOPE)
         narrow = 1e-3 * max(abs(highest[0]), 1e-9)  # where all peaks are alike, what lies above is above all
-        slope = np.log10((1 - SLOPE[0]) / (1 - SLOPE[1])) / max(high - low, narrow)
+        slope = slope or np.log10((1 - SLOPE[0]) / (1 - SLOPE[1])) / max(high - low, narrow)
         least_allowed = min(max(int(alarms), 1), from_here)
         if least_allowed <= alarms:
-            width = max(highest[np.searchsorted(counts, least_allowed)] - highest[anchor], narrow)
+            width = max(highest[_last_within(counts, least_allowed)] - highest[anchor], narrow)
             slope = max(slope, np.log10(from_here / least_allowed) / width)
         kept_levels, kept_scores = [levels[-1]], [scores[-1]]
         for level, score in zip(levels[-2::-1], scores[-2::-1], strict=True):
@@ -110,6 +114,11 @@ class Tail(BaseModel):
         inside = np.interp(evidence, self.levels, self.scores)
         score: Array = inside + self.slope * np.maximum(evidence - self.levels[-1], 0)
         return score
+
+
+def _last_within(counts: npt.NDArray[np.int64], alarms: int) -> int:
+    """Return which threshold is the lowest that raises no more alarms than so many; the highest where none is."""
+    return max(int(np.searchsorted(counts, alarms, side="right")) - 1, 0)
 
 
 def count_alarms(

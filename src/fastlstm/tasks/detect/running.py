@@ -37,7 +37,7 @@ class Memory:
         (h - 1, K, 3) for each horizon h, the forecasts of the next steps that were made before: location, deviation
         and freedom.
     smooth : numpy.ndarray
-        (R, K), the smoothed surprises of all horizons.
+        (R + 1, K), the evidence of all kinds, smoothed.
     since : int
         Steps since an alarm was last raised.
     age : int
@@ -64,7 +64,7 @@ class Memory:
         """
         K, horizons = settings.channels, settings.horizons
         pending = tuple(np.full((horizon - 1, K, 3), np.nan) for horizon in horizons)
-        return cls(Carried.nothing(steps), None, pending, np.zeros((len(horizons), K)))
+        return cls(Carried.nothing(steps), None, pending, np.zeros((len(horizons) + 1, K)))
 
 
 class Expected(NamedTuple):
@@ -76,7 +76,7 @@ class Expected(NamedTuple):
         (T, R, K, 3): of each step the forecast made h steps before, for each horizon h; location, deviation, freedom.
         NaN where there was none.
     smooth : numpy.ndarray
-        (T, R, K), the smoothed surprises before each step.
+        (T, R + 1, K), the evidence of all kinds before each step, smoothed.
     """
 
     forecasts: Array
@@ -113,7 +113,7 @@ def run(network: DetectorNetwork, steps: Steps, memory: Memory, rate: float) -> 
     ahead = [np.concatenate([kept, forecasts[:, place]]) for place, kept in enumerate(memory.pending)]
     forecasts = np.stack([made[:T] for made in ahead], axis=1)
     pending = tuple(made[T:] for made in ahead)
-    before, smooth = _smoothed(surprise(forecasts, steps.target), memory.smooth, rate)
+    before, smooth = _smoothed(fresh_evidence(forecasts, steps.target), memory.smooth, rate)
     reached = replace(
         memory, carried=carried, state=state, pending=pending, smooth=smooth, age=memory.age + T
     )
@@ -145,6 +145,25 @@ def surprise(forecasts: Array, target: npt.NDArray[np.floating[Any]]) -> Array:
     distance = np.abs(target[:, None] - location) / deviation
     found: Array = -np.log10(np.maximum(2 * stdtr(freedom, -distance), LEAST))
     return found
+
+
+def fresh_evidence(forecasts: Array, target: npt.NDArray[np.floating[Any]]) -> Array:
+    """Return how unlikely what came was by each of its forecasts, and how far from the usual.
+
+    Parameters
+    ----------
+    forecasts : numpy.ndarray
+        (T, R, K, 3), as for :func:`surprise`.
+    target : numpy.ndarray
+        (T, K), what came, scaled.
+
+    Returns
+    -------
+    numpy.ndarray
+        (T, R + 1, K): the surprises, and the distance from the median on the scale of the channel.
+    """
+    distance = np.abs(target.astype(np.float64))[:, None]
+    return np.concatenate([surprise(forecasts, target), distance], axis=1)
 
 
 def blend(smooth: Array, fresh: Array, rate: float) -> Array:

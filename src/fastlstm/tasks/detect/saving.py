@@ -106,7 +106,7 @@ def _memory(tensors: dict[str, Tensor]) -> Memory:
     return Memory(
         carried,
         (tensors["hidden"].clone(), tensors["cell"].clone()),
-        tuple(tensors[f"pending.{place}"].numpy().copy() for place in range(tensors["smooth"].shape[0])),
+        tuple(tensors[f"pending.{place}"].numpy().copy() for place in range(tensors["smooth"].shape[0] - 1)),
         tensors["smooth"].numpy().copy(),
         int(tensors["since"][0]),
         int(tensors["age"][0]),

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from fastlstm.data.series import Integers
 from fastlstm.tasks.detect.calibration import Tail
-from fastlstm.tasks.detect.running import Expected, blend, surprise
+from fastlstm.tasks.detect.running import Expected, blend, fresh_evidence
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -84,12 +84,12 @@ class Scorer(BaseModel):
         known = ~np.isnan(target)
         K = target.shape[1]
 
-        def fit(values: Array) -> Tail:
-            return Tail.fit(values, hold, alarms_a_row * len(values))
+        def fit(values: Array, slope: float | None = None) -> Tail:
+            return Tail.fit(values, hold, alarms_a_row * len(values), slope)
 
         evidence = [[fit(found[:, kind, channel]) for channel in range(K)] for kind in range(found.shape[1])]
         greatest = _greatest(evidence, found, known)
-        channels = [fit(greatest[:, channel]) for channel in range(K)]
+        channels = [fit(greatest[:, channel], 1.0) for channel in range(K)]
         self = cls(
             rate=rate,
             hold=hold,
@@ -101,8 +101,8 @@ class Scorer(BaseModel):
             return self
         scores = _each(channels, greatest)
         several = [_over(np.nanmax, scores), _over(np.nanmean, scores)]
-        together = [fit(values) for values in several]
-        row = fit(np.maximum(*(tail(values) for tail, values in zip(together, several, strict=True))))
+        together = [fit(several[0], 1.0), fit(several[1])]
+        row = fit(np.maximum(*(tail(values) for tail, values in zip(together, several, strict=True))), 1.0)
         return self.model_copy(update={"together": together, "row": row})
 
     def score(self, expected: Expected, target: npt.NDArray[np.float32]) -> tuple[Array, Array]:
@@ -168,7 +168,7 @@ def evidence_of(expected: Expected, target: npt.NDArray[np.float32], rate: float
     rate : float
         How fast the smoothed surprise follows.
     """
-    fresh = surprise(expected.forecasts, target)
+    fresh = fresh_evidence(expected.forecasts, target)
     smooth = blend(expected.smooth, fresh, rate)
     smooth[np.broadcast_to(np.isnan(target)[:, None], smooth.shape)] = np.nan
     return np.concatenate([fresh[:, :1], smooth], axis=1)
