@@ -1,0 +1,92 @@
+r"""Text into words and punctuation, by one rule for raw text and for text that is split already.
+
+Blanks part tokens, and what stands between two blanks is split on: a word is a run of letters, digits and their accents
+(Unicode's marks), with single hyphens, apostrophes or ``&`` inside: ``well-made``, ``O'Brien``. English endings are
+tokens of their own, as in the Penn Treebank (Marcus, Santorini and Marcinkiewicz 1993): ``it's`` is ``it 's``, and
+``don't`` is ``do n't``. Numbers keep their points, commas and colons: ``3.5``, ``12:30``; letters with a point after
+each are one word: ``U.S.``. The Treebank's brackets ``-lrb-`` and slashes ``\/`` stay whole. Every other character is
+a token by itself, but for ``...``, ``--``, doubled backticks and doubled apostrophes.
+
+Where words have no blanks between them (Chinese, Japanese, Thai), characters or byte pairs are the better tokens.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+CURLY_APOSTROPHE = "’"
+JOINERS = "\u200c\u200d"  # within words of Persian and of India's scripts
+ENDINGS = "s|re|ve|ll|d|m"  # it's, we're, I've, she'll, he'd, I'm
+MARKS_BETWEEN = (0x300, 0x1F000)  # the code points among which Unicode has its combining marks
+FAR_MARKS = "\U000e0100-\U000e01ef"  # … and the variation selectors far behind them
+
+
+def split_words(text: str, *, lowercase: bool = True) -> list[str]:
+    """Split a text.
+
+    Parameters
+    ----------
+    text : str
+        Raw, or with blanks between its tokens. Accents may be characters of their own or not (NFC is taken), and a
+        curly apostrophe is a straight one.
+    lowercase : bool
+        Whether "The" is "the".
+
+    Returns
+    -------
+    list of str
+        Its tokens; none where there are only blanks.
+
+    Examples
+    --------
+    >>> split_words("It's a well-made film, isn't it?")
+    ['it', "'s", 'a', 'well-made', 'film', ',', 'is', "n't", 'it', '?']
+    >>> split_words("it 's a film .")
+    ['it', "'s", 'a', 'film', '.']
+    """
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text).replace(CURLY_APOSTROPHE, "'")
+    tokens: list[str] = _pattern().findall(text.lower() if lowercase else text)
+    return tokens
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    letter = rf"[\w{JOINERS}{_marks()}{FAR_MARKS}]"
+    ending = rf"'(?:{ENDINGS})(?!{letter})"
+    return re.compile(
+        "|".join(
+            [
+                rf"n't(?!{letter})",
+                ending,
+                r"'\d\ds(?!\w)",  # the '60s
+                r"-[lr][rsc]b-",
+                r"(?:[^\W\d_]\.){2,}",
+                r"\d+(?:[.,:]\d+)+",
+                rf"{letter}+?(?=n't(?!{letter}))",
+                rf"{letter}+(?:(?!{ending})(?:[-'&]|\\/){letter}+)*",
+                r"\\[/*]",
+                r"\.{2,}",
+                r"-{2,}",
+                r"`{2}",
+                r"'{2}",
+                r"\S",
+            ]
+        ),
+        re.IGNORECASE,
+    )
+
+
+def _marks() -> str:
+    """Return Unicode's combining marks as ranges of a character class; ``re`` has no name for them."""
+    ranges, first = [], None
+    for code in range(*MARKS_BETWEEN):
+        mark = unicodedata.category(chr(code)).startswith("M")
+        if mark and first is None:
+            first = code
+        elif not mark and first is not None:
+            ranges.append(f"{chr(first)}-{chr(code - 1)}")
+            first = None
+    return "".join(ranges)
