@@ -4,7 +4,8 @@ In reading order: ``table`` (what was given), ``timestamps`` and ``values`` (cel
 ``calendar`` and ``time_axis`` (the grid), ``schema`` (roles, and what is learnt), ``rows``, ``series``,
 ``reading``, ``future``. Sequences: ``sequence_schema`` and ``sequences`` (what is made), ``labels``, ``channels`` and
 ``per_series`` (columns), ``long_sequences``, ``tidy``, ``bare``, ``ts_files``, ``sequence_arrays`` (sources), and
-``sequence_reading`` (all of them).
+``sequence_reading`` (all of them). Texts: ``text_tables`` and ``texts`` (sources), ``words``, ``byte_pairs`` and
+``tokens`` (vocabularies).
 """
 
 from fastlstm.data.future import add_future
@@ -16,7 +17,9 @@ from fastlstm.data.sequence_schema import SequenceSchema
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.table import Table, give_back, read_table
+from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.time_axis import TimeAxis
+from fastlstm.data.tokens import Tokenizer
 
 __all__ = [
     "Columns",
@@ -26,11 +29,15 @@ __all__ = [
     "SequenceSet",
     "SeriesSet",
     "Table",
+    "TextSchema",
+    "TextSet",
     "TimeAxis",
+    "Tokenizer",
     "add_future",
     "find_columns",
     "give_back",
     "read_sequences",
     "read_series",
     "read_table",
+    "read_texts",
 ]
