@@ -5,7 +5,7 @@ In reading order: ``table`` (what was given), ``timestamps`` and ``values`` (cel
 ``reading``, ``future``. Sequences: ``sequence_schema`` and ``sequences`` (what is made), ``labels``, ``channels`` and
 ``per_series`` (columns), ``long_sequences``, ``tidy``, ``bare``, ``ts_files``, ``sequence_arrays`` (sources), and
 ``sequence_reading`` (all of them). Texts: ``text_tables`` and ``texts`` (sources), ``words``, ``byte_pairs`` and
-``tokens`` (vocabularies).
+``tokens`` (vocabularies), ``vectors`` (of words, learnt elsewhere).
 """
 
 from fastlstm.data.future import add_future
@@ -20,6 +20,7 @@ from fastlstm.data.table import Table, give_back, read_table
 from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.time_axis import TimeAxis
 from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.vectors import read_vectors
 
 __all__ = [
     "Columns",
@@ -40,4 +41,5 @@ __all__ = [
     "read_series",
     "read_table",
     "read_texts",
+    "read_vectors",
 ]
