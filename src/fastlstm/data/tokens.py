@@ -122,10 +122,12 @@ class Tokenizer:
             raise InputError("there are no texts to learn a vocabulary from; give some")
         if level == "bpe":
             state = fit_byte_pairs(texts, size=size - FIRST, fewest=fewest, first=FIRST)
-            return cls(level, _pieces(json.loads(state)), byte_pairs=state)
+            return cls._of_byte_pairs(json.loads(state))
         counts = _counted_words(texts, lowercase) if level == "word" else Counter("".join(texts))
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         vocabulary = tuple(token for token, count in ranked[: size - FIRST] if count >= fewest)
+        if not counts:
+            raise InputError(f"no text has a token: all {len(texts):,} are empty; give others")
         if not vocabulary:
             raise InputError(f"no token comes {fewest} times in {len(texts):,} texts; give a smaller fewest")
         return cls(level, vocabulary, lowercase=lowercase if level == "word" else True)
@@ -260,19 +262,28 @@ class Tokenizer:
                 f"the vocabulary cannot be read: {place + ': ' if place else ''}{first['msg']}; train again"
             ) from None
         if saved.level == "bpe":
-            if saved.tokenizers is None:
-                raise InputError("the vocabulary cannot be read: byte pairs are missing; train again")
-            state = json.dumps(saved.tokenizers, ensure_ascii=False)
-            load_byte_pairs(state)
-            if sorted(_vocabulary(saved.tokenizers).values()) != list(
-                range(FIRST, FIRST + len(_vocabulary(saved.tokenizers)))
-            ):
-                raise InputError("the vocabulary cannot be read: its ids do not go on from 2; train again")
-            return cls(saved.level, _pieces(saved.tokenizers), byte_pairs=state)
-        twins = [token for token, count in Counter(saved.vocabulary).items() if count > 1]
-        if twins:
-            raise InputError(f"the vocabulary cannot be read: {twins[0]!r} stands in it twice; train again")
+            return cls._of_byte_pairs(saved.tokenizers)
+        counts = Counter(saved.vocabulary)
+        for token, count in counts.items():
+            if count > 1:
+                raise InputError(f"the vocabulary cannot be read: {token!r} stands in it twice; train again")
+            if saved.level == "char" and len(token) != 1:
+                raise InputError(
+                    f"the vocabulary cannot be read: {token!r} is not one character; train again"
+                )
         return cls(saved.level, saved.vocabulary, lowercase=saved.lowercase)
+
+    @classmethod
+    def _of_byte_pairs(cls, state: dict[str, Any] | None) -> Self:
+        if state is None:
+            raise InputError("the vocabulary cannot be read: its byte pairs are missing; train again")
+        text = json.dumps(state, ensure_ascii=False)
+        load_byte_pairs(text)  # which refuses what it cannot read
+        ids: dict[str, int] = state["model"]["vocab"]
+        vocabulary = tuple(sorted(ids, key=lambda piece: ids[piece]))
+        if [ids[piece] for piece in vocabulary] != list(range(FIRST, FIRST + len(ids))):
+            raise InputError(f"the vocabulary cannot be read: its ids do not go on from {FIRST}; train again")
+        return cls("bpe", vocabulary, byte_pairs=text)
 
     def _encoded(self, texts: Sequence[str]) -> tuple[Integers, Integers]:
         """Return the ids of texts one after the other, and the length of each, which may be 0."""
@@ -323,17 +334,6 @@ def _counted_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
         for word in split_words(chunk, lowercase=lowercase):
             counts[word] += count
     return counts
-
-
-def _pieces(state: dict[str, Any]) -> tuple[str, ...]:
-    """Return the pieces of the library's JSON in the order of their ids."""
-    vocabulary = _vocabulary(state)
-    return tuple(sorted(vocabulary, key=lambda piece: vocabulary[piece]))
-
-
-def _vocabulary(state: dict[str, Any]) -> dict[str, int]:
-    vocabulary: dict[str, int] = state["model"]["vocab"]
-    return vocabulary
 
 
 def _lengths(parts: Iterable[Any]) -> Integers:
