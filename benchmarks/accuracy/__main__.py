@@ -12,8 +12,11 @@ from pathlib import Path
 import torch
 
 import fastlstm
-from benchmarks.accuracy.forecast import PROTOCOLS
+from benchmarks.accuracy import detect, forecast
 from benchmarks.measure import machine
+
+# folder of the data: what is run on it
+TASKS = {"forecast": forecast.PROTOCOLS, "detect": detect.PROTOCOLS}
 
 
 def main() -> None:
@@ -30,13 +33,14 @@ def main() -> None:
         f"{machine()}; torch {torch.__version__}, fastlstm {fastlstm.__version__}; seeds 0 … {arguments.seeds - 1}"
     )
     print(f"{'':28}{'figure':28}{'mean':>9}{'lowest':>9}{'highest':>9}{'seconds':>9}   to reach")
-    for name, (run, goal) in PROTOCOLS.items():
+    protocols = [(task, name, *what) for task, known in TASKS.items() for name, what in known.items()]
+    for task, name, run, goal in protocols:
         if arguments.names and not any(name.startswith(wanted) for wanted in arguments.names):
             continue
         found, seconds = [], []
         for seed in range(arguments.seeds):
             started = time.perf_counter()
-            found.append(run(folder / "forecast", seed))
+            found.append(run(folder / task, seed))
             seconds.append(time.perf_counter() - started)
         for place, figure in enumerate(found[0]):
             values = [figures[figure] for figures in found]

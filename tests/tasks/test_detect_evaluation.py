@@ -120,7 +120,7 @@ def test_a_tail_is_not_moved_by_anomalies():
 
 def test_alarms_are_held():
     tail = Tail(levels=[0.0], scores=[0.0], slope=1.0)
-    scorer = Scorer(rate=0.1, hold=2, threshold=3.0, evidence=[[tail]], channels=[tail])
+    scorer = Scorer(rates=[0.1], hold=2, threshold=3.0, evidence=[[tail]], channels=[tail])
     score = np.array([0, 3, 0, np.nan, 0, 5, 0.0])
     flags, since = scorer.alarms(score, np.arange(7), 100)
     assert flags.tolist() == [False, True, True, True, False, True, True]

@@ -28,7 +28,7 @@ class Detector(FittedDetector):
     ----------
     false_alarms : float, optional
         How many false alarms are bearable: a day, or in 1,000 rows where rows are a day apart or more or have no time.
-        Default: 0.2 a day, and no more than one in 1,000 rows.
+        Default: 0.3 a day, and no more than one in 500 rows.
     window : int
         In rows: how far ahead the farther of the two forecasts looks, and over how many rows surprise is smoothed.
     hold : int, optional

@@ -28,8 +28,9 @@ VALIDATIONS = 20
 STEPS_BEFORE_STOPPING = 200
 FEWEST_ROWS = 100  # from fewer nothing is told of what is usual
 DECODER = 16  # units
-USUAL_A_DAY = 0.2  # false alarms …
-USUAL_A_ROW = 1 / 1000  # … though no more of rows that lie far apart
+USUAL_A_DAY = 0.3  # false alarms …
+USUAL_A_ROW = 1 / 500  # … though no more of rows that lie far apart
+LONG_WINDOWS = 4  # the distance from the usual is smoothed over so many windows
 HELD_WINDOWS = 3  # an alarm is held for so many windows
 BASELINE_WINDOWS = 24  # the rolling z-score looks back so many: a day, of windows of an hour
 
@@ -111,6 +112,18 @@ def horizons_of(parameters: Parameters) -> tuple[int, ...]:
         The configuration.
     """
     return (1, parameters.window)
+
+
+def rates_of(parameters: Parameters) -> list[float]:
+    """Return how fast the smoothed evidence of each kind follows: the surprises, and the distance from the usual.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    """
+    windows = [*(1 for _ in horizons_of(parameters)), LONG_WINDOWS]
+    return [1 - float(np.exp(-1 / (parameters.window * count))) for count in windows]
 
 
 def hold_of(parameters: Parameters) -> int:
@@ -220,9 +233,9 @@ def fit_table(parameters: Parameters, table: DetectionTable, left_out: tuple[str
         progress=parameters.progress,
     )
     training = train(learning.learner(), loop, accelerator)
-    rate = 1 - float(np.exp(-1 / parameters.window))
-    expected = expect_all(network, series, steps, rate)
-    scorer = Scorer.fit(expected, steps.target, rate=rate, hold=hold, alarms_a_row=allowed)
+    rates = rates_of(parameters)
+    expected = expect_all(network, series, steps, rates)
+    scorer = Scorer.fit(expected, steps.target, rates=rates, hold=hold, alarms_a_row=allowed)
     detection = Detection(network, scaling, scorer)
     verdicts, ended, _ = judge(detection, table, {})
     daily = rows_a_day(series)
@@ -277,7 +290,7 @@ def build(parameters: Parameters, series: SeriesSet, steps: Steps, device: torch
         return DetectorNetwork(settings).to(device)
 
 
-def expect_all(network: DetectorNetwork, series: SeriesSet, steps: Steps, rate: float) -> Expected:
+def expect_all(network: DetectorNetwork, series: SeriesSet, steps: Steps, rates: list[float]) -> Expected:
     """Run over all series, each from its start.
 
     Parameters
@@ -288,12 +301,12 @@ def expect_all(network: DetectorNetwork, series: SeriesSet, steps: Steps, rate: 
         For the bounds.
     steps : Steps
         All of them.
-    rate : float
-        How fast the smoothed surprise follows.
+    rates : list of float
+        How fast the smoothed evidence of each kind follows.
     """
     bounds = zip(series.offsets[:-1].tolist(), series.offsets[1:].tolist(), strict=True)
     start = Memory.start(steps, network.settings)
-    parts = [run(network, steps.cut(first, end), start, rate)[0] for first, end in bounds]
+    parts = [run(network, steps.cut(first, end), start, np.array(rates)[:, None])[0] for first, end in bounds]
     return Expected(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 

@@ -61,7 +61,7 @@ class Detection:
         memory : Memory
             Of those before.
         """
-        return run(self.network, steps, memory, self.scorer.rate)
+        return run(self.network, steps, memory, np.array(self.scorer.rates)[:, None])
 
 
 @dataclass(frozen=True)

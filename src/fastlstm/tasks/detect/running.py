@@ -83,7 +83,7 @@ class Expected(NamedTuple):
     smooth: Array
 
 
-def run(network: DetectorNetwork, steps: Steps, memory: Memory, rate: float) -> tuple[Expected, Memory]:
+def run(network: DetectorNetwork, steps: Steps, memory: Memory, rates: Array) -> tuple[Expected, Memory]:
     """Run over steps that follow one another.
 
     Parameters
@@ -94,8 +94,8 @@ def run(network: DetectorNetwork, steps: Steps, memory: Memory, rate: float) -> 
         T steps of one series.
     memory : Memory
         Of the steps before.
-    rate : float
-        How fast the smoothed surprise follows.
+    rates : numpy.ndarray
+        (R + 1, 1), how fast the smoothed evidence of each kind follows.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def run(network: DetectorNetwork, steps: Steps, memory: Memory, rate: float) -> 
     ahead = [np.concatenate([kept, forecasts[:, place]]) for place, kept in enumerate(memory.pending)]
     forecasts = np.stack([made[:T] for made in ahead], axis=1)
     pending = tuple(made[T:] for made in ahead)
-    before, smooth = _smoothed(fresh_evidence(forecasts, steps.target), memory.smooth, rate)
+    before, smooth = _smoothed(fresh_evidence(forecasts, steps.target), memory.smooth, rates)
     reached = replace(
         memory, carried=carried, state=state, pending=pending, smooth=smooth, age=memory.age + T
     )
@@ -166,25 +166,25 @@ def fresh_evidence(forecasts: Array, target: npt.NDArray[np.floating[Any]]) -> A
     return np.concatenate([surprise(forecasts, target), distance], axis=1)
 
 
-def blend(smooth: Array, fresh: Array, rate: float) -> Array:
+def blend(smooth: Array, fresh: Array, rates: Array) -> Array:
     """Return the smoothed surprise after one more: ``s + a (q - s)``, and s where there is none.
 
     Parameters
     ----------
     smooth, fresh : numpy.ndarray
         Of one shape; ``fresh`` NaN where there is none.
-    rate : float
-        a.
+    rates : numpy.ndarray
+        (R + 1, 1), a for each kind of evidence.
     """
-    return np.where(np.isnan(fresh), smooth, smooth + rate * (fresh - smooth))
+    return np.where(np.isnan(fresh), smooth, smooth + rates * (fresh - smooth))
 
 
-def _smoothed(surprises: Array, smooth: Array, rate: float) -> tuple[Array, Array]:
+def _smoothed(surprises: Array, smooth: Array, rates: Array) -> tuple[Array, Array]:
     """Return the smoothed surprises before each step, and after the last."""
     before = np.empty_like(surprises)
     for step, fresh in enumerate(surprises):
         before[step] = smooth
-        smooth = blend(smooth, fresh, rate)
+        smooth = blend(smooth, fresh, rates)
     return before, smooth
 
 

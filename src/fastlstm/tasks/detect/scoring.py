@@ -21,24 +21,25 @@ Mask = npt.NDArray[np.bool_]
 class Scorer(BaseModel):
     """The score of a row: minus the decimal logarithm of how many alarms a row it would begin by chance.
 
-    Of each channel there are three kinds of evidence: how unlikely its value is by the forecast made one step before,
+    Of each channel there are four kinds of evidence: how unlikely its value is by the forecast made one step before,
     which finds single outliers; the same, smoothed, which finds what goes on for some rows though no row is unlikely
     (cf. Lavin & Ahmad 2015, "Evaluating real-time anomaly detection algorithms: the Numenta anomaly benchmark",
     section III.B); and smoothed by the forecast made some steps before, which finds drifts and what the network gets
-    used to within a step. Each is calibrated by itself (:class:`fastlstm.tasks.detect.calibration.Tail`); a channel's
-    score is the greatest of the three, calibrated again. The row's is that of its channels' greatest or of their
+    used to within a step; and how far the value lies from what is usual, smoothed for longer, which finds what is
+    strange though one could see it come. Each is calibrated by itself (:class:`fastlstm.tasks.detect.calibration.Tail`); a channel's
+    score is the greatest of the four, calibrated again. The row's is that of its channels' greatest or of their
     mean, whichever is higher: what only one channel shows counts as well as what many show a little.
 
     Parameters
     ----------
-    rate : float
-        a, how fast the smoothed surprise follows: ``s ← s + a (q - s)``.
+    rates : list of float
+        a, how fast the smoothed evidence of each kind follows: ``s ← s + a (q - s)``.
     hold : int
         In rows, how long an alarm is held after the last score above the threshold.
     threshold : float
         The score from which on a row is anomalous.
     evidence : list of list of Tail
-        (3, K)
+        (4, K)
     channels : list of Tail
         K, of the greatest of each channel.
     together : list of Tail
@@ -49,7 +50,7 @@ class Scorer(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rate: float
+    rates: list[float]
     hold: int
     threshold: float
     evidence: list[list[Tail]]
@@ -63,7 +64,7 @@ class Scorer(BaseModel):
         expected: Expected,
         target: npt.NDArray[np.float32],
         *,
-        rate: float,
+        rates: list[float],
         hold: int,
         alarms_a_row: float,
     ) -> Self:
@@ -75,12 +76,12 @@ class Scorer(BaseModel):
             Of N steps of all series, one after the other.
         target : numpy.ndarray
             (N, K), what came, scaled.
-        rate, hold
+        rates, hold
             As above.
         alarms_a_row : float
             How many false alarms are allowed, each row.
         """
-        found = evidence_of(expected, target, rate)
+        found = evidence_of(expected, target, rates)
         known = ~np.isnan(target)
         K = target.shape[1]
 
@@ -91,7 +92,7 @@ class Scorer(BaseModel):
         greatest = _greatest(evidence, found, known)
         channels = [fit(greatest[:, channel], 1.0) for channel in range(K)]
         self = cls(
-            rate=rate,
+            rates=rates,
             hold=hold,
             threshold=float(-np.log10(alarms_a_row)),
             evidence=evidence,
@@ -120,7 +121,7 @@ class Scorer(BaseModel):
         row, channels : numpy.ndarray
             (n,) and (n, K); NaN where nothing came.
         """
-        found = evidence_of(expected, target, self.rate)
+        found = evidence_of(expected, target, self.rates)
         channels = _each(self.channels, _greatest(self.evidence, found, ~np.isnan(target)))
         if self.row is None:
             return channels[:, 0], channels
@@ -156,8 +157,8 @@ class Scorer(BaseModel):
         return anomalous, int(steps[-1] - last[-1]) + 1
 
 
-def evidence_of(expected: Expected, target: npt.NDArray[np.float32], rate: float) -> Array:
-    """Return (n, 3, K) the evidence in rows, NaN where nothing came.
+def evidence_of(expected: Expected, target: npt.NDArray[np.float32], rates: list[float]) -> Array:
+    """Return (n, 4, K) the evidence in rows, NaN where nothing came.
 
     Parameters
     ----------
@@ -165,11 +166,11 @@ def evidence_of(expected: Expected, target: npt.NDArray[np.float32], rate: float
         Of the steps that they fall on.
     target : numpy.ndarray
         (n, K), what came, scaled.
-    rate : float
-        How fast the smoothed surprise follows.
+    rates : list of float
+        How fast the smoothed evidence of each kind follows.
     """
     fresh = fresh_evidence(expected.forecasts, target)
-    smooth = blend(expected.smooth, fresh, rate)
+    smooth = blend(expected.smooth, fresh, np.array(rates)[:, None])
     smooth[np.broadcast_to(np.isnan(target)[:, None], smooth.shape)] = np.nan
     return np.concatenate([fresh[:, :1], smooth], axis=1)
 
