@@ -1,5 +1,6 @@
 """Tables and lists of texts: every source, quotes of both kinds, every refusal, and new data by what training knew."""
 
+import csv
 import gzip
 import json
 import re
@@ -84,6 +85,35 @@ def test_lines_are_counted_where_texts_go_over_several(tmp_path):
     with pytest.raises(
         DataError, match=r"reviews.csv, line 6: column 'label' \(label\) is empty; fill it in"
     ):
+        read_texts(path)
+
+
+def test_a_text_over_lines_with_as_many_commas_as_the_header_is_one_cell(tmp_path):
+    path = written(tmp_path, 'text,label\n"one, and\nmore, of\n it",1\n"x, \ny",\n', "reviews.csv")
+    with pytest.raises(DataError, match=r"line 5: column 'label' \(label\) is empty"):
+        read_texts(path)
+    assert read_texts(path, labelled=False).texts == ("one, and\nmore, of\n it", "x, \ny")
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_texts_may_be_longer_than_csv_takes(tmp_path, delimiter):
+    limit = csv.field_size_limit()
+    texts = ["word, and more\n" * 10_000, "more, and words; " * 10_000, "short"]
+    path = tmp_path / "reviews.csv"
+    frame = pl.DataFrame({"text": texts, "label": ["a", "b", None]})
+    for part, line in ((frame, 10_004), (frame[1:], 3)):
+        part.write_csv(path, separator=delimiter)
+        assert read_texts(path, labelled=False).texts == tuple(part["text"])
+        with pytest.raises(DataError, match=rf"line {line}: column 'label' \(label\) is empty"):
+            read_texts(path)
+    assert csv.field_size_limit() == limit
+
+
+@pytest.mark.parametrize("content", ["\n\ntext,label\na,1\n,\n\nb,\n", "\n\ntext\tlabel\na\t1\n\t\n\nb\t\n"])
+def test_blank_lines_are_left_out(tmp_path, content):
+    path = written(tmp_path, content)
+    assert read_texts(path, labelled=False).texts == ("a", "b")
+    with pytest.raises(DataError, match=r"line 7: column 'label' \(label\) is empty"):
         read_texts(path)
 
 

@@ -16,22 +16,24 @@ from typing import Any
 
 import polars as pl
 
-from fastlstm.data.delimited import BLANKS, find_delimiter, holds_parquet, not_utf8, open_bytes
+from fastlstm.data.delimited import BLANKS, DELIMITERS, find_delimiter, holds_parquet, not_utf8, open_bytes
 from fastlstm.data.table import Table, read_table
 from fastlstm.errors import DataError
 
 QUOTE = '"'
+Row = tuple[int, list[str]]  # the line on which it begins, counted from 1, and its cells
+
 JSON_LINES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 
 
 @dataclass(frozen=True)
 class LineTable(Table):
-    """A table of a file in which no row goes over several lines.
+    """A table of a file that knows the lines of its rows.
 
     Parameters
     ----------
     frame, name, kind, path, delimiter, records
-        As :class:`fastlstm.data.table.Table`; ``records`` counts all lines behind the header, blank ones too.
+        As :class:`fastlstm.data.table.Table`; ``records`` counts all lines behind the header.
     header : int
         How many lines the header takes: 1, or 0 in a file of JSON lines.
     """
@@ -58,15 +60,13 @@ class LineTable(Table):
 def read_text_table(source: Any) -> Table:
     r"""Read a table of texts.
 
-    A delimited file is read
+    Two ways of reading a delimited file are tried, and the first that gives every row as many cells as the header is
+    taken: by the rules of CSV, where a quoted cell may hold the delimiter and go over several lines; and line by line,
+    with quotes as characters. Where tabs part the cells the second comes first, and quotes are taken off only if every
+    cell that has some is one as CSV writes it (quotes around it, and doubled inside).
 
-    1. line by line where every line has as many cells as the header. Quotes then stay where they are, unless every
-       cell with quotes is one as CSV writes it (quotes around it, and doubled inside);
-    2. by the rules of CSV where that gives every row as many cells as the header: rows may then go over several lines;
-    3. otherwise line by line again where tabs part its cells, a line with too many cells being refused; and as
-       :func:`fastlstm.data.read_table` reads it where they are parted by anything else.
-
-    Of a file with a single column, whose lines have any number of delimiters, 2 comes before 1.
+    Where neither fits, tabs make a file of lines, of which those with too many cells are refused; any other file is
+    read as :func:`fastlstm.data.read_table` does. Of a file with a single column, a line is one cell whatever it holds.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def read_text_table(source: Any) -> Table:
             text = file.read().decode("utf-8-sig")
         if holds_json_lines(path, text):
             return _read_json_lines(path, text)
-        delimiter = find_delimiter(path)
+        delimiter = _delimiter(path, text)
     except UnicodeDecodeError:
         raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
     except (OSError, EOFError) as error:
@@ -135,59 +135,62 @@ def holds_json_lines(path: Path, text: str) -> bool:
         return False
 
 
+def _delimiter(path: Path, text: str) -> str:
+    found = find_delimiter(path)
+    header = text.lstrip().split("\n", 1)[0]
+    # It gives a comma where lines are longer than Python's csv takes.
+    return found if found in header else max(DELIMITERS, key=header.count)
+
+
 def _read_delimited(path: Path, text: str, delimiter: str) -> Table | None:
     """Return the table; None where it is for :func:`read_table` to read, or to say what is wrong."""
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    plain = [(number, line.split(delimiter)) for number, line in enumerate(lines) if line.strip()]
-    if len(plain) == 1 or plain[0][0] != 0:
-        return None
-    header = [name.strip() for name in _unquoted(plain[0][1])]
-    whole = all(QUOTE not in name for name in header)  # no quoted name holds the delimiter
+    plain = [(number, line.split(delimiter)) for number, line in enumerate(lines, start=1) if line.strip()]
+    header = _unquoted(plain[0][1])
     width = len(header)
-    if len(set(header)) < width:
-        return None
-    if whole and width > 1 and all(len(cells) == width for _, cells in plain):
-        return _from_lines(path, delimiter, header, plain[1:])
+    whole = all(QUOTE not in name for name in header)  # no quoted name holds the delimiter
+    if width == 1:
+        plain = [(number, [lines[number - 1]]) for number, _ in plain]
+    even = whole and all(len(cells) == width for _, cells in plain)
+    tabs = delimiter == "\t" and width > 1
+    if even and tabs:
+        return _from_rows(path, delimiter, _as_csv_wrote(plain))
     records = _by_csv(text, delimiter)
     if records is not None:
-        header = [name.strip() for name in records[0]]
-        if len(set(header)) < len(header):
-            return None
-        rows = [(number, cells) for number, cells in enumerate(records[1:]) if cells]
-        return Table(
-            _frame(header, [cells for _, cells in rows]),
-            str(path),
-            "file",
-            path,
-            delimiter,
-            pl.Series([number for number, _ in rows], dtype=pl.Int64),
-        )
-    if width == 1:
-        return _from_lines(path, delimiter, header, [(number, [lines[number]]) for number, _ in plain[1:]])
-    if delimiter != "\t" or not whole:
+        return _from_rows(path, delimiter, records)
+    if even:
+        return _from_rows(path, delimiter, plain)
+    if not tabs or not whole:
         return None
     for number, cells in plain:
         if len(cells) > width:
             raise DataError(
-                f"{path}, line {number + 1}: {len(cells)} cells where the header has {width}; "
+                f"{path}, line {number}: {len(cells)} cells where the header has {width}; "
                 "write blanks for the tabs within a text"
             )
-    return _from_lines(path, delimiter, header, plain[1:])
+    return _from_rows(path, delimiter, plain)
 
 
-def _from_lines(path: Path, delimiter: str, header: list[str], rows: list[tuple[int, list[str]]]) -> Table:
-    cells = [row for _, row in rows]
-    quoted = [cell for row in cells for cell in row if QUOTE in cell]
-    if quoted and all(_is_quoted(cell) for cell in quoted):
-        cells = [_unquoted(row) for row in cells]
+def _from_rows(path: Path, delimiter: str, rows: list[Row]) -> Table | None:
+    header = [name.strip() for name in rows[0][1]]
+    if len(set(header)) < len(header) or len(rows) == 1:
+        return None
     return LineTable(
-        _frame(header, cells),
+        _frame(header, [cells for _, cells in rows[1:]]),
         str(path),
         "file",
         path,
         delimiter,
-        pl.Series([number - 1 for number, _ in rows], dtype=pl.Int64),
+        pl.Series([number - 2 for number, _ in rows[1:]], dtype=pl.Int64),
     )
+
+
+def _as_csv_wrote(rows: list[Row]) -> list[Row]:
+    """Take quotes off where all of them are CSV's."""
+    quoted = [cell for _, cells in rows for cell in cells if QUOTE in cell]
+    if not all(_is_quoted(cell) for cell in quoted):
+        return rows
+    return [(number, _unquoted(cells)) for number, cells in rows]
 
 
 def _frame(header: list[str], rows: list[list[str]]) -> pl.DataFrame:
@@ -212,13 +215,23 @@ def _unquoted(cells: list[str]) -> list[str]:
     return [cell.strip()[1:-1].replace(QUOTE + QUOTE, QUOTE) if _is_quoted(cell) else cell for cell in cells]
 
 
-def _by_csv(text: str, delimiter: str) -> list[list[str]] | None:
-    """Return the records by the rules of CSV, empty for a blank line; None where the file does not keep to them."""
+def _by_csv(text: str, delimiter: str) -> list[Row] | None:
+    """Return the rows by the rules of CSV; None where the file does not keep to them, or rows differ in width."""
+    limit = csv.field_size_limit(
+        max(len(text), csv.field_size_limit())
+    )  # a text may be longer than csv expects
     try:
-        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        rows, line = [], 1
+        for cells in reader:
+            if len(cells) == 1 or any(cell.strip() for cell in cells):
+                rows.append((line, cells))
+            line = reader.line_num + 1
     except csv.Error:
         return None
-    return records if {len(cells) for cells in records} <= {0, len(records[0])} else None
+    finally:
+        csv.field_size_limit(limit)
+    return rows if all(len(cells) == len(rows[0][1]) for _, cells in rows) else None
 
 
 def _read_json_lines(path: Path, text: str) -> LineTable:
