@@ -122,9 +122,19 @@ def test_inches_and_quoted_cells_may_stand_in_one_file(tmp_path):
     assert found(read_texts(path)) == (("a, b", 'a 5" screen', "c"), ["pos", "neg", "pos"])
 
 
-def test_a_quoted_name_may_hold_the_delimiter(tmp_path):
-    path = written(tmp_path, '"text, raw",label\n"a, b",1\n"c, d",2\n', "reviews.csv")
-    assert found(read_texts(path, text="text, raw")) == (("a, b", "c, d"), [1, 2])
+@pytest.mark.parametrize("mark", [",", "\t"])
+def test_a_quoted_name_may_hold_the_delimiter(tmp_path, mark):
+    path = written(
+        tmp_path, f'"text{mark}raw"{mark}label\n"a{mark}b"{mark}1\n"c{mark}d"{mark}2\n', "reviews.csv"
+    )
+    assert found(read_texts(path, text=f"text{mark}raw")) == ((f"a{mark}b", f"c{mark}d"), [1, 2])
+
+
+@pytest.mark.parametrize("texts", [['"to be', "or not", 'to be"'], ['"Wow"', 'a 5" screen'], ['"', '"']])
+def test_lines_parted_by_tabs_are_rows_though_csv_would_have_it_otherwise(tmp_path, texts):
+    content = "".join(f"{place}\t{text}\n" for place, text in enumerate(texts))
+    path = written(tmp_path, f"label\ttext\n{content}")
+    assert found(read_texts(path)) == (tuple(texts), list(range(len(texts))))
 
 
 @pytest.mark.parametrize(
@@ -149,15 +159,16 @@ def test_short_lines_lack_cells_and_do_not_swallow_others(tmp_path):
 
 def test_json_lines_may_have_any_values(tmp_path):
     objects = [
-        {"text": "a\nb", "stars": 3, "tags": ["x"], "by": "ann"},
-        {"text": 'say "ü"', "stars": 2, "by": 7},
-        {"stars": 1, "text": "c", "by": None},
+        {"text": "a\nb", "stars": 3, "tags": ["x"], "by": "ann", "score": 1},
+        {"text": 'say "ü"', "stars": 2, "by": 7, "score": 0.5},
+        {"stars": 1, "text": "c", "by": None, "score": None},
     ]
     path = written(tmp_path, "\n\n".join(json.dumps(found) for found in objects), "reviews.jsonl")
     texts = read_texts(path, label="stars")
     assert found(texts, "stars") == (("a\nb", 'say "ü"', "c"), [3, 2, 1])
     table = read_text_table(path)
     assert table.frame["by"].to_list() == ["ann", "7", None]
+    assert table.frame["score"].to_list() == [1.0, 0.5, None]
     assert table.frame["tags"].to_list() == ['["x"]', None, None]
     with pytest.raises(DataError, match=r"reviews.jsonl, line 5: column 'by' \(label\) is empty; fill it in"):
         read_texts(path, label="by")
@@ -303,7 +314,7 @@ def test_new_texts_are_read_as_training_was(tmp_path):
     training = read_texts(path, text="sentence", label="mood", groups="by")
     schema = TextSchema.model_validate_json(training.schema.model_dump_json())
     assert schema == training.schema
-    new = read_texts(pl.DataFrame({"sentence": ["c"]}), schema=schema, labelled=False)
+    new = read_texts(pl.DataFrame({"sentence": ["c"]}), schema=schema, labelled=False, groups="by")
     assert (new.texts, new.labels, new.groups, new.schema) == (("c",), None, None, schema)
     test = read_texts(pl.DataFrame({"sentence": ["c"], "mood": ["bad"]}), schema=schema)
     assert test.labels.to_dict(as_series=False) == {"mood": ["bad"]}

@@ -36,6 +36,8 @@ def text_of(tokenizer, ids, offsets, place):
         ("isn’t", ["is", "n't"]),
         ("cafe\u0301 caf\u00e9", ["caf\u00e9", "caf\u00e9"]),
         ("हिन्दी में", ["हिन्दी", "में"]),
+        ("می\u200cخواهم!", ["می\u200cخواهم", "!"]),  # a joiner that is no blank
+        ("葛\U000e0100城", ["葛\U000e0100城"]),  # a variant of a character
         (" \t\u00a0\n", []),
     ],
 )

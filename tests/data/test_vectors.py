@@ -65,6 +65,7 @@ def test_a_vocabulary_may_be_empty_or_wholly_absent(tmp_path):
             r"vectors.txt, line 2: 2 values where there are to be 3; give each word the same",
         ),
         ("the 1 2 3\n\na 1 2 3 4\n", "line 3: 4 values where there are to be 3"),
+        ("a 1 2 3 4\nthe x 2\n", "line 2: 2 values where there are to be 4"),
         ("2 3\nthe 1 2\n", "line 2: 2 values where there are to be 3"),
         ("a 1 2 3\nthe 1 x 3\n", "line 2: value 2 is 'x', no finite number; correct it"),
         ("a 1 2 3\nthe 1 2 nan\n", "line 2: value 3 is 'nan', no finite number"),
@@ -77,6 +78,7 @@ def test_a_vocabulary_may_be_empty_or_wholly_absent(tmp_path):
         ("", "is empty: it needs a line for each word"),
         # 8 bytes of the first line, 2 of "ï", then the byte that is none.
         ("the 1 2\nï".encode() + b"\xff 1 2\n", r"line 2 is not UTF-8 text \(byte 10: invalid start byte\)"),
+        (b"\xef\xbb\xbfa\xff 1 2\n", r"line 1 is not UTF-8 text \(byte 4: "),
         (gzip.compress(ROWS.encode())[:-12], "cannot be read: "),
     ],
 )
