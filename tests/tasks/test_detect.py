@@ -62,7 +62,7 @@ def test_what_was_put_in_is_found(fitted):
     assert score[SPIKE] > fitted.threshold_
     assert anomaly[SPIKE] == 1
     assert anomaly[SHIFT.start : SHIFT.start + 12].any()
-    assert (anomaly == 1).mean() < 0.15
+    assert (anomaly == 1).mean() < 0.2
 
 
 def test_of_several_channels_the_one_that_errs_is_told(both):
@@ -85,14 +85,12 @@ def test_an_alarm_is_one_run_of_rows(fitted):
     assert found["anomaly"].to_list() == expected.tolist()
 
 
-def test_a_score_says_how_rare_an_alarm_is():
-    """On noise alone: about as many peaks above a score of 2 as it says, one in 100 rows."""
-    rows = 6000
-    frame = pl.DataFrame({"y": np.random.default_rng(3).normal(size=rows)})
-    detector = quick(hold=0).fit(frame)
-    fresh = pl.DataFrame({"y": np.random.default_rng(4).normal(size=rows)})
-    share = float((detector.predict(fresh)["score"] >= 2).mean())
-    assert 0.003 < share < 0.03  # peaks of the three kinds of evidence overlap, and neighbours lie together
+def test_false_alarms_on_noise_are_about_as_many_as_are_allowed():
+    """Two in 1,000 rows, on noise that was not fitted: twelve in 6,000, give or take their own chance and the fit's."""
+    frame, fresh = (pl.DataFrame({"y": np.random.default_rng(seed).normal(size=6000)}) for seed in (3, 4))
+    flags = quick(false_alarms=2.0).fit(frame).predict(fresh)["anomaly"].to_numpy()
+    alarms = int((np.diff(flags, prepend=0) == 1).sum())
+    assert 12 / 3 <= alarms <= 12 * 3
 
 
 def test_the_target_rate_moves_the_threshold(table):

@@ -12,6 +12,7 @@ Array = npt.NDArray[np.float64]
 
 FEWEST = 8  # alarms from which on the tail is drawn out: so many may be anomalies without it being moved
 SLOPE = (0.8, 0.95)  # shares of the rows between which the tail's slope is measured
+MOST = 0.1  # of the rows can lie in the tail: what is more common is no anomaly
 FINE, COARSE = 50, 150  # thresholds that are tried: at the highest values, and at evenly rarer ones
 LEVELS = 40  # of the bulk
 CLOSE = 1e-3  # levels this close together are one: between them rounding would weigh
@@ -73,8 +74,9 @@ class Tail(BaseModel):
             return cls(levels=[0.0], scores=[0.0], slope=1.0)
         from_here = max(round(alarms), FEWEST)
         highest, counts = count_alarms(evidence, known, hold)
-        # From the bulk of the rows on, where runs grow together, alarms say nothing.
-        most = int(counts.argmax())
+        # In the bulk of the rows, where runs grow together, alarms say nothing.
+        common = int(np.searchsorted(-highest, -np.quantile(known, 1 - MOST), side="right")) - 1
+        most = max(min(int(counts.argmax()), common), 0)
         highest, counts = highest[: most + 1], counts[: most + 1]
         anchor = _last_within(counts, from_here)
         from_here = int(counts[anchor])

@@ -26,9 +26,10 @@ class Scorer(BaseModel):
     (cf. Lavin & Ahmad 2015, "Evaluating real-time anomaly detection algorithms: the Numenta anomaly benchmark",
     section III.B); and smoothed by the forecast made some steps before, which finds drifts and what the network gets
     used to within a step; and how far the value lies from what is usual, smoothed for longer, which finds what is
-    strange though one could see it come. Each is calibrated by itself (:class:`fastlstm.tasks.detect.calibration.Tail`); a channel's
-    score is the greatest of the four, calibrated again. The row's is that of its channels' greatest or of their
-    mean, whichever is higher: what only one channel shows counts as well as what many show a little.
+    strange though one could see it come. Each is calibrated by itself
+    (:class:`fastlstm.tasks.detect.calibration.Tail`); a channel's score is the greatest of the four, calibrated
+    again. The row's is that of its channels' greatest or of their mean, whichever is higher: what only one channel
+    shows counts as well as what many show a little.
 
     Parameters
     ----------
