@@ -34,7 +34,7 @@ def make_app(arguments: Sequence[str]) -> App:
     Examples
     --------
     >>> sorted(name for name in make_app([]) if not name.startswith("-"))
-    ['bench', 'forecast', 'info']
+    ['bench', 'detect', 'forecast', 'info']
     """
     app = App(
         name="fastlstm",
