@@ -1,8 +1,9 @@
-"""Long Short-Term Memory networks, from a data file to a forecast.
+"""Long Short-Term Memory networks, from a data file to a prediction.
 
 The layers are ``fastlstm.LSTM``, ``fastlstm.GRU`` and ``fastlstm.RNN``, drop-ins of ``torch.nn``'s, and
 ``fastlstm.replace`` puts them into a model that has PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast,
-``fastlstm.Detector`` from one to scores and alarms, and ``fastlstm.load`` reads a run folder.
+``fastlstm.Detector`` from one to scores and alarms, ``fastlstm.Classifier`` and ``fastlstm.Regressor`` from sequences
+to labels and numbers, and ``fastlstm.load`` reads a run folder.
 """
 
 from __future__ import annotations
@@ -13,10 +14,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastlstm.nn import GRU, LSTM, RNN, replace
     from fastlstm.tasks import load
+    from fastlstm.tasks.classify import Classifier
     from fastlstm.tasks.detect import Detector
     from fastlstm.tasks.forecast import Forecaster
+    from fastlstm.tasks.regress import Regressor
 
-__all__ = ["GRU", "LSTM", "RNN", "Detector", "Forecaster", "__version__", "load", "replace"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Classifier",
+    "Detector",
+    "Forecaster",
+    "Regressor",
+    "__version__",
+    "load",
+    "replace",
+]
 
 __version__ = "0.1.0"
 
@@ -27,8 +41,10 @@ _HOMES = {
     "RNN": "fastlstm.nn",
     "replace": "fastlstm.nn",
     "load": "fastlstm.tasks",
+    "Classifier": "fastlstm.tasks.classify",
     "Detector": "fastlstm.tasks.detect",
     "Forecaster": "fastlstm.tasks.forecast",
+    "Regressor": "fastlstm.tasks.regress",
 }
 
 

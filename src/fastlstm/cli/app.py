@@ -34,7 +34,7 @@ def make_app(arguments: Sequence[str]) -> App:
     Examples
     --------
     >>> sorted(name for name in make_app([]) if not name.startswith("-"))
-    ['bench', 'detect', 'forecast', 'info']
+    ['bench', 'classify', 'detect', 'forecast', 'info', 'regress']
     """
     app = App(
         name="fastlstm",

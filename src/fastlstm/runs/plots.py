@@ -35,7 +35,7 @@ def learning_curve(history: Sequence[Mapping[str, float]]) -> Figure:
     >>> figure.axes[0].get_xlabel()
     'training step'
     """
-    figure, axes = _figure(7, 4)
+    figure, axes = figure_of(7, 4)
     for member in sorted({entry.get("member", 0) for entry in history}):
         own = [entry for entry in history if entry.get("member", 0) == member]
         steps = [entry["step"] for entry in own]
@@ -89,7 +89,7 @@ def forecast_against_truth(
     >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ['observed', '80 % interval', 'forecast']
     """
-    figure, axes = _figure(10, 4)
+    figure, axes = figure_of(10, 4)
     axes.plot(np.asarray(times), np.asarray(truth), color=TRUTH, linewidth=1, label="observed")
     ordered = sorted(quantiles)
     for low, high in zip(ordered, reversed(ordered), strict=True):
@@ -132,7 +132,7 @@ def error_by_horizon(errors: Mapping[str, npt.ArrayLike], *, measure: str = "MAE
     >>> error_by_horizon({"fastlstm": [1, 2], "seasonal naive": [2, 3]}).axes[0].get_ylabel()
     'MAE'
     """
-    figure, axes = _figure(7, 4)
+    figure, axes = figure_of(7, 4)
     for index, (name, error) in enumerate(errors.items()):
         values = np.asarray(error)
         colour = MODEL if index == 0 else BASELINES[(index - 1) % len(BASELINES)]
@@ -145,7 +145,14 @@ def error_by_horizon(errors: Mapping[str, npt.ArrayLike], *, measure: str = "MAE
     return figure
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def figure_of(width: float, height: float) -> tuple[Figure, Axes]:
+    """Begin a figure with one pair of axes, as all of them look.
+
+    Parameters
+    ----------
+    width, height : float
+        In inches.
+    """
     from matplotlib.figure import Figure  # deferred: it takes a while to import
 
     figure = Figure(figsize=(width, height), layout="constrained")

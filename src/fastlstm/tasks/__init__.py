@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # task name: (module, estimator class)
 TASKS = {
     "forecast": ("fastlstm.tasks.forecast", "Forecaster"),
+    "classify": ("fastlstm.tasks.classify", "Classifier"),
+    "regress": ("fastlstm.tasks.regress", "Regressor"),
     "detect": ("fastlstm.tasks.detect", "Detector"),
 }
 

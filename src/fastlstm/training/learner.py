@@ -58,6 +58,8 @@ class LoopSettings:
         Stop after so many validations in a row without a lower loss …
     fewest_steps : int
         … but not before so many steps.
+    enough : float
+        Stop once the validation loss is below, whatever the number of steps.
     clip : float
         The largest norm of the gradient of all weights together.
     weight_decay : float
@@ -73,6 +75,7 @@ class LoopSettings:
     validate_every: int
     patience: int
     fewest_steps: int = 0
+    enough: float = -math.inf
     clip: float = 1.0
     weight_decay: float = 1e-4
     seed: int = 0

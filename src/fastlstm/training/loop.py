@@ -191,7 +191,8 @@ class _Run(Generic[Batch]):
             if validating:
                 improved = self._validate(network, learning_rate)
                 self.unimproved = 0 if improved else self.unimproved + 1
-                if self.unimproved >= settings.patience and result.step >= settings.fewest_steps:
+                tired = self.unimproved >= settings.patience and result.step >= settings.fewest_steps
+                if tired or result.best_loss < settings.enough:
                     result.stopped = "early"
                     return
             try:

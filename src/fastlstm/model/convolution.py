@@ -1,0 +1,75 @@
+"""Convolutions beside the LSTM: short shapes, wherever they lie."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ConvolutionalBranch(nn.Module):
+    """Three convolutions with batch normalisation, and the mean over the steps.
+
+    The fully convolutional branch of LSTM-FCN (Karim et al. 2018, "LSTM fully convolutional networks for time series
+    classification", section III). Sequences of unequal lengths do not disturb each other: what is past the end counts
+    as zeros in the convolutions and not at all in the normalisation.
+
+    B sequences, T steps, I inputs.
+
+    Parameters
+    ----------
+    input_size : int
+        I.
+    filters : tuple of int
+        Of each convolution; the last is the width of the result.
+    widths : tuple of int
+        Steps that each convolution spans.
+
+    Examples
+    --------
+    >>> branch = ConvolutionalBranch(3, filters=(8, 16, 8))
+    >>> branch(torch.randn(4, 20, 3), torch.ones(4, 20)).shape
+    torch.Size([4, 8])
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        filters: tuple[int, int, int] = (64, 128, 64),
+        widths: tuple[int, int, int] = (7, 5, 3),
+    ) -> None:
+        super().__init__()
+        sizes = (input_size, *filters)
+        self.width = filters[-1]
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(inner, outer, width, padding="same", bias=False)
+            for inner, outer, width in zip(sizes[:-1], filters, widths, strict=True)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in filters)
+
+    def forward(self, inputs: Tensor, steps: Tensor) -> Tensor:
+        """Convolve and take the mean.
+
+        Parameters
+        ----------
+        inputs : Tensor
+            (B, T, I)
+        steps : Tensor
+            (B, T), 1 at the steps of a sequence, 0 past its end.
+
+        Returns
+        -------
+        Tensor
+            (B, last of filters)
+        """
+        there = steps > 0
+        whole = bool(there.all())
+        hidden = inputs * steps[..., None]
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            found = convolution(hidden.transpose(1, 2))
+            if whole:
+                hidden = F.relu(norm(found)).transpose(1, 2)
+            else:
+                rows = found.transpose(1, 2)
+                hidden = torch.zeros_like(rows).masked_scatter(there[..., None], F.relu(norm(rows[there])))
+        return hidden.sum(1) / steps.sum(1, keepdim=True).clamp(min=1)

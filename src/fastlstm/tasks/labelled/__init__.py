@@ -1,0 +1,1 @@
+"""What classification and regression of sequences have in common: everything but what a label is."""

@@ -1,0 +1,117 @@
+"""What was told of sequences beside what is so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from fastlstm.tasks.labelled.target import Array, ClassTarget, MultiLabelTarget, NumberTarget
+
+LABELS = {"model": "LSTM", "majority": "majority", "mean": "mean"}
+TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced",
+    "f1_macro": "F1 macro",
+    "auroc": "AUROC",
+    "log_loss": "log loss",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "mse": "MSE",
+    "r2": "R²",
+}
+MOST_CLASSES = 20  # in a table
+
+
+@dataclass(frozen=True)
+class LabelledEvaluation:
+    """Labels and what the model says of them.
+
+    Parameters
+    ----------
+    target : Target
+        What a label is.
+    truth : numpy.ndarray
+        (n,) or (n, K), as the target encodes labels.
+    answers : numpy.ndarray
+        (n, K) probabilities or numbers.
+    threshold : float, optional
+        Of two classes.
+    """
+
+    target: ClassTarget | MultiLabelTarget | NumberTarget
+    truth: Array
+    answers: Array
+    threshold: float | None
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """``model``, and the majority or the mean, → each metric."""
+        return self.target.judge(self.truth, self.answers, self.threshold)
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64] | None:
+        """(K, K) how often each class (row) was told as each (column); None of other labels."""
+        if not isinstance(self.target, ClassTarget):
+            return None
+        known = ~np.isnan(self.truth)
+        told = self.target.decide(self.answers, self.threshold)[known]
+        found = np.zeros((self.target.outputs, self.target.outputs), np.int64)
+        np.add.at(found, (self.truth[known].astype(np.int64), told), 1)
+        return found
+
+    def by_class(self) -> pl.DataFrame | None:
+        """Return ``class``, ``count``, ``precision``, ``recall`` and ``f1`` of each class; None of other labels."""
+        confusion = self.confusion
+        if confusion is None or not isinstance(self.target, ClassTarget):
+            return None
+        right = np.diag(confusion)
+        count, told = confusion.sum(1), confusion.sum(0)
+        with np.errstate(invalid="ignore"):
+            return pl.DataFrame(
+                {
+                    "class": [str(name) for name in self.target.classes],
+                    "count": count,
+                    "precision": right / told,
+                    "recall": right / count,
+                    "f1": 2 * right / (count + told),
+                }
+            )
+
+    def __str__(self) -> str:
+        """Return the metrics as a table, and one of the classes."""
+        lines = metric_lines(self.metrics)
+        classes = self.by_class()
+        if classes is not None and len(classes) <= MOST_CLASSES:
+            width = max(8, *(len(name) for name in classes["class"]))
+            lines += ["", f"{'class':<{width}}{'count':>9}{'precision':>12}{'recall':>9}{'F1':>9}"]
+            lines += [
+                f"{name:<{width}}{count:>9,}{precision:>12.3f}{recall:>9.3f}{f1:>9.3f}"
+                for name, count, precision, recall, f1 in classes.iter_rows()
+            ]
+        return "\n".join(lines)
+
+
+def metric_lines(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Lay metrics out as a table.
+
+    Parameters
+    ----------
+    metrics : mapping
+        ``model`` and the others, each with its metrics.
+
+    Examples
+    --------
+    >>> metric_lines({"model": {"mae": 0.25}, "mean": {"mae": 1.5}})
+    ['                MAE', 'LSTM           0.25', 'mean            1.5']
+    """
+    names = list(metrics["model"])
+    rows = [f"{'':<10}" + "".join(f"{TITLES[name]:>11}" for name in names).removeprefix("  ")]
+    for who, found in metrics.items():
+        cells = "".join(f"{found[name]:>11.4g}" for name in names)
+        rows.append(f"{LABELS[who]:<8}{cells}")
+    return rows

@@ -1,0 +1,286 @@
+"""What a fitted estimator of labels does: predict, be judged, be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import polars as pl
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from fastlstm.data import read_sequences
+from fastlstm.data.sequence_schema import SequenceSchema
+from fastlstm.data.sequences import SequenceKind, SequenceSet
+from fastlstm.data.table import give_back
+from fastlstm.data.texts import TextSchema, TextSet, read_texts
+from fastlstm.data.vectors import read_vectors
+from fastlstm.errors import InputError, RunError
+from fastlstm.runs import Run, load_run
+from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
+from fastlstm.tasks.labelled.fitting import AnyTarget, Examples, Fitted, Model, fit_examples
+from fastlstm.tasks.labelled.folds import make_folds
+from fastlstm.tasks.labelled.report import LabelledReport
+from fastlstm.tasks.labelled.saving import restore_labels, save_labels
+from fastlstm.tasks.labelled.settings import Parameters, RunSettings
+
+
+class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What classifier and regressor share; they add configuration and what a label is."""
+
+    task: ClassVar[str]
+    numeric: ClassVar[bool]
+
+    model_: Model
+    sequences_: SequenceSchema | None
+    texts_: TextSchema | None
+    kind_: SequenceKind | Literal["list"]
+    history_: list[dict[str, float]]
+    report_: LabelledReport | None
+    metrics_: dict[str, Any]
+    pictures_: dict[str, bytes]
+    notes_: list[str]
+
+    def predict(self, data: Any) -> Any:
+        """Tell the labels of sequences.
+
+        Parameters
+        ----------
+        data : path, DataFrame, array or list
+            Sequences of the form that ``fit`` was given; label columns are not looked at.
+
+        Returns
+        -------
+        DataFrame or numpy.ndarray
+            A row for each sequence, or for each step where labels are: its id (and time), ``label`` and
+            ``probability_CLASS`` of a classifier, the label columns of a regressor. Of the kind that ``data`` is, a
+            pandas frame for a path; of arrays and lists the labels alone, as an array.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read.
+        """
+        examples = self._read(data, labelled=False)
+        model = self.model_
+        answers = model.answers(examples)
+        told = model.target.columns(answers, model.threshold)
+        if examples.kind in ("numpy", "list"):
+            names = list(told)[:1] if "label" in told else list(told)[: model.target.outputs]
+            found = np.stack([np.asarray(told[name]) for name in names], axis=1)
+            return found[:, 0] if found.shape[1] == 1 else found
+        frame = self._places(examples).hstack(pl.DataFrame(told))
+        return give_back(frame, examples.kind)  # type: ignore[arg-type]  # arrays and lists left above
+
+    def evaluate(self, data: Any, *, labels: Any | None = None) -> LabelledEvaluation:
+        """Compare what is told of sequences with their labels.
+
+        Parameters
+        ----------
+        data : path, DataFrame, array or list
+            Sequences of the form that ``fit`` was given, with labels.
+        labels : path, DataFrame or array, optional
+            Where they stand, if not in ``data``.
+
+        Returns
+        -------
+        LabelledEvaluation
+            ``metrics``, ``by_class()``, ``confusion``; printed as a table.
+
+        Raises
+        ------
+        DataError
+            If the data cannot be read, or a class comes that training never saw.
+        """
+        examples = self._read(data, labelled=True, labels=labels)
+        assert examples.labels is not None
+        model = self.model_
+        truth = model.target.encode(examples.labels, examples.source)
+        return LabelledEvaluation(model.target, truth, model.answers(examples), model.threshold)
+
+    def cross_validate(self, data: Any, *, folds: int = 5, **fit: Any) -> LabelledEvaluation:
+        """Fit to all parts but one and judge that one, each in its turn.
+
+        Nothing of a part is seen by what is fitted for it: neither its scales nor its words, nor for early stopping.
+        This estimator itself stays as it is.
+
+        Parameters
+        ----------
+        data : path, DataFrame, array or list
+            As for ``fit``.
+        folds : int
+            How many parts; each holds the same share of every class, and ``groups`` stay in one piece.
+        **fit
+            The other arguments of ``fit``.
+
+        Returns
+        -------
+        LabelledEvaluation
+            Of all parts together; ``parts`` holds that of each.
+
+        Raises
+        ------
+        InputError
+            If there are fewer sequences or groups than folds.
+        """
+        if folds < 2:
+            raise InputError(f"folds is {folds}: give 2 or more")
+        vectors = fit.pop("vectors", None)
+        parameters = Parameters.check(self.get_params())
+        examples = self._read_to_fit(data, **fit)
+        assert examples.labels is not None
+        whole = self._target(examples.labels, examples.source)
+        per_step = isinstance(examples, SequenceSet) and examples.per_step
+        strata = None if per_step else whole.strata(whole.encode(examples.labels, examples.source))
+        groups = None if examples.groups is None else examples.groups.to_numpy()
+        parts = []
+        for learnt, held in make_folds(len(examples), strata, groups, folds, parameters.seed):
+            seen, judged = examples.subset(learnt), examples.subset(held)
+            assert judged.labels is not None
+            fitted = fit_examples(parameters, seen, whole, _vectors(vectors)).model
+            truth = whole.encode(judged.labels, judged.source)
+            parts.append(LabelledEvaluation(whole, truth, fitted.answers(judged), fitted.threshold))
+        return CrossValidation(
+            whole,
+            np.concatenate([part.truth for part in parts]),
+            np.concatenate([part.answers for part in parts]),
+            parts[0].threshold,
+            tuple(parts),
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write a run folder, whole or not at all.
+
+        Parameters
+        ----------
+        path : str or Path
+            The folder to make.
+        """
+        save_labels(self._require_fitted(), path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a run folder; the inverse of ``save``.
+
+        Parameters
+        ----------
+        path : str or Path
+            A run folder.
+        """
+        run = load_run(path)
+        if run.task != cls.task:
+            raise RunError(f"{path} is a run of the task {run.task!r}: load it with fastlstm.load")
+        return cls.from_run(run)
+
+    @classmethod
+    def from_run(cls, run: Run) -> Self:
+        """Make the estimator from a run that was read.
+
+        Parameters
+        ----------
+        run : fastlstm.runs.Run
+            What ``load_run`` gives.
+        """
+        settings = run.settings(RunSettings)
+        self = cls(**settings.parameters)
+        restore_labels(self, run, settings)
+        return self
+
+    @property
+    def time_format_(self) -> str | None:
+        """How files write the times (``strftime``)."""
+        return None
+
+    def _target(self, labels: pl.DataFrame, source: str) -> AnyTarget:
+        """Learn what a label is."""
+        raise NotImplementedError
+
+    def _fit(self, data: Any, vectors: Any | None, **roles: Any) -> Self:
+        """Fit to data that are read as ``roles`` say."""
+        parameters = Parameters.check(self.get_params())
+        examples = self._read_to_fit(data, **roles)
+        assert examples.labels is not None
+        target = self._target(examples.labels, examples.source)
+        return self._take(fit_examples(parameters, examples, target, _vectors(vectors)), examples)
+
+    def _read_to_fit(
+        self, data: Any, *, text: str | None = None, label: Any = None, groups: Any = None, **roles: Any
+    ) -> Examples:
+        if text is not None or _are_texts(data):
+            given = sorted(name for name, value in roles.items() if value not in (None, (), False))
+            if given:
+                raise InputError(
+                    f"{', '.join(given)} are for sequences of numbers, and text for texts: leave one out"
+                )
+            return read_texts(data, text=text, label=label, groups=groups)
+        return read_sequences(data, label=label, groups=groups, numeric_labels=self.numeric, **roles)
+
+    def _read(self, data: Any, *, labelled: bool, labels: Any | None = None) -> Examples:
+        self._require_fitted()
+        examples: Examples
+        if self.texts_ is not None:
+            examples = read_texts(data, label=labels, labelled=labelled, schema=self.texts_)
+        else:
+            apart = {"label": labels} if isinstance(labels, np.ndarray | list) else {"labels": labels}
+            examples = read_sequences(data, schema=self.sequences_, labelled=labelled, **apart)
+        self.notes_ = list(examples.notes)
+        return examples
+
+    def _places(self, examples: Examples) -> pl.DataFrame:
+        """Return the columns that say what a row of the answer is about."""
+        if isinstance(examples, TextSet):
+            return pl.DataFrame({examples.schema.text: examples.texts})
+        names = pl.Series(examples.name_column, examples.names)
+        if not examples.per_step:
+            return names.to_frame()
+        frame = names.gather(examples.codes).to_frame()
+        return frame if examples.times is None else frame.with_columns(examples.times)
+
+    def _take(self, fitted: Fitted, examples: Examples) -> Self:
+        self.model_ = fitted.model
+        self.sequences_ = examples.schema if isinstance(examples, SequenceSet) else None
+        self.texts_ = examples.schema if isinstance(examples, TextSet) else None
+        self.kind_ = examples.kind
+        self.history_ = [
+            {"member": member, **entry}
+            for member, training in enumerate(fitted.training)
+            for entry in training.history
+        ]
+        self.report_ = fitted.report
+        self.metrics_ = fitted.report.metrics
+        self.pictures_ = {}
+        self.notes_ = []
+        return self
+
+    def _require_fitted(self) -> Self:
+        check_is_fitted(self, "model_")
+        return self
+
+
+class CrossValidation(LabelledEvaluation):
+    """What :meth:`FittedLabels.cross_validate` gives: the evaluation of all parts together, and of each."""
+
+    def __init__(
+        self,
+        target: AnyTarget,
+        truth: Any,
+        answers: Any,
+        threshold: float | None,
+        parts: Sequence[LabelledEvaluation],
+    ) -> None:
+        super().__init__(target, truth, answers, threshold)
+        object.__setattr__(self, "parts", tuple(parts))
+
+    parts: tuple[LabelledEvaluation, ...]
+
+
+def _are_texts(data: Any) -> bool:
+    """Tell whether the data are a list of texts."""
+    return isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], str)
+
+
+def _vectors(path: Any | None) -> Any | None:
+    """Return what finds a vocabulary's vectors in a file."""
+    return None if path is None else lambda vocabulary: read_vectors(path, vocabulary)

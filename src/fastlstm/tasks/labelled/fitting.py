@@ -1,0 +1,380 @@
+"""Fitting: from labelled sequences to trained networks, calibrated, and a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fastlstm.data.sequence_features import SequenceFeatures, SequenceScaling, TokenFeatures
+from fastlstm.data.sequences import SequenceSet
+from fastlstm.data.texts import TextSet
+from fastlstm.data.tokens import Tokenizer
+from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
+from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
+from fastlstm.tasks.labelled.folds import make_folds
+from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledLearning, answer
+from fastlstm.tasks.labelled.report import LabelledReport
+from fastlstm.tasks.labelled.settings import Parameters
+from fastlstm.tasks.labelled.target import Array, ClassTarget, MultiLabelTarget, NumberTarget
+from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
+
+VALIDATIONS = 20
+STEPS_BEFORE_STOPPING = 200
+ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
+FEWEST_STEPS, MOST_STEPS = 400, 3000
+EPOCHS = 25  # of numbers …
+TEXT_EPOCHS = 8  # … and of texts, which are soon known by heart
+MANY = 2000  # sequences, from which on batches are larger
+RARE = 0.25  # the share of a class below which the threshold is chosen
+JITTER = 0.1  # deviations of noise, where sequences are few
+FEW = 1000  # sequences
+
+Examples = SequenceSet | TextSet
+AnyTarget = ClassTarget | MultiLabelTarget | NumberTarget
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that it takes to answer.
+
+    Parameters
+    ----------
+    target : Target
+        What a label is.
+    networks : torch.nn.ModuleList
+        Members of the ensemble, in evaluation mode.
+    scaling : SequenceScaling, optional
+        Of numbers.
+    tokenizer : Tokenizer, optional
+        Of texts.
+    longest : int
+        Tokens of a text that are read.
+    temperature : float
+        By which raw outputs are divided.
+    threshold : float, optional
+        Of two classes.
+    """
+
+    target: AnyTarget
+    networks: nn.ModuleList
+    scaling: SequenceScaling | None
+    tokenizer: Tokenizer | None
+    longest: int
+    temperature: float = 1.0
+    threshold: float | None = None
+
+    def answers(self, examples: Examples) -> Array:
+        """Answer: the mean over the members.
+
+        Parameters
+        ----------
+        examples : SequenceSet or TextSet
+            n sequences.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n, K) probabilities or numbers; (N, K) for every step.
+        """
+        device = next(self.networks.parameters()).device
+        features = lay_out(examples, self.scaling, self.tokenizer, self.longest, device)
+        which = np.arange(len(examples))
+        found = [
+            self.target.answers(torch.from_numpy(answer(network, features, which) / self.temperature)).numpy()
+            for network in self.networks
+            if isinstance(network, SequenceNetwork)
+        ]
+        mean: Array = np.mean(found, axis=0)
+        return mean
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting gives.
+
+    Parameters
+    ----------
+    model : Model
+        Trained and calibrated.
+    training : list of TrainingResult
+        How each member's training went.
+    report : LabelledReport
+        What to tell.
+    """
+
+    model: Model
+    training: list[TrainingResult]
+    report: LabelledReport
+
+
+def lay_out(
+    examples: Examples,
+    scaling: SequenceScaling | None,
+    tokenizer: Tokenizer | None,
+    longest: int,
+    device: torch.device,
+) -> Features:
+    """Turn sequences into tensors.
+
+    Parameters
+    ----------
+    examples : SequenceSet or TextSet
+        n sequences.
+    scaling : SequenceScaling, optional
+        Of numbers.
+    tokenizer : Tokenizer, optional
+        Of texts.
+    longest : int
+        Tokens of a text that are read.
+    device : torch.device
+        Where the tensors are to lie.
+    """
+    if isinstance(examples, TextSet):
+        assert tokenizer is not None
+        return TokenFeatures(*tokenizer.encode(examples.texts), longest, device)
+    assert scaling is not None
+    return SequenceFeatures(examples, scaling, device)
+
+
+def fit_examples(
+    parameters: Parameters,
+    examples: Examples,
+    target: AnyTarget,
+    vectors: Any | None = None,
+) -> Fitted:
+    """Train networks on labelled sequences.
+
+    With several members each fifth (of five) is held out by one of them, which chooses its weights by it; all that
+    calibrates was so never learnt from by the network that answers.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    examples : SequenceSet or TextSet
+        n sequences, with labels.
+    target : Target
+        What a label is.
+    vectors : callable, optional
+        Vocabulary → its vectors and which were found.
+
+    Raises
+    ------
+    InputError
+        If there are too few.
+    TrainingError
+        If the loss is no longer finite.
+    """
+    assert examples.labels is not None
+    accelerator = make_accelerator(parameters.device, parameters.precision)
+    per_step = isinstance(examples, SequenceSet) and examples.per_step
+    encoded = target.encode(examples.labels, examples.source)
+    groups = None if examples.groups is None else examples.groups.to_numpy()
+    strata = None if per_step else target.strata(encoded)
+    folds = make_folds(len(examples), strata, groups, parameters.members, parameters.seed)
+    known = np.unique(np.concatenate([learnt for learnt, _ in folds]))
+    seen = examples.subset(known)
+    scaling, tokenizer = None, None
+    if isinstance(seen, TextSet):
+        tokenizer = Tokenizer.fit(seen.texts, level=parameters.level, size=parameters.vocabulary_size)
+    else:
+        scaling = SequenceScaling.fit(seen)
+    settings = default_network(parameters, examples, target, scaling, tokenizer)
+    features = lay_out(examples, scaling, tokenizer, parameters.longest, accelerator.device)
+    labelled = Labelled(features, encoded, per_step=per_step)
+    weights = target.weights() if parameters.class_weight == "balanced" else None
+    batch_size = parameters.batch_size or (32 if len(examples) < MANY else 64)
+    steps = parameters.max_steps or default_steps(len(folds[0][0]), batch_size, text=tokenizer is not None)
+    few = tokenizer is None and len(examples) < FEW
+    augmentation = (JITTER if few else 0.0) if parameters.augmentation is None else parameters.augmentation
+    networks, training = nn.ModuleList(), []
+    raw = np.full((len(labelled.target), target.outputs), np.nan)
+    for member, (learnt, held) in enumerate(folds):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(parameters.seed + member)
+            network = SequenceNetwork(settings)
+            if vectors is not None and tokenizer is not None and network.embed is not None:
+                _set_vectors(network.embed, *vectors(tokenizer.vocabulary))
+        network = network.to(accelerator.device)
+        learning = LabelledLearning(
+            labelled,
+            target,
+            learnt,
+            held,
+            batch_size=batch_size,
+            weights=weights,
+            augmentation=augmentation,
+        )
+        loop = LoopSettings(
+            steps=steps,
+            learning_rate=parameters.learning_rate or 0.003,
+            validate_every=max(1, steps // VALIDATIONS),
+            patience=parameters.patience,
+            fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
+            enough=ENOUGH,
+            seed=parameters.seed + member,
+            progress=parameters.progress,
+        )
+        training.append(train(learning.learner(network), loop, accelerator))
+        networks.append(network)
+        raw[_rows(examples, held, per_step=per_step)] = answer(network, features, held)
+        if training[-1].stopped == "interrupted":
+            break
+    model = Model(target, networks, scaling, tokenizer, parameters.longest)
+    judged = ~np.isnan(raw[:, 0])
+    model = calibrated(model, raw[judged], encoded[judged], parameters.threshold)
+    answers = target.answers(torch.from_numpy(raw[judged] / model.temperature)).numpy()
+    report = LabelledReport(
+        source=examples.source,
+        sequences=len(examples),
+        steps=features.lengths.cpu().numpy(),
+        inputs=len(tokenizer) if tokenizer else settings.channels,
+        text=tokenizer is not None,
+        notes=examples.notes + _cut(examples, tokenizer, parameters.longest),
+        training=training,
+        parameters=sum(weight.numel() for weight in networks.parameters()),
+        validation=LabelledEvaluation(target, encoded[judged], answers, model.threshold),
+        temperature=model.temperature,
+    )
+    return Fitted(model, training, report)
+
+
+def default_network(
+    parameters: Parameters,
+    examples: Examples,
+    target: AnyTarget,
+    scaling: SequenceScaling | None,
+    tokenizer: Tokenizer | None,
+) -> SequenceSettings:
+    """Settle how the network is built.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What was asked for.
+    examples : SequenceSet or TextSet
+        The sequences.
+    target : Target
+        What a label is.
+    scaling : SequenceScaling, optional
+        Of numbers.
+    tokenizer : Tokenizer, optional
+        Of texts.
+    """
+    per_step = until_end = False
+    if isinstance(examples, SequenceSet):
+        per_step, until_end = examples.per_step, examples.schema.until_end
+    masked = scaling is not None and scaling.masked
+    convolution = parameters.convolution
+    if convolution is None:
+        convolution = tokenizer is None and not per_step and not masked
+    return SequenceSettings(
+        channels=0 if isinstance(examples, TextSet) else len(examples.channels),
+        static=0 if isinstance(examples, TextSet) else len(examples.static_names),
+        tokens=len(tokenizer) if tokenizer else 0,
+        embedding=parameters.embedding,
+        masked=masked,
+        irregular=scaling is not None and scaling.irregular,
+        hidden_size=parameters.hidden_size,
+        num_layers=parameters.num_layers,
+        # What is left until the end cannot be read from the end.
+        bidirectional=not until_end if parameters.bidirectional is None else parameters.bidirectional,
+        layer_norm=parameters.layer_norm,
+        pooling=parameters.pooling or "attention",
+        convolution=convolution and not per_step,
+        dropout=(0.5 if tokenizer else 0.3) if parameters.dropout is None else parameters.dropout,
+        outputs=target.outputs,
+        per_step=per_step,
+    )
+
+
+def default_steps(learnt: int, batch_size: int, *, text: bool) -> int:
+    """Settle how many training steps there are at most.
+
+    Parameters
+    ----------
+    learnt : int
+        Sequences that are learnt from.
+    batch_size : int
+        How many of them a step shows.
+    text : bool
+        Whether they are texts.
+
+    Examples
+    --------
+    >>> default_steps(40, 32, text=False), default_steps(3200, 64, text=False), default_steps(6000, 64, text=True)
+    (400, 1250, 750)
+    """
+    wanted = (TEXT_EPOCHS if text else EPOCHS) * learnt // batch_size
+    return min(max(wanted, FEWEST_STEPS), MOST_STEPS)
+
+
+def calibrated(model: Model, raw: Array, encoded: Array, threshold: float | None) -> Model:
+    """Find the temperature, and of two classes one of which is rare the threshold, on what was held out.
+
+    The temperature is that of Guo et al. 2017, "On calibration of modern neural networks", section 4.2: the log loss is
+    least under it. The threshold is that of the highest mean F1 of both classes.
+
+    Parameters
+    ----------
+    model : Model
+        Trained.
+    raw : numpy.ndarray
+        (n, K) raw outputs.
+    encoded : numpy.ndarray
+        (n, …) labels.
+    threshold : float, optional
+        The one that was asked for.
+    """
+    from scipy.optimize import minimize_scalar  # deferred: few need it
+
+    target = model.target
+    if isinstance(target, NumberTarget):
+        return model
+    outputs, truth = torch.from_numpy(raw), torch.from_numpy(encoded)
+
+    def loss(logarithm: float) -> float:
+        return float(target.loss(outputs / np.exp(logarithm), truth, None))
+
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(-2, 3), method="bounded").x))
+    if (
+        threshold is None
+        and isinstance(target, ClassTarget)
+        and target.outputs == 2
+        and min(target.shares) < RARE
+    ):
+        answers = target.answers(outputs / temperature).numpy()
+        levels = np.unique(np.quantile(answers[:, 1], np.linspace(0.01, 0.99, 99)))
+        scores = [target.judge(encoded, answers, level)["model"]["f1_macro"] for level in levels]
+        threshold = float(levels[int(np.argmax(scores))])
+    return Model(
+        target, model.networks, model.scaling, model.tokenizer, model.longest, temperature, threshold
+    )
+
+
+def _rows(examples: Examples, which: Any, *, per_step: bool) -> Any:
+    """Return the rows of labels of some sequences."""
+    if not per_step or isinstance(examples, TextSet):
+        return which
+    lengths = examples.lengths[which]
+    first = np.repeat(examples.offsets[:-1][which] - (np.cumsum(lengths) - lengths), lengths)
+    return first + np.arange(lengths.sum())
+
+
+def _cut(examples: Examples, tokenizer: Tokenizer | None, longest: int) -> tuple[str, ...]:
+    """Say how many texts are longer than what is read of them."""
+    if tokenizer is None or not isinstance(examples, TextSet):
+        return ()
+    over = int((np.diff(tokenizer.encode(examples.texts)[1]) > longest).sum())
+    return (f"{over:,} texts are longer than {longest:,} tokens and are cut off there",) if over else ()
+
+
+def _set_vectors(embed: nn.Embedding, vectors: Any, found: Any) -> None:
+    """Begin with vectors that were learnt elsewhere."""
+    rows = torch.from_numpy(np.flatnonzero(found)) + (embed.num_embeddings - len(found))
+    known: Tensor = torch.from_numpy(vectors[found])
+    embed.weight.data[rows] = known

@@ -1,0 +1,80 @@
+"""Parts to learn from and parts to choose weights by: the same share of each class in all, groups in one piece."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.data.rows import Integers
+from fastlstm.errors import InputError
+
+SPLITS = 7  # of a single network: a seventh chooses the weights
+
+
+def make_folds(
+    examples: int,
+    strata: npt.NDArray[np.float64] | None,
+    groups: npt.NDArray[np.generic] | None,
+    folds: int,
+    seed: int,
+) -> list[tuple[Integers, Integers]]:
+    """Split examples into parts.
+
+    Parameters
+    ----------
+    examples : int
+        n.
+    strata : numpy.ndarray, optional
+        (n,) what each part is to hold the same share of.
+    groups : numpy.ndarray, optional
+        (n,) what is not to be torn apart.
+    folds : int
+        How many parts; for 1, one of seven is held out.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    list
+        For each fold, what is learnt from and what is held out.
+
+    Raises
+    ------
+    InputError
+        If there are fewer examples or groups than parts.
+
+    Examples
+    --------
+    >>> [held.tolist() for _, held in make_folds(4, np.array([0.0, 0, 1, 1]), None, 2, 0)]
+    [[0, 2], [1, 3]]
+    """
+    from sklearn.model_selection import (  # deferred: a second of import
+        GroupKFold,
+        KFold,
+        StratifiedGroupKFold,
+        StratifiedKFold,
+    )
+
+    units = examples if groups is None else len(np.unique(groups))
+    what = "sequences" if groups is None else "groups"
+    if units < 2:
+        raise InputError(
+            f"there are {units} {what}: give two or more, to learn from some and choose weights by others"
+        )
+    parts = min(SPLITS if folds == 1 else folds, units)
+    # scikit-learn's splits of groups are shuffled by their first column only when it is told so.
+    strata = None if strata is None or np.isnan(strata).any() else strata
+    options = {"n_splits": parts, "shuffle": True, "random_state": seed}
+    if groups is None:
+        splitter = KFold(**options) if strata is None else StratifiedKFold(**options)
+    else:
+        splitter = GroupKFold(**options) if strata is None else StratifiedGroupKFold(**options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a class with fewer members than there are parts
+        try:
+            found = list(splitter.split(np.zeros(examples), strata, groups))
+        except ValueError:  # no class has as many members as there are parts
+            found = list(KFold(**options).split(np.zeros(examples)))
+    return [(np.asarray(learnt, np.int64), np.asarray(held, np.int64)) for learnt, held in found[:folds]]

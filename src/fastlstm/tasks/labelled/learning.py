@@ -1,0 +1,232 @@
+"""The network over labelled sequences as the training loop's learner, and its answers on many of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fastlstm.data.rows import Integers
+from fastlstm.data.sequence_features import SequenceBatch, SequenceFeatures, TokenFeatures
+from fastlstm.model.sequence import SequenceNetwork
+from fastlstm.tasks.labelled.target import Array, Target
+from fastlstm.training.loop import Learner
+
+AT_ONCE = 256  # sequences, when answering …
+STEPS_AT_ONCE = 2**17  # … and steps of all of them together
+POOL = 16  # batches that are drawn at once, and sorted by length
+
+Features = SequenceFeatures | TokenFeatures
+
+
+class LabelledBatch(NamedTuple):
+    """Sequences and their labels.
+
+    Attributes
+    ----------
+    sequences : SequenceBatch
+        B sequences.
+    target : Tensor
+        (B, …), or (B, T, …) with a label for every step; NaN where there is none.
+    which : Tensor
+        (B,) int64, which sequences they are.
+    """
+
+    sequences: SequenceBatch
+    target: Tensor
+    which: Tensor
+
+
+class Labelled:
+    """Features and labels side by side.
+
+    Parameters
+    ----------
+    features : SequenceFeatures or TokenFeatures
+        n sequences.
+    encoded : numpy.ndarray
+        (n, …), or (N, …) with a label for every step.
+    per_step : bool
+        Which of both.
+    """
+
+    def __init__(self, features: Features, encoded: Array, *, per_step: bool) -> None:
+        self.features = features
+        self.per_step = per_step
+        self.target = torch.from_numpy(encoded.astype(np.float32)).to(features.lengths.device)
+
+    def gather(self, which: Tensor) -> LabelledBatch:
+        """Lay some sequences side by side.
+
+        Parameters
+        ----------
+        which : Tensor
+            (B,) int64
+        """
+        sequences = self.features.gather(which)
+        if not self.per_step:
+            return LabelledBatch(sequences, self.target[which], which)
+        places = torch.arange(int(sequences.lengths.max()), device=which.device)
+        within = places < sequences.lengths[:, None]
+        rows = torch.where(within, self.features.starts[which, None] + places, 0)
+        target = self.target[rows]
+        target[~within] = torch.nan
+        return LabelledBatch(sequences, target, which)
+
+
+class LabelledLearning:
+    """Draws, losses and validation.
+
+    Parameters
+    ----------
+    labelled : Labelled
+        All sequences.
+    target : Target
+        What a label is.
+    learnt, held : numpy.ndarray
+        Which sequences are learnt from, and which choose the weights.
+    batch_size : int
+        B.
+    weights : Tensor, optional
+        How much each class counts.
+    augmentation : float
+        Deviation of noise that is added to numbers in training, in their own deviations; each sequence is scaled by a
+        random factor of the same spread, too.
+    """
+
+    def __init__(
+        self,
+        labelled: Labelled,
+        target: Target,
+        learnt: Integers,
+        held: Integers,
+        *,
+        batch_size: int,
+        weights: Tensor | None,
+        augmentation: float,
+    ) -> None:
+        self.labelled = labelled
+        self.target = target
+        device = labelled.features.lengths.device
+        self.learnt = torch.from_numpy(learnt).to(device)
+        self.batch_size = min(batch_size, len(learnt))
+        self.weights = None if weights is None else weights.to(device)
+        self.augmentation = augmentation
+        self.held = [
+            labelled.gather(part) for part in parts_of(torch.from_numpy(held).to(device), labelled.features)
+        ]
+        self._ahead: list[Tensor] = []
+        self._generator: torch.Generator | None = None
+
+    def learner(self, network: nn.Module) -> Learner[LabelledBatch]:
+        """Return what the training loop asks for."""
+        return Learner(network, self.draw, self.loss, self.validate, self.describe)
+
+    def draw(self, generator: torch.Generator) -> LabelledBatch:
+        """Draw a batch: each sequence once before any comes twice, those of like length together."""
+        if generator is not self._generator or not self._ahead:
+            self._generator, self._ahead = generator, self._draw_ahead(generator)
+        batch = self.labelled.gather(self._ahead.pop())
+        if self.augmentation and batch.sequences.values.shape[2]:
+            values = batch.sequences.values
+            noise = torch.randn(values.shape, generator=generator).to(values) * self.augmentation
+            size = torch.randn(len(values), 1, values.shape[2], generator=generator).to(values)
+            moved = (values * (1 + size * self.augmentation) + noise) * batch.sequences.steps[..., None]
+            batch = batch._replace(sequences=batch.sequences._replace(values=moved))
+        return batch
+
+    def _draw_ahead(self, generator: torch.Generator) -> list[Tensor]:
+        drawn: list[Tensor] = []
+        size = self.batch_size
+        for pool in self.learnt[torch.randperm(len(self.learnt), generator=generator)].split(POOL * size):
+            if len(pool) < size:  # what is left over comes next time
+                break
+            ordered = pool[self.labelled.features.lengths[pool].argsort(stable=True)]
+            drawn += [part for part in ordered.split(size) if len(part) == size]
+        return [drawn[place] for place in torch.randperm(len(drawn), generator=generator).tolist()]
+
+    def loss(self, network: nn.Module, batch: LabelledBatch) -> Tensor:
+        """Compute the loss of a batch."""
+        raw: Tensor = network(batch.sequences)
+        return self.target.loss(raw, batch.target, self.weights)
+
+    def validate(self, network: nn.Module) -> float:
+        """Compute the loss on what is held out, mean over its labels."""
+        counts = [int((~batch.target.isnan()).sum()) for batch in self.held]
+        losses = [
+            float(self.loss(network, batch)) * count
+            for batch, count in zip(self.held, counts, strict=True)
+            if count
+        ]
+        return sum(losses) / max(1, sum(counts))
+
+    def describe(self, network: nn.Module, batch: LabelledBatch) -> str:
+        """Say which sequences a batch holds."""
+        del network  # the loss is one number for all of them
+        places = batch.which.tolist()
+        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
+        return f"sequences number {', '.join(map(str, places[:5]))}{more}, counted from 0"
+
+
+def parts_of(which: Tensor, features: Features) -> list[Tensor]:
+    """Cut sequences into batches of like length that fit into memory, the shortest first.
+
+    Parameters
+    ----------
+    which : Tensor
+        (m,) int64
+    features : SequenceFeatures or TokenFeatures
+        For their lengths.
+    """
+    ordered = which[features.lengths[which].argsort(stable=True)]
+    parts, first = [], 0
+    lengths = features.lengths[ordered].tolist()
+    for place, length in enumerate(lengths):
+        if place > first and (place - first >= AT_ONCE or (place - first + 1) * length > STEPS_AT_ONCE):
+            parts.append(ordered[first:place])
+            first = place
+    if len(ordered):
+        parts.append(ordered[first:])
+    return parts
+
+
+def answer(network: SequenceNetwork, features: Features, which: Integers) -> Array:
+    """Run over sequences.
+
+    Parameters
+    ----------
+    network : SequenceNetwork
+        In evaluation mode.
+    features : SequenceFeatures or TokenFeatures
+        Of all sequences.
+    which : numpy.ndarray
+        (m,) those to answer.
+
+    Returns
+    -------
+    numpy.ndarray
+        Raw outputs (m, K); or of every step, (their steps together, K), sequence by sequence.
+    """
+    chosen = torch.from_numpy(which).to(features.lengths.device)
+    lengths = features.lengths[chosen]
+    per_step = network.settings.per_step
+    ends = torch.cumsum(lengths, 0)
+    rows = int(ends[-1]) if per_step and len(ends) else len(chosen)
+    found = torch.zeros(rows, network.settings.outputs)
+    place = torch.full((len(features),), -1, device=chosen.device)
+    place[chosen] = torch.arange(len(chosen), device=chosen.device)
+    with torch.inference_mode():
+        for part in parts_of(chosen, features):
+            batch = features.gather(part)
+            raw: Tensor = network(batch)
+            at = place[part]
+            if per_step:
+                steps = torch.arange(raw.shape[1], device=raw.device)
+                within = steps < batch.lengths[:, None]
+                first = (ends - lengths)[at]
+                found[(first[:, None] + steps)[within].cpu()] = raw[within].cpu()
+            else:
+                found[at.cpu()] = raw.cpu()
+    return found.double().numpy()

@@ -1,0 +1,119 @@
+"""A fitted estimator of labels into a run folder, and out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from fastlstm.data.tokens import Tokenizer
+from fastlstm.model.sequence import SequenceNetwork
+from fastlstm.runs import Run, save_run
+from fastlstm.runs.label_plots import calibration_curve, confusion_matrix, roc_curves
+from fastlstm.runs.plots import learning_curve
+from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
+from fastlstm.tasks.labelled.fitting import Model
+from fastlstm.tasks.labelled.settings import RunSettings
+from fastlstm.tasks.labelled.target import ClassTarget
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from fastlstm.tasks.labelled.fitted import FittedLabels
+
+
+def save_labels(estimator: FittedLabels, path: str | Path) -> None:
+    """Write a run folder, whole or not at all.
+
+    Parameters
+    ----------
+    estimator : FittedLabels
+        Fitted or loaded.
+    path : str or Path
+        The folder to make.
+    """
+    model = estimator.model_
+    first = model.networks[0]
+    assert isinstance(first, SequenceNetwork)
+    plots: dict[str, Figure | bytes] = dict(estimator.pictures_)
+    if estimator.report_ is not None:
+        plots = {"learning_curve": learning_curve(estimator.history_)}
+        plots |= draw(estimator.report_.validation)
+    save_run(
+        path,
+        task=estimator.task,
+        settings=RunSettings(
+            parameters=estimator.get_params(),
+            network=first.settings,
+            members=len(model.networks),
+            target=model.target,
+            temperature=model.temperature,
+            threshold=model.threshold,
+            scaling=model.scaling,
+            tokens=model.tokenizer.to_json() if model.tokenizer else None,
+            sequences=estimator.sequences_,
+            texts=estimator.texts_,
+            kind=estimator.kind_,
+        ),
+        tensors=dict(model.networks.state_dict()),
+        history=estimator.history_,
+        metrics=estimator.metrics_,
+        plots=plots,
+    )
+
+
+def draw(evaluation: LabelledEvaluation) -> dict[str, Figure | bytes]:
+    """Draw what an evaluation shows of classes: confusion, ROC, calibration; nothing of other labels.
+
+    Parameters
+    ----------
+    evaluation : LabelledEvaluation
+        Of some part.
+    """
+    confusion = evaluation.confusion
+    if confusion is None or not isinstance(evaluation.target, ClassTarget):
+        return {}
+    names = [str(name) for name in evaluation.target.classes]
+    known = evaluation.truth == evaluation.truth
+    truth, answers = evaluation.truth[known].astype(int), evaluation.answers[known]
+    return {
+        "confusion": confusion_matrix(confusion, names),
+        "roc": roc_curves(truth, answers, names),
+        "calibration": calibration_curve(truth, answers),
+    }
+
+
+def restore_labels(estimator: FittedLabels, run: Run, settings: RunSettings) -> None:
+    """Give an estimator all that a run folder holds.
+
+    Parameters
+    ----------
+    estimator : FittedLabels
+        With the run's configuration.
+    run : fastlstm.runs.Run
+        What ``load_run`` gives.
+    settings : RunSettings
+        The run's.
+    """
+    networks = nn.ModuleList(SequenceNetwork(settings.network) for _ in range(settings.members))
+    networks.load_state_dict(run.tensors)
+    estimator.model_ = Model(
+        settings.target,
+        networks.eval(),
+        settings.scaling,
+        Tokenizer.from_json(settings.tokens) if settings.tokens else None,
+        int(settings.parameters["longest"]),
+        settings.temperature,
+        settings.threshold,
+    )
+    estimator.sequences_, estimator.texts_, estimator.kind_ = (
+        settings.sequences,
+        settings.texts,
+        settings.kind,
+    )
+    estimator.history_, estimator.metrics_, estimator.report_ = run.history, run.metrics, None
+    estimator.notes_ = []
+    estimator.pictures_ = {
+        picture.stem: picture.read_bytes() for picture in sorted((run.folder / "plots").glob("*.png"))
+    }

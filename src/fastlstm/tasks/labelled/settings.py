@@ -1,0 +1,114 @@
+"""The configuration of estimators of labels, checked, and all that a run folder keeps of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from fastlstm.data.sequence_features import SequenceScaling
+from fastlstm.data.sequence_schema import SequenceSchema
+from fastlstm.data.sequences import SequenceKind
+from fastlstm.data.texts import TextSchema
+from fastlstm.errors import InputError
+from fastlstm.model.pooling import PoolingKind
+from fastlstm.model.sequence import SequenceSettings
+from fastlstm.tasks.labelled.target import Target
+
+
+class Parameters(BaseModel):
+    """The constructor's arguments, with their types and bounds; the estimators say what they mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden_size: PositiveInt
+    num_layers: PositiveInt
+    bidirectional: bool | None
+    layer_norm: bool
+    pooling: PoolingKind | None
+    convolution: bool | None
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None
+    members: PositiveInt
+    class_weight: Literal["balanced"] | None = None
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    largest_label: float | None = None
+    level: Literal["word", "char", "bpe"]
+    vocabulary_size: PositiveInt
+    embedding: PositiveInt
+    longest: PositiveInt
+    augmentation: Annotated[float, Field(ge=0)] | None
+    batch_size: PositiveInt | None
+    max_steps: PositiveInt | None
+    learning_rate: PositiveFloat | None
+    patience: PositiveInt
+    device: str | None
+    precision: Literal["no", "bf16", "fp16"]
+    seed: Annotated[int, Field(ge=0)]
+    progress: bool
+
+    @classmethod
+    def check(cls, arguments: Mapping[str, Any]) -> Self:
+        """Check the constructor's arguments.
+
+        Parameters
+        ----------
+        arguments : mapping
+            What ``get_params`` gives.
+
+        Raises
+        ------
+        InputError
+            If one is out of its bounds or of another type; the message names it.
+        """
+        try:
+            return cls.model_validate(dict(arguments))
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            reason = first["msg"].removeprefix("Input ")
+            raise InputError(f"{name} is {arguments[name]!r}: it {reason}") from None
+
+
+class RunSettings(BaseModel):
+    """What ``config.json`` holds of an estimator of labels.
+
+    Parameters
+    ----------
+    parameters : dict
+        The constructor's arguments.
+    network : SequenceSettings
+        Of each member.
+    members : int
+        How many networks.
+    target : Target
+        What a label is.
+    temperature : float
+        By which raw outputs are divided.
+    threshold : float, optional
+        Of two classes.
+    scaling : SequenceScaling, optional
+        Of numbers.
+    tokens : str, optional
+        The vocabulary of texts.
+    sequences : SequenceSchema, optional
+        How sequences are read.
+    texts : TextSchema, optional
+        How texts are read.
+    kind : str
+        The kind of data that was fitted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: dict[str, Any]
+    network: SequenceSettings
+    members: int
+    target: Target
+    temperature: float
+    threshold: float | None
+    scaling: SequenceScaling | None
+    tokens: str | None
+    sequences: SequenceSchema | None
+    texts: TextSchema | None
+    kind: SequenceKind | Literal["list"]

@@ -1,0 +1,428 @@
+"""What a label is: a class, several yes or no, or numbers; how it is learnt, told and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from typing_extensions import override
+
+from fastlstm.data.labels import shown
+from fastlstm.errors import DataError
+from fastlstm.training.label_metrics import class_metrics, multi_label_metrics, number_metrics
+
+Array = npt.NDArray[np.float64]
+Label = str | int | float
+
+
+class LabelKind(BaseModel):
+    """What the rest asks of a kind of label, whichever it is.
+
+    n labels (of sequences, or of steps), K outputs of the network.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def outputs(self) -> int:
+        """K."""
+        raise NotImplementedError
+
+    def encode(self, labels: pl.DataFrame, source: str) -> Array:
+        """Turn label columns, those of training, into numbers.
+
+        Parameters
+        ----------
+        labels : polars.DataFrame
+            n rows.
+        source : str
+            What messages call the data.
+
+        Returns
+        -------
+        numpy.ndarray
+            (n,) places among the classes, or (n, K); NaN where there is none.
+
+        Raises
+        ------
+        DataError
+            If a label was never seen in training.
+        """
+        raise NotImplementedError
+
+    def strata(self, encoded: Array) -> Array | None:
+        """Return what folds should hold equal shares of, (n,); None for nothing.
+
+        Parameters
+        ----------
+        encoded : numpy.ndarray
+            From ``encode``.
+        """
+        del encoded
+        return None
+
+    def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+        """Compute the loss, mean over what is labelled.
+
+        Parameters
+        ----------
+        raw : Tensor
+            (…, K), of the network.
+        target : Tensor
+            (…) or (…, K), NaN where there is no label.
+        weights : Tensor, optional
+            (K,), how much each output counts.
+        """
+        raise NotImplementedError
+
+    def weights(self) -> Tensor | None:
+        """Return (K,) weights under which what is rare counts as much as what is not."""
+        return None
+
+    def answers(self, raw: Tensor) -> Tensor:
+        """Turn raw outputs (…, K) into probabilities or numbers (…, K).
+
+        Parameters
+        ----------
+        raw : Tensor
+            Of the network.
+        """
+        raise NotImplementedError
+
+    def columns(self, answers: Array, threshold: float | None) -> dict[str, Sequence[Label] | Array]:
+        """Return the columns to tell, n rows.
+
+        Parameters
+        ----------
+        answers : numpy.ndarray
+            (n, K)
+        threshold : float, optional
+            The probability from which on a label is told.
+        """
+        raise NotImplementedError
+
+    def judge(self, encoded: Array, answers: Array, threshold: float | None) -> dict[str, dict[str, float]]:
+        """Return the metrics of the model, and of what needs none.
+
+        Parameters
+        ----------
+        encoded : numpy.ndarray
+            From ``encode``.
+        answers : numpy.ndarray
+            (n, K)
+        threshold : float, optional
+            The probability from which on a label is told.
+        """
+        raise NotImplementedError
+
+
+class ClassTarget(LabelKind):
+    """One of K classes.
+
+    Parameters
+    ----------
+    column : str
+        Of the labels.
+    classes : tuple
+        K, sorted.
+    shares : tuple of float
+        How often each came in training.
+    """
+
+    kind: Literal["classes"] = "classes"
+    column: str
+    classes: tuple[Label, ...]
+    shares: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, labels: pl.DataFrame, source: str) -> ClassTarget:
+        """Find the classes.
+
+        Parameters
+        ----------
+        labels : polars.DataFrame
+            One column.
+        source : str
+            What messages call the data.
+
+        Raises
+        ------
+        DataError
+            If there is one class only, or almost as many as labels.
+        """
+        (column,) = labels.columns
+        known = labels[column].drop_nulls()
+        counts = known.value_counts(sort=False).sort(column)
+        if len(counts) < 2:
+            found = f"only one class, {counts[column][0]!r}" if len(counts) else "no labels"
+            raise DataError(f"{source}: column {column!r} holds {found}: give two or more to tell apart")
+        if known.dtype.is_float() and len(counts) > 20:
+            raise DataError(
+                f"{source}: column {column!r} holds {len(counts):,} different numbers, which are no classes: "
+                "use the regressor (fastlstm regress)"
+            )
+        shares = (counts["count"] / len(known)).to_list()
+        return cls(column=column, classes=tuple(counts[column].to_list()), shares=tuple(shares))
+
+    @property
+    @override
+    def outputs(self) -> int:
+        """K."""
+        return len(self.classes)
+
+    @override
+    def encode(self, labels: pl.DataFrame, source: str) -> Array:
+        """Turn labels into places among the classes."""
+        cells = labels[self.column]
+        as_text = {str(name): float(place) for place, name in enumerate(self.classes)}
+        found = cells.cast(pl.String).replace_strict(as_text, default=None, return_dtype=pl.Float64)
+        unknown = cells.filter(found.is_null() & cells.is_not_null()).unique()
+        if len(unknown):
+            raise DataError(
+                f"{source}: column {self.column!r} holds {shown(unknown.sort().to_list())}, which training never saw; "
+                f"it knew {shown(list(self.classes))}"
+            )
+        return found.to_numpy().astype(np.float64)
+
+    @override
+    def strata(self, encoded: Array) -> Array | None:
+        """Return what folds should hold equal shares of."""
+        return encoded
+
+    @override
+    def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+        """Compute the cross entropy, mean over what is labelled."""
+        known = ~target.isnan()
+        return F.cross_entropy(raw[known], target[known].long(), weight=weights)
+
+    @override
+    def weights(self) -> Tensor:
+        """Return (K,) weights under which all classes count alike."""
+        return 1 / (torch.tensor(self.shares) * len(self.shares))
+
+    @override
+    def answers(self, raw: Tensor) -> Tensor:
+        """Return the probabilities (…, K)."""
+        return raw.softmax(-1)
+
+    @override
+    def columns(self, answers: Array, threshold: float | None) -> dict[str, Sequence[Label] | Array]:
+        """Return the columns to tell: the label and the probability of each."""
+        names = {f"probability_{name}": answers[:, place] for place, name in enumerate(self.classes)}
+        return {"label": self.told(answers, threshold), **names}
+
+    def told(self, answers: Array, threshold: float | None) -> list[Label]:
+        """Return the labels themselves."""
+        return [self.classes[place] for place in self.decide(answers, threshold)]
+
+    def decide(self, answers: Array, threshold: float | None) -> npt.NDArray[np.int64]:
+        """Return the places of the classes that are told."""
+        if threshold is not None and self.outputs == 2:
+            return (answers[:, 1] >= threshold).astype(np.int64)
+        places: npt.NDArray[np.int64] = answers.argmax(1)
+        return places
+
+    @override
+    def judge(self, encoded: Array, answers: Array, threshold: float | None) -> dict[str, dict[str, float]]:
+        """Return metrics of the model, and of always telling the usual class."""
+        usual = np.tile(np.array(self.shares), (len(encoded), 1))
+        return {
+            "model": class_metrics(encoded, answers, self.decide(answers, threshold)),
+            "majority": class_metrics(encoded, usual, usual.argmax(1)),
+        }
+
+
+class MultiLabelTarget(LabelKind):
+    """Several labels, each of which holds or does not.
+
+    Parameters
+    ----------
+    names : tuple of str
+        K columns of 0 and 1.
+    shares : tuple of float
+        How often each held in training.
+    """
+
+    kind: Literal["labels"] = "labels"
+    names: tuple[str, ...]
+    shares: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, labels: pl.DataFrame, source: str) -> MultiLabelTarget:
+        """Find how often each label holds.
+
+        Parameters
+        ----------
+        labels : polars.DataFrame
+            K columns.
+        source : str
+            What messages call the data.
+
+        Raises
+        ------
+        DataError
+            If a column holds something else than 0 and 1.
+        """
+        held = _zeros_and_ones(labels, labels.columns, source)
+        return cls(names=tuple(labels.columns), shares=tuple(np.nanmean(held, axis=0).tolist()))
+
+    @property
+    @override
+    def outputs(self) -> int:
+        """K."""
+        return len(self.names)
+
+    @override
+    def encode(self, labels: pl.DataFrame, source: str) -> Array:
+        """Return (n, K), NaN where there is no label."""
+        return _zeros_and_ones(labels, self.names, source)
+
+    @override
+    def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+        """Compute the binary cross entropy, mean over what is labelled."""
+        known = ~target.isnan()
+        whole = None if weights is None else torch.where(target > 0, weights, 1.0)[known]
+        return F.binary_cross_entropy_with_logits(raw[known], target[known], weight=whole)
+
+    @override
+    def weights(self) -> Tensor:
+        """Return (K,) weights under which those that hold count as much as those that do not."""
+        shares = torch.tensor(self.shares).clamp(min=1e-3)
+        return (1 - shares) / shares
+
+    @override
+    def answers(self, raw: Tensor) -> Tensor:
+        """Return the probabilities (…, K)."""
+        return raw.sigmoid()
+
+    @override
+    def columns(self, answers: Array, threshold: float | None) -> dict[str, Sequence[Label] | Array]:
+        """Return the columns to tell: each label, 0 or 1, and its probability."""
+        held = answers >= (0.5 if threshold is None else threshold)
+        found: dict[str, Sequence[Label] | Array] = {
+            name: held[:, place].astype(int).tolist() for place, name in enumerate(self.names)
+        }
+        return found | {f"probability_{name}": answers[:, place] for place, name in enumerate(self.names)}
+
+    @override
+    def judge(self, encoded: Array, answers: Array, threshold: float | None) -> dict[str, dict[str, float]]:
+        """Return metrics of the model, and of always telling what is usual."""
+        usual = np.tile(np.array(self.shares), (len(encoded), 1))
+        return {
+            "model": multi_label_metrics(encoded, answers, 0.5 if threshold is None else threshold),
+            "majority": multi_label_metrics(encoded, usual, 0.5),
+        }
+
+
+class NumberTarget(LabelKind):
+    """Numbers.
+
+    Parameters
+    ----------
+    names : tuple of str
+        K columns.
+    mean, deviation : tuple of float
+        Of each, in training.
+    largest : float, optional
+        Labels above are taken to be this.
+    """
+
+    kind: Literal["numbers"] = "numbers"
+    names: tuple[str, ...]
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    largest: float | None = None
+
+    @classmethod
+    def fit(cls, labels: pl.DataFrame, source: str, largest: float | None = None) -> NumberTarget:
+        """Find the scale.
+
+        Parameters
+        ----------
+        labels : polars.DataFrame
+            K columns of numbers.
+        source : str
+            What messages call the data.
+        largest : float, optional
+            Labels above are taken to be this.
+
+        Raises
+        ------
+        DataError
+            If a column is constant.
+        """
+        values = labels.cast(pl.Float64).to_numpy()
+        if largest is not None:
+            values = np.minimum(values, largest)
+        mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
+        for name, spread, usual in zip(labels.columns, deviation, mean, strict=True):
+            if spread <= 1e-9 * max(1.0, abs(usual)):
+                raise DataError(
+                    f"{source}: column {name!r} is {usual:g} throughout: there is nothing to learn"
+                )
+        return cls(
+            names=tuple(labels.columns),
+            mean=tuple(mean.tolist()),
+            deviation=tuple(deviation.tolist()),
+            largest=largest,
+        )
+
+    @property
+    @override
+    def outputs(self) -> int:
+        """K."""
+        return len(self.names)
+
+    @override
+    def encode(self, labels: pl.DataFrame, source: str) -> Array:
+        """Return (n, K), NaN where there is no label."""
+        values = labels.select(self.names).cast(pl.Float64).to_numpy().astype(np.float64)
+        return values if self.largest is None else np.minimum(values, self.largest)
+
+    @override
+    def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
+        """Compute the squared error in deviations, mean over what is labelled."""
+        scaled = (target - target.new_tensor(self.mean)) / target.new_tensor(self.deviation)
+        known = ~target.isnan()
+        return F.mse_loss(raw[known], scaled[known])
+
+    @override
+    def answers(self, raw: Tensor) -> Tensor:
+        """Return the numbers (…, K)."""
+        found = raw * raw.new_tensor(self.deviation) + raw.new_tensor(self.mean)
+        return found if self.largest is None else found.clamp(max=self.largest)
+
+    @override
+    def columns(self, answers: Array, threshold: float | None) -> dict[str, Sequence[Label] | Array]:
+        """Return the columns to tell, under the names of the labels."""
+        return {name: answers[:, place] for place, name in enumerate(self.names)}
+
+    @override
+    def judge(self, encoded: Array, answers: Array, threshold: float | None) -> dict[str, dict[str, float]]:
+        """Return metrics of the model, and of always telling the mean."""
+        usual = np.tile(np.array(self.mean), (len(encoded), 1))
+        return {"model": number_metrics(encoded, answers), "mean": number_metrics(encoded, usual)}
+
+
+Target = Annotated[ClassTarget | MultiLabelTarget | NumberTarget, Field(discriminator="kind")]
+
+
+def _zeros_and_ones(labels: pl.DataFrame, names: Sequence[str], source: str) -> Array:
+    for name in names:
+        cells = labels[name].drop_nulls().cast(pl.String).unique()
+        wrong = cells.filter(~cells.is_in(["0", "1", "0.0", "1.0", "true", "false"]))
+        if len(wrong):
+            raise DataError(
+                f"{source}: column {name!r} holds {wrong.sort()[0]!r}: of several labels each is 0 or 1"
+            )
+    texts = (labels[name].cast(pl.String) for name in names)
+    ones = [text.is_in(["1", "1.0", "true"]).cast(pl.Float64) for text in texts]
+    found: Array = np.stack([one.to_numpy() for one in ones], axis=1).astype(np.float64)
+    return found

@@ -1,0 +1,267 @@
+"""The regressing estimator: what a user sees.
+
+The network is described in :mod:`fastlstm.model.sequence`, how it learns in :mod:`fastlstm.tasks.labelled.fitting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import polars as pl
+
+from fastlstm.tasks.labelled.fitted import FittedLabels
+from fastlstm.tasks.labelled.fitting import AnyTarget
+from fastlstm.tasks.labelled.target import NumberTarget
+
+__all__ = ["Regressor"]
+
+
+class Regressor(FittedLabels):
+    """An LSTM that tells a number of a sequence, or of each of its steps.
+
+    Sequences of numbers may be ragged, irregular in time and full of gaps; texts are split into words, characters or
+    pieces of words. The constructor's arguments are the configuration and nothing else: ``get_params``, ``set_params``
+    and ``sklearn.base.clone`` work; whatever ``fit`` learns ends in ``_``.
+
+    Parameters
+    ----------
+    hidden_size : int
+        Width of the LSTM, of each direction.
+    num_layers : int
+        How many LSTM layers lie on one another.
+    bidirectional : bool, optional
+        Whether the LSTM also runs backwards. Default: yes, but for ``until_end``.
+    layer_norm : bool
+        Normalise the LSTM's gates and cell (Ba et al. 2016).
+    pooling : {"last", "mean", "max", "attention"}, optional
+        How the steps become one vector. Default: attention.
+    convolution : bool, optional
+        Whether convolutions stand beside the LSTM (LSTM-FCN, Karim et al. 2018). Default: for numbers none of which are
+        missing.
+    dropout : float, optional
+        Share of the hidden values set to zero during training. Default: 0.3, of texts 0.5.
+    members : int
+        How many networks to train, each with another part held out to choose its weights by; their mean answers.
+    largest_label : float, optional
+        Labels above count as this, in learning and in judging: of a remaining life, 125 cycles for instance.
+    level : {"word", "char", "bpe"}
+        How texts are split.
+    vocabulary_size : int
+        The most words, the most frequent ones; others are unknown.
+    embedding : int
+        Width of a word's vector.
+    longest : int
+        How many words of a text are read.
+    augmentation : float, optional
+        Noise that is added to numbers in training, in their deviations. Default: 0.1 where there are fewer than 1,000
+        sequences, else none.
+    batch_size : int, optional
+        Sequences a training step. Default: 32, from 2,000 sequences on 64.
+    max_steps : int, optional
+        The most training steps. Default: as many as show all sequences 25 times (texts 8 times), at least 400 and at
+        most 3000.
+    learning_rate : float, optional
+        The peak of the one-cycle learning rate. Default: 0.003.
+    patience : int
+        Stop after so many validations in a row without a better one, though not before 200 steps. There are twenty
+        validations in a training of full length.
+    device : str, optional
+        Where to compute, for instance ``"cpu"`` or ``"cuda"``. Default: what Accelerate finds.
+    precision : {"no", "bf16", "fp16"}
+        Mixed precision of training.
+    seed : int
+        Two fits with one seed, on one machine, give the same model, bit for bit.
+    progress : bool
+        Show a progress bar on stderr, where that is a terminal.
+
+    Attributes
+    ----------
+    report_ : LabelledReport
+        What was read, how training went, and how good it is on what was held out; None of a loaded run.
+    metrics_ : dict
+        What ``metrics.json`` of a run holds.
+    history_ : list of dict
+        One entry a validation: ``member``, ``step``, ``loss``, ``validation_loss``, ``learning_rate``, ``seconds``.
+    model_ : Model
+        The trained networks and all that goes with them.
+    notes_ : list of str
+        What the last ``predict`` or ``evaluate`` has to tell, a line each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> sizes = rng.uniform(0.5, 2, 60)
+    >>> waves = [size * np.sin(np.arange(30) + rng.uniform(0, 6)) for size in sizes]
+    >>> regressor = Regressor(hidden_size=8, members=1, max_steps=200, progress=False).fit(waves, label=sizes)
+    >>> bool(abs(regressor.predict([1.5 * np.sin(np.arange(30))]) - 1.5) < 0.3)
+    True
+    """
+
+    task: ClassVar[str] = "regress"
+    numeric: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        bidirectional: bool | None = None,
+        layer_norm: bool = False,
+        pooling: Literal["last", "mean", "max", "attention"] | None = None,
+        convolution: bool | None = None,
+        dropout: float | None = None,
+        members: int = 5,
+        largest_label: float | None = None,
+        level: Literal["word", "char", "bpe"] = "word",
+        vocabulary_size: int = 20_000,
+        embedding: int = 100,
+        longest: int = 400,
+        augmentation: float | None = None,
+        batch_size: int | None = None,
+        max_steps: int | None = None,
+        learning_rate: float | None = None,
+        patience: int = 8,
+        device: str | None = None,
+        precision: Literal["no", "bf16", "fp16"] = "no",
+        seed: int = 0,
+        progress: bool = True,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bidirectional = bidirectional
+        self.layer_norm = layer_norm
+        self.pooling = pooling
+        self.convolution = convolution
+        self.dropout = dropout
+        self.members = members
+        self.largest_label = largest_label
+        self.level = level
+        self.vocabulary_size = vocabulary_size
+        self.embedding = embedding
+        self.longest = longest
+        self.augmentation = augmentation
+        self.batch_size = batch_size
+        self.max_steps = max_steps
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.device = device
+        self.precision = precision
+        self.seed = seed
+        self.progress = progress
+
+    def fit(
+        self,
+        data: Any,
+        *,
+        label: str | Sequence[str] | None = None,
+        series: str | None = None,
+        time: str | None = None,
+        features: Sequence[str] = (),
+        static: Sequence[str] = (),
+        categories: Sequence[str] = (),
+        groups: str | None = None,
+        per_step: bool = False,
+        until_end: bool = False,
+        variable: str | None = None,
+        value: str | None = None,
+        labels: Any | None = None,
+        labels_series: str | None = None,
+        columns: Sequence[str] = (),
+        missing: Sequence[float] = (),
+        text: str | None = None,
+        vectors: Any | None = None,
+    ) -> Self:
+        """Learn to tell numbers.
+
+        Parameters
+        ----------
+        data : path, DataFrame, array or list
+            A ``.ts`` file; a table with a row a series and time (long), a series, time and variable (tidy), or a text;
+            an (n, T, C) or (n, T) array; a list of (T, C) or (T,) arrays, or of texts.
+        label : str or sequence of str, optional
+            The column of numbers to tell, or several. For arrays and lists the labels
+            themselves. Default: the column ``label``; what a ``.ts`` file declares.
+        series : str, optional
+            The column that says which sequence a row belongs to. Default: ``unique_id``.
+        time : str, optional
+            The column of times, of any spacing. Default: ``ds``, or the only column of timestamps, or none: rows are
+            then in order.
+        features : sequence of str
+            The columns (or variables) to learn from. Default: all that have no other role.
+        static : sequence of str
+            Columns (or variables) of which a sequence has one value.
+        categories : sequence of str
+            Those that hold codes of categories, though they are numbers. Text needs no naming.
+        groups : str, optional
+            The column of what a split must not tear apart, for instance the patient.
+        per_step : bool
+            Whether there is a label for every row.
+        until_end : bool
+            Whether the label is the time left until the last row of the sequence: the remaining useful life, told at
+            every row. The LSTM then runs forwards only.
+        variable, value : str, optional
+            The columns of a tidy table: what was measured, and the number.
+        labels : path or DataFrame, optional
+            A table of its own with the labels, one row a sequence.
+        labels_series : str, optional
+            Its column of sequence ids. Default: as ``series``.
+        columns : sequence of str
+            The names of the columns of a file without a header.
+        missing : sequence of float
+            Numbers that mean unknown, for instance -1.
+        text : str, optional
+            The column of texts, where numbers are to be told of those.
+        vectors : path, optional
+            A file of word vectors (GloVe, fastText as text) to begin with; ``embedding`` is their width then.
+
+        Returns
+        -------
+        Regressor
+            This estimator.
+
+        Raises
+        ------
+        InputError
+            If an argument or the data cannot be used; the message names the argument, or file, row and column.
+        TrainingError
+            If the loss is no longer finite.
+        """
+        return self._fit(
+            data,
+            vectors,
+            label=label,
+            series=series,
+            time=time,
+            features=features,
+            static=static,
+            categories=categories,
+            groups=groups,
+            per_step=per_step,
+            until_end=until_end,
+            variable=variable,
+            value=value,
+            labels=labels,
+            labels_series=labels_series,
+            columns=columns or None,
+            missing=missing,
+            text=text,
+        )
+
+    def score(self, data: Any, label: Any | None = None) -> float:
+        """Return R², for scikit-learn.
+
+        Parameters
+        ----------
+        data : path, DataFrame, array or list
+            As for ``evaluate``.
+        label : array, optional
+            The labels of arrays and lists.
+        """
+        labels = None if label is None else np.asarray(label)
+        return float(self.evaluate(data, labels=labels).metrics["model"]["r2"])
+
+    def _target(self, labels: pl.DataFrame, source: str) -> AnyTarget:
+        return NumberTarget.fit(labels, source, self.largest_label)

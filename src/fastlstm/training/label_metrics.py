@@ -1,0 +1,112 @@
+"""How good labels and numbers are that were told of sequences; by scikit-learn."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def class_metrics(truth: Array, probabilities: Array, told: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Return the metrics of classes.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        (n,) places among the classes; those that are NaN do not count.
+    probabilities : numpy.ndarray
+        (n, K)
+    told : numpy.ndarray
+        (n,) places.
+
+    Returns
+    -------
+    dict
+        ``accuracy``, ``balanced_accuracy`` (mean recall of the classes that there are), ``f1_macro``, ``auroc`` (of
+        more than two classes, the mean over each against the rest), ``log_loss``; NaN where undefined.
+
+    Examples
+    --------
+    >>> found = class_metrics(np.array([0.0, 1.0]), np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 1]))
+    >>> found["accuracy"], found["auroc"], round(found["log_loss"], 3)
+    (1.0, 1.0, 0.164)
+    """
+    from sklearn.metrics import f1_score, roc_auc_score  # deferred: a second of import
+
+    known = ~np.isnan(truth)
+    truth, probabilities, told = truth[known].astype(np.int64), probabilities[known], told[known]
+    if not len(truth):
+        return dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro", "auroc", "log_loss"), np.nan)
+    there = np.unique(truth)
+    areas = [
+        float(roc_auc_score(truth == place, probabilities[:, place]))
+        for place in range(probabilities.shape[1])
+        if 0 < (truth == place).sum() < len(truth)
+    ]
+    if probabilities.shape[1] == 2:
+        areas = areas[-1:]
+    own = probabilities[np.arange(len(truth)), truth].clip(1e-15)
+    return {
+        "accuracy": float((told == truth).mean()),
+        "balanced_accuracy": float(np.mean([(told[truth == place] == place).mean() for place in there])),
+        "f1_macro": float(f1_score(truth, told, average="macro", labels=there)),
+        "auroc": float(np.mean(areas)) if areas else np.nan,
+        "log_loss": float(-np.log(own).mean()),
+    }
+
+
+def multi_label_metrics(truth: Array, probabilities: Array, threshold: float) -> dict[str, float]:
+    """Return the metrics of several labels.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        (n, K), 0 or 1, NaN where there is none.
+    probabilities : numpy.ndarray
+        (n, K)
+    threshold : float
+        From which on a label is told.
+
+    Returns
+    -------
+    dict
+        Means over the labels of those of :func:`class_metrics`.
+    """
+    found = []
+    for place in range(truth.shape[1]):
+        both = np.stack([1 - probabilities[:, place], probabilities[:, place]], axis=1)
+        found.append(class_metrics(truth[:, place], both, (both[:, 1] >= threshold).astype(np.int64)))
+    return {name: float(np.nanmean([one[name] for one in found])) for name in found[0]}
+
+
+def number_metrics(truth: Array, told: Array) -> dict[str, float]:
+    """Return the metrics of numbers.
+
+    Parameters
+    ----------
+    truth, told : numpy.ndarray
+        (n, K); what is NaN in ``truth`` does not count.
+
+    Returns
+    -------
+    dict
+        ``mae``, ``rmse``, ``mse`` and ``r2``, the share of the variance that is explained.
+
+    Examples
+    --------
+    >>> number_metrics(np.array([[1.0], [3.0]]), np.array([[1.0], [2.0]]))
+    {'mae': 0.5, 'rmse': 0.7071067811865476, 'mse': 0.5, 'r2': 0.5}
+    """
+    known = ~np.isnan(truth)
+    if not known.any():
+        return dict.fromkeys(("mae", "rmse", "mse", "r2"), np.nan)
+    error = (told - truth)[known]
+    mse = float(np.square(error).mean())
+    variance = float(np.square(truth - np.nanmean(truth, axis=0))[known].mean())
+    return {
+        "mae": float(np.abs(error).mean()),
+        "rmse": float(np.sqrt(mse)),
+        "mse": mse,
+        "r2": 1 - mse / variance if variance > 0 else np.nan,
+    }
