@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 import fastlstm
-from benchmarks.accuracy import detect, forecast
+from benchmarks.accuracy import classify, detect, forecast
 from benchmarks.measure import machine
 
 # folder of the data: what is run on it
-TASKS = {"forecast": forecast.PROTOCOLS, "detect": detect.PROTOCOLS}
+TASKS = {"forecast": forecast.PROTOCOLS, "classify": classify.PROTOCOLS, "detect": detect.PROTOCOLS}
 
 
 def main() -> None:

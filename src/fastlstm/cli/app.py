@@ -16,6 +16,7 @@ MODES = {
     "evaluate": "Compare forecasts or predictions of a saved run with what came.",
     "predict": "Predict with a saved run.",
     "backtest": "Predict the last stretch of the data as if it were the future: RUN DATA, or DATA with train's flags.",
+    "cross-validate": "Fit to all parts of a table but one and judge that one, each in its turn.",
     "update": "Move a saved run on with new rows, without training.",
     "tune": "Search for the best configuration on the validation part, train with it and save a run.",
 }

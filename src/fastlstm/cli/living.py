@@ -1,4 +1,4 @@
-"""What else is done with a model, for every task whose estimator can: backtest, update, tune."""
+"""What else is done with a model, for every task whose estimator can: backtest, cross-validate, update, tune."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def living_commands(
         "backtest": lambda: _backtest_command(living, task, arguments),
         "update": lambda: _update_command(living, task),
         "tune": lambda: _tune_command(living),
+        "cross-validate": lambda: _cross_validate_command(living),
     }
-    return {mode: make() for mode, make in makers.items() if hasattr(kind, mode)}
+    return {mode: make() for mode, make in makers.items() if hasattr(kind, mode.replace("-", "_"))}
 
 
 def training_flags(kind: type[Estimator], init: str | None = None) -> list[Parameter]:
@@ -206,6 +207,26 @@ def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
     held_back = max(1, -(-steps // horizon))
     fitted = kind(**configuration, test_windows=held_back).fit(given.pop("data"), **given)
     _write_evaluation(fitted.backtest(**own), outputs, fitted.time_format_)
+
+
+def _cross_validate_command(kind: type[LivingEstimator]) -> Callable[..., int | None]:
+    own = [
+        parameter.replace(kind=Parameter.KEYWORD_ONLY)
+        for parameter in flags(kind.cross_validate, kind.cross_validate.__doc__)
+        if parameter.name not in ("data", "fit")
+    ]
+    json = flag("json", bool, "Print one JSON object of metrics and nothing else.", False)
+    return command(lambda given: _cross_validate(kind, given), [*training_flags(kind), *own, json])
+
+
+def _cross_validate(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
+    json = given.pop("json")
+    configuration = {name: given.pop(name) for name in signature(kind).parameters}
+    found = kind(**configuration).cross_validate(given.pop("data"), **given)
+    if json:
+        print_json(found.metrics)
+    else:
+        print(found)
 
 
 def _check_forms(outputs: Mapping[str, Any]) -> None:

@@ -229,6 +229,6 @@ class DetectorNetwork(nn.Module):
 
 
 def _unit(target: Tensor) -> WindowScale:
-    """The scale of rows that are scaled already."""
+    """Return the scale of rows that are scaled already."""
     one = target.new_ones(len(target), 1)
     return WindowScale(torch.zeros_like(one), one)

@@ -95,3 +95,6 @@ class LivingEstimator(Estimator, Protocol):
 
     def tune(self, *data: Any, **options: Any) -> Self:
         """Search for the best configuration."""
+
+    def cross_validate(self, *data: Any, **options: Any) -> Judged:
+        """Fit to all parts of the data but one and judge that one, each in its turn."""

@@ -96,6 +96,47 @@ class LabelledEvaluation:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class CrossValidation(LabelledEvaluation):
+    """What cross-validation gives: every sequence judged by a model that was fitted without its part.
+
+    Parameters
+    ----------
+    parts : tuple of LabelledEvaluation
+        That of each part, with its own threshold.
+    """
+
+    parts: tuple[LabelledEvaluation, ...] = ()
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Mean over the parts of ``model``, and of the majority or the mean, → each metric."""
+        first = self.parts[0].metrics
+        return {
+            who: {name: float(np.nanmean([part.metrics[who][name] for part in self.parts])) for name in found}
+            for who, found in first.items()
+        }
+
+    @property
+    def confusion(self) -> npt.NDArray[np.int64] | None:
+        """(K, K) the sum over the parts; None of labels that are no classes."""
+        found = [part.confusion for part in self.parts]
+        return None if found[0] is None else np.sum([part for part in found if part is not None], axis=0)
+
+    def __str__(self) -> str:
+        """Return the mean of the metrics as a table, and the first figures of each part."""
+        names = [name for name in ("accuracy", "auroc", "rmse", "mae") if name in self.metrics["model"]]
+        lines = [
+            f"mean over {len(self.parts)} parts, each judged by what was fitted to the others",
+            super().__str__(),
+        ]
+        lines.append("")
+        for name in names[:2]:
+            each = " ".join(f"{part.metrics['model'][name]:.4g}" for part in self.parts)
+            lines.append(f"{TITLES[name]} of each part: {each}")
+        return "\n".join(lines)
+
+
 def metric_lines(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Lay metrics out as a table.
 

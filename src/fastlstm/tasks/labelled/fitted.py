@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -19,7 +18,7 @@ from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError, RunError
 from fastlstm.runs import Run, load_run
-from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
+from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
 from fastlstm.tasks.labelled.fitting import AnyTarget, Examples, Fitted, Model, fit_examples
 from fastlstm.tasks.labelled.folds import make_folds
 from fastlstm.tasks.labelled.report import LabelledReport
@@ -100,7 +99,7 @@ class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         truth = model.target.encode(examples.labels, examples.source)
         return LabelledEvaluation(model.target, truth, model.answers(examples), model.threshold)
 
-    def cross_validate(self, data: Any, *, folds: int = 5, **fit: Any) -> LabelledEvaluation:
+    def cross_validate(self, data: Any, *, folds: int = 5, **fit: Any) -> CrossValidation:
         """Fit to all parts but one and judge that one, each in its turn.
 
         Nothing of a part is seen by what is fitted for it: neither its scales nor its words, nor for early stopping.
@@ -117,8 +116,8 @@ class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
 
         Returns
         -------
-        LabelledEvaluation
-            Of all parts together; ``parts`` holds that of each.
+        CrossValidation
+            Its metrics are the mean over the parts; ``parts`` holds the evaluation of each.
 
         Raises
         ------
@@ -146,7 +145,7 @@ class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
             whole,
             np.concatenate([part.truth for part in parts]),
             np.concatenate([part.answers for part in parts]),
-            parts[0].threshold,
+            None,
             tuple(parts),
         )
 
@@ -257,23 +256,6 @@ class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
     def _require_fitted(self) -> Self:
         check_is_fitted(self, "model_")
         return self
-
-
-class CrossValidation(LabelledEvaluation):
-    """What :meth:`FittedLabels.cross_validate` gives: the evaluation of all parts together, and of each."""
-
-    def __init__(
-        self,
-        target: AnyTarget,
-        truth: Any,
-        answers: Any,
-        threshold: float | None,
-        parts: Sequence[LabelledEvaluation],
-    ) -> None:
-        super().__init__(target, truth, answers, threshold)
-        object.__setattr__(self, "parts", tuple(parts))
-
-    parts: tuple[LabelledEvaluation, ...]
 
 
 def _are_texts(data: Any) -> bool:

@@ -48,7 +48,7 @@ def make_folds(
     Examples
     --------
     >>> [held.tolist() for _, held in make_folds(4, np.array([0.0, 0, 1, 1]), None, 2, 0)]
-    [[0, 2], [1, 3]]
+    [[1, 2], [0, 3]]
     """
     from sklearn.model_selection import (  # deferred: a second of import
         GroupKFold,
