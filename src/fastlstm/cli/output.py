@@ -53,10 +53,11 @@ def print_metrics(metrics: Metrics) -> None:
     """
     measures = list(dict.fromkeys(measure for values in metrics.values() for measure in values))
     width = max(len(name) for name in metrics)
-    print(" " * width + "".join(f"{measure:>15}" for measure in measures))
+    wide = max(15, *(len(measure) + 2 for measure in measures))
+    print(" " * width + "".join(f"{measure:>{wide}}" for measure in measures))
     for name, values in metrics.items():
         cells = (values.get(measure) for measure in measures)
-        print(f"{name:<{width}}" + "".join(f"{_short(cell):>15}" for cell in cells))
+        print(f"{name:<{width}}" + "".join(f"{_short(cell):>{wide}}" for cell in cells))
 
 
 WRITTEN = (".csv", ".parquet")

@@ -134,7 +134,9 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
         print(f"metrics of the {part} part of the training data", file=sys.stderr)
         metrics = saved[part]
     else:
-        metrics = load_of(folder, task).evaluate(data, **given).metrics
+        loaded = load_of(folder, task)
+        metrics = loaded.evaluate(data, **given).metrics
+        _note(loaded.notes_)
     if json:
         print_json(metrics)
     else:
@@ -146,6 +148,10 @@ def _predict(task: str, given: dict[str, Any]) -> None:
     check_form(out)
     loaded = load_of(folder, task)
     frame = loaded.predict(data, **given)
-    for note in loaded.notes_:
-        print(f"fastlstm: {note}", file=sys.stderr)
+    _note(loaded.notes_)
     write_frame(frame, out, loaded.time_format_)
+
+
+def _note(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"fastlstm: {note}", file=sys.stderr)
