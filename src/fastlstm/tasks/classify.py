@@ -43,7 +43,8 @@ class Classifier(FittedLabels):
         Whether convolutions stand beside the LSTM (LSTM-FCN, Karim et al. 2018). Default: for numbers none of which are
         missing.
     dropout : float, optional
-        Share of the hidden values set to zero during training. Default: 0.3, of texts 0.5.
+        Share of the hidden values set to zero during training. Default: 0.3, of texts and where
+        values are missing 0.5.
     members : int
         How many networks to train, each with another part held out to choose its weights by; their mean answers.
     class_weight : {"balanced"}, optional
@@ -68,7 +69,7 @@ class Classifier(FittedLabels):
         The most training steps. Default: as many as show all sequences 25 times (texts 8 times), at least 400 and at
         most 3000.
     learning_rate : float, optional
-        The peak of the one-cycle learning rate. Default: 0.003.
+        The peak of the one-cycle learning rate. Default: 0.003, where values are missing 0.001.
     patience : int
         Stop after so many validations in a row without a better one, though not before 200 steps. There are twenty
         validations in a training of full length.

@@ -208,12 +208,16 @@ class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         self, data: Any, *, text: str | None = None, label: Any = None, groups: Any = None, **roles: Any
     ) -> Examples:
         if text is not None or _are_texts(data):
-            given = sorted(name for name, value in roles.items() if value not in (None, (), False))
+            given = sorted(
+                name
+                for name, value in roles.items()
+                if not (value is None or value is False or (isinstance(value, list | tuple) and not value))
+            )
             if given:
                 raise InputError(
                     f"{', '.join(given)} are for sequences of numbers, and text for texts: leave one out"
                 )
-            return read_texts(data, text=text, label=label, groups=groups)
+            return read_texts(data, text=text, label=label, groups=groups, numeric_labels=self.numeric)
         return read_sequences(data, label=label, groups=groups, numeric_labels=self.numeric, **roles)
 
     def _read(self, data: Any, *, labelled: bool, labels: Any | None = None) -> Examples:

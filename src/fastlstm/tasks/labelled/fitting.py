@@ -32,6 +32,7 @@ MANY = 2000  # sequences, from which on batches are larger
 RARE = 0.25  # the share of a class below which the threshold is chosen
 JITTER = 0.1  # deviations of noise, where sequences are few
 FEW = 1000  # sequences
+USUAL, SLOW = 0.003, 0.001  # learning rates; with gaps there is more to learn by heart than to learn
 
 Examples = SequenceSet | TextSet
 AnyTarget = ClassTarget | MultiLabelTarget | NumberTarget
@@ -211,7 +212,7 @@ def fit_examples(
         )
         loop = LoopSettings(
             steps=steps,
-            learning_rate=parameters.learning_rate or 0.003,
+            learning_rate=parameters.learning_rate or (SLOW if settings.masked else USUAL),
             validate_every=max(1, steps // VALIDATIONS),
             patience=parameters.patience,
             fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
@@ -286,7 +287,7 @@ def default_network(
         layer_norm=parameters.layer_norm,
         pooling=parameters.pooling or "attention",
         convolution=convolution and not per_step,
-        dropout=(0.5 if tokenizer else 0.3) if parameters.dropout is None else parameters.dropout,
+        dropout=(0.5 if tokenizer or masked else 0.3) if parameters.dropout is None else parameters.dropout,
         outputs=target.outputs,
         per_step=per_step,
     )

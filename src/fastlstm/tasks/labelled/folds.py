@@ -76,5 +76,6 @@ def make_folds(
         try:
             found = list(splitter.split(np.zeros(examples), strata, groups))
         except ValueError:  # no class has as many members as there are parts
-            found = list(KFold(**options).split(np.zeros(examples)))
+            plain = KFold if groups is None else GroupKFold
+            found = list(plain(**options).split(np.zeros(examples), groups=groups))
     return [(np.asarray(learnt, np.int64), np.asarray(held, np.int64)) for learnt, held in found[:folds]]

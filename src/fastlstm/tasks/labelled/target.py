@@ -200,6 +200,8 @@ class ClassTarget(LabelKind):
     def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         """Compute the cross entropy, mean over what is labelled."""
         known = ~target.isnan()
+        if not known.any():
+            return _nothing_to_learn(raw)
         return F.cross_entropy(raw[known], target[known].long(), weight=weights)
 
     @override
@@ -268,8 +270,9 @@ class MultiLabelTarget(LabelKind):
         Raises
         ------
         DataError
-            If a column holds something else than 0 and 1.
+            If a column holds something else than 0 and 1, or nothing.
         """
+        _refuse_none(labels, source)
         held = _zeros_and_ones(labels, labels.columns, source)
         return cls(names=tuple(labels.columns), shares=tuple(np.nanmean(held, axis=0).tolist()))
 
@@ -288,6 +291,8 @@ class MultiLabelTarget(LabelKind):
     def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         """Compute the binary cross entropy, mean over what is labelled."""
         known = ~target.isnan()
+        if not known.any():
+            return _nothing_to_learn(raw)
         whole = None if weights is None else torch.where(target > 0, weights, 1.0)[known]
         return F.binary_cross_entropy_with_logits(raw[known], target[known], weight=whole)
 
@@ -356,8 +361,9 @@ class NumberTarget(LabelKind):
         Raises
         ------
         DataError
-            If a column is constant.
+            If a column is constant, or empty.
         """
+        _refuse_none(labels, source)
         values = labels.cast(pl.Float64).to_numpy()
         if largest is not None:
             values = np.minimum(values, largest)
@@ -391,6 +397,8 @@ class NumberTarget(LabelKind):
         """Compute the squared error in deviations, mean over what is labelled."""
         scaled = (target - target.new_tensor(self.mean)) / target.new_tensor(self.deviation)
         known = ~target.isnan()
+        if not known.any():
+            return _nothing_to_learn(raw)
         return F.mse_loss(raw[known], scaled[known])
 
     @override
@@ -412,6 +420,17 @@ class NumberTarget(LabelKind):
 
 
 Target = Annotated[ClassTarget | MultiLabelTarget | NumberTarget, Field(discriminator="kind")]
+
+
+def _nothing_to_learn(raw: Tensor) -> Tensor:
+    """Return the loss of a batch without labels: series of which no step has one."""
+    return raw.sum() * 0.0
+
+
+def _refuse_none(labels: pl.DataFrame, source: str) -> None:
+    for cells in labels:
+        if cells.null_count() == len(cells):
+            raise DataError(f"{source}: column {cells.name!r} holds no labels: give some to learn from")
 
 
 def _zeros_and_ones(labels: pl.DataFrame, names: Sequence[str], source: str) -> Array:
