@@ -181,8 +181,14 @@ class ClassTarget(LabelKind):
     def encode(self, labels: pl.DataFrame, source: str) -> Array:
         """Turn labels into places among the classes."""
         cells = labels[self.column]
+        texts = cells.cast(pl.String)
         as_text = {str(name): float(place) for place, name in enumerate(self.classes)}
-        found = cells.cast(pl.String).replace_strict(as_text, default=None, return_dtype=pl.Float64)
+        if (
+            cells.dtype.is_numeric()
+        ):  # whole numbers alone are read as integers, with fractions among them as floats
+            texts = texts.str.strip_suffix(".0")
+            as_text = {name.removesuffix(".0"): place for name, place in as_text.items()}
+        found = texts.replace_strict(as_text, default=None, return_dtype=pl.Float64)
         unknown = cells.filter(found.is_null() & cells.is_not_null()).unique()
         if len(unknown):
             raise DataError(
