@@ -21,7 +21,7 @@ def blocks(language):
 def test_python_in_the_readme(capsys):
     """And what a block is shown to print, it prints."""
     shown = dict(re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", README, flags=re.DOTALL))
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
     assert len(shown) == 1
     for block in blocks("python"):
         capsys.readouterr()
@@ -38,6 +38,7 @@ def test_commands_in_the_readme(tmp_path, monkeypatch, capsys):
         for block in blocks("console")
         for line in block.splitlines()
         if line.startswith("$ fastlstm")
+        and "runs/bikes" in line  # others: docs/classifying.md, docs/detecting.md
     ]
     assert [line.split()[2] for line in lines] == ["train", "predict"]
     for line in lines:
@@ -59,7 +60,7 @@ FORECASTING = ROOT / "docs" / "forecasting.md"
 def told(text):
     """What is printed but for its numbers, and for what hangs on how training went."""
     lines = [re.sub(r"\s+", " ", re.sub(r"-?\d[\d,.e+-]*%?", "#", line)) for line in text.splitlines()]
-    return [line for line in lines if not line.startswith(("# training steps", "The LSTM", "saved in"))]
+    return [line for line in lines if not re.match(r"(# )+training steps|The LSTM|saved in", line)]
 
 
 def matches(shown, printed):
@@ -90,6 +91,53 @@ def test_commands_in_the_page_on_forecasting(tmp_path, monkeypatch, capsys):
     assert set(modes) == {"train", "backtest", "tune", "evaluate", "update", "predict"}
 
 
+LABELLED = "--members 2 --max-steps 60 --hidden-size 8 --learning-rate 0.02"
+SMALLER = {"classify": LABELLED, "regress": LABELLED, "detect": "--max-steps 20 --hidden-size 8"}
+
+
+@pytest.mark.parametrize(
+    ("page", "modes"),
+    [
+        ("classifying", {"train", "evaluate", "predict", "cross-validate"}),
+        ("detecting", {"train", "evaluate", "predict"}),
+    ],
+)
+def test_the_pages_on_labels_and_on_anomalies(page, modes, tmp_path, monkeypatch, capsys):
+    """In their order, on the files that the last block makes, with a short training; Python prints what is shown."""
+    monkeypatch.chdir(tmp_path)
+    *found, (_, files, _) = re.findall(
+        r"```(console|python)\n(.*?)```(?:\n\n```\n(.*?)```)?",
+        (ROOT / "docs" / f"{page}.md").read_text(),
+        flags=re.DOTALL,
+    )
+    exec(compile(files, page, "exec"), {})
+    run = set()
+    for language, block, shown in found:
+        if language == "python":
+            capsys.readouterr()
+            exec(compile(block, page, "exec"), {})
+            assert capsys.readouterr().out == shown
+            continue
+        for text in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, shown = text.partition("\n")
+            words = shlex.split(command)
+            if words[0] != "fastlstm":
+                printed = subprocess.run(
+                    command, shell=True, check=True, capture_output=True, text=True
+                ).stdout
+            else:
+                run.add(words[2])
+                smaller = words[2] in ("train", "cross-validate")
+                refused = shown.startswith("fastlstm: ")
+                capsys.readouterr()
+                code = main(words[1:] + (shlex.split(SMALLER[words[1]]) if smaller else []))
+                printed = capsys.readouterr()
+                assert code in ((2,) if refused else (0, None)), printed.err
+                printed = printed.err if refused else printed.out
+            assert matches(shown, printed), f"{command}\n{printed}"
+    assert run == modes
+
+
 def test_what_is_shown_can_fail():
     assert matches("a 1.5 b\n…\nc\n", "a  23 b\nx\nc\n")
     assert not matches("a 1\n", "b 1\n")
@@ -111,6 +159,8 @@ def test_the_public_names():
         "CONTRIBUTING.md",
         "README.md",
         "CHANGELOG.md",
+        "docs/classifying.md",
+        "docs/detecting.md",
         "docs/forecasting.md",
         "docs/tables.md",
     ],
