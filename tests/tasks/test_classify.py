@@ -1,5 +1,7 @@
 """The classifier from any form of data to labels, and back out of a run folder; what it refuses and how it is sure."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -301,6 +303,18 @@ def test_the_temperature_is_where_the_log_loss_is_least() -> None:
     tried = np.exp(np.linspace(-2, 3, 200))
     assert loss(model.temperature) <= min(map(loss, tried)) + 1e-6
     assert 1 < model.temperature < np.exp(3)
+
+
+def test_what_is_told_is_divided_by_the_temperature() -> None:
+    data, kinds = waves()
+    fitted = small(convolution=False).fit(data, label=kinds)
+    model, odds = fitted.model_, []
+    for temperature in (1.0, 4.0):
+        fitted.model_ = replace(model, temperature=temperature)
+        told = np.log(fitted.predict_proba(data))
+        odds.append(told[:, 1] - told[:, 0])
+    np.testing.assert_allclose(odds[1], odds[0] / 4, atol=1e-9)
+    assert np.abs(odds[0]).max() > 1e-3
 
 
 def test_only_where_a_class_is_rare_a_threshold_is_chosen() -> None:
