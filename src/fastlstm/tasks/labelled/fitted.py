@@ -24,6 +24,7 @@ from fastlstm.tasks.labelled.folds import make_folds
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.saving import restore_labels, save_labels
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
+from fastlstm.tasks.labelled.target import NumberTarget
 
 
 class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -137,10 +138,12 @@ class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         parts = []
         for learnt, held in make_folds(len(examples), strata, groups, folds, parameters.seed):
             seen, judged = examples.subset(learnt), examples.subset(held)
+            assert seen.labels is not None
             assert judged.labels is not None
-            fitted = fit_examples(parameters, seen, whole, _vectors(vectors)).model
-            truth = whole.encode(judged.labels, judged.source)
-            parts.append(LabelledEvaluation(whole, truth, fitted.answers(judged), fitted.threshold))
+            target = self._target(seen.labels, seen.source) if isinstance(whole, NumberTarget) else whole
+            fitted = fit_examples(parameters, seen, target, _vectors(vectors)).model
+            truth = target.encode(judged.labels, judged.source)
+            parts.append(LabelledEvaluation(target, truth, fitted.answers(judged), fitted.threshold))
         return CrossValidation(
             whole,
             np.concatenate([part.truth for part in parts]),

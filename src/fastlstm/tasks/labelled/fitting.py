@@ -318,7 +318,8 @@ def calibrated(model: Model, raw: Array, encoded: Array, threshold: float | None
     """Find the temperature, and of two classes one of which is rare the threshold, on what was held out.
 
     The temperature is that of Guo et al. 2017, "On calibration of modern neural networks", section 4.2: the log loss is
-    least under it. The threshold is that of the highest mean F1 of both classes.
+    least under it; at least 1, as few that happen to be all right are no reason to be surer. The threshold is that of
+    the highest mean F1 of both classes.
 
     Parameters
     ----------
@@ -341,7 +342,7 @@ def calibrated(model: Model, raw: Array, encoded: Array, threshold: float | None
     def loss(logarithm: float) -> float:
         return float(target.loss(outputs / np.exp(logarithm), truth, None))
 
-    temperature = float(np.exp(minimize_scalar(loss, bounds=(-2, 3), method="bounded").x))
+    temperature = float(np.exp(minimize_scalar(loss, bounds=(0, 3), method="bounded").x))
     if (
         threshold is None
         and isinstance(target, ClassTarget)
