@@ -123,14 +123,21 @@ def test_help_is_the_docstrings(capsys):
 @pytest.mark.parametrize("task", TASKS)
 def test_every_argument_of_an_estimator_is_a_flag_with_its_help(task, capsys):
     kind = estimator(task)
-    for mode, methods in {
-        "train": (kind, kind.fit),
-        "predict": (kind.predict,),
-        "evaluate": (kind.evaluate,),
-        "backtest": (kind.backtest,),
-        "update": (kind.update,),
-        "tune": (kind, kind.fit, kind.tune),
-    }.items():
+    own = {
+        "train": (),
+        "predict": ("predict",),
+        "evaluate": ("evaluate",),
+        "backtest": ("backtest",),
+        "cross-validate": ("fit", "cross_validate"),
+        "update": ("update",),
+        "tune": ("fit", "tune"),
+    }
+    for mode, names in own.items():
+        if not all(hasattr(kind, name) for name in names):
+            continue
+        methods = [getattr(kind, name) for name in names or ("fit",)]
+        if mode in ("train", "tune", "cross-validate"):
+            methods.append(kind)
         arguments = [task, mode, "--help"]
         make_app(arguments)(arguments)
         shown = capsys.readouterr().out
@@ -138,7 +145,7 @@ def test_every_argument_of_an_estimator_is_a_flag_with_its_help(task, capsys):
             name
             for method in methods
             for name in inspect.signature(method).parameters
-            if name not in PYTHON_ONLY and (mode, name) != ("tune", "init")
+            if name not in PYTHON_ONLY and (mode, name) not in (("tune", "init"), ("cross-validate", "fit"))
         ):
             assert (name.upper() if name == "data" else f"--{name.replace('_', '-')}") in shown
     for method, documentation in ((kind.__init__, kind.__doc__), (kind.fit, kind.fit.__doc__)):

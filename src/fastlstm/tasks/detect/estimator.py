@@ -84,8 +84,8 @@ class Detector(FittedDetector):
     >>> load[1500] = 5.0
     >>> detector = Detector(max_steps=200, progress=False).fit(pl.DataFrame({"load": load}))
     >>> found = detector.predict()
-    >>> found.columns, found["score"].arg_max()
-    (['load', 'score', 'anomaly'], 1500)
+    >>> found.columns, found["anomaly"][1500]
+    (['load', 'score', 'anomaly'], 1)
     """
 
     def __init__(

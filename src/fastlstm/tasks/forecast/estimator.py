@@ -393,5 +393,6 @@ class Forecaster(FittedForecaster):
         self.test_windows_ = parameters.test_windows
         self.learnt_until_ = learnt_from(series, parameters.test_windows * parameters.horizon)
         self.pictures_ = {}
+        self.notes_ = []
         self.loaded_ = False
         return self

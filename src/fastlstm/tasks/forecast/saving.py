@@ -93,6 +93,7 @@ def restore_forecaster(forecaster: FittedForecaster, run: Run, settings: Forecas
     )
     forecaster.context_ = settings.network.context
     forecaster.season_ = settings.season
+    forecaster.notes_ = []
     forecaster.history_ = run.history
     forecaster.metrics_ = run.metrics
     forecaster.report_ = None
