@@ -18,7 +18,7 @@ from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError
 from fastlstm.runs import Run
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
-from fastlstm.tasks.labelled.fitting import AnyTarget, Examples, Fitted, Model, fit_examples
+from fastlstm.tasks.labelled.fitting import AnyTarget, Examples, Fitted, Model, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.folds import make_folds
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.saving import restore_labels, save_labels
@@ -233,6 +233,6 @@ def _are_texts(data: Any) -> bool:
     return isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], str)
 
 
-def _vectors(path: Any | None) -> Any | None:
+def _vectors(path: Any | None) -> ReadVectors | None:
     """Return what finds a vocabulary's vectors in a file."""
     return None if path is None else lambda vocabulary: read_vectors(path, vocabulary)
