@@ -25,6 +25,7 @@ from fastlstm.tasks.labelled.saving import restore_labels, save_labels
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
 from fastlstm.tasks.labelled.target import NumberTarget
 from fastlstm.tasks.saving import SavedEstimator
+from fastlstm.training.learner import history_of
 
 
 class FittedLabels(SavedEstimator):
@@ -216,11 +217,7 @@ class FittedLabels(SavedEstimator):
         self.sequences_ = examples.schema if isinstance(examples, SequenceSet) else None
         self.texts_ = examples.schema if isinstance(examples, TextSet) else None
         self.kind_ = examples.kind
-        self.history_ = [
-            {"member": member, **entry}
-            for member, training in enumerate(fitted.training)
-            for entry in training.history
-        ]
+        self.history_ = history_of(fitted.training)
         self.report_ = fitted.report
         self.metrics_ = fitted.report.metrics
         self.pictures_ = {}
