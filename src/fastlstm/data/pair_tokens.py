@@ -157,8 +157,10 @@ class PairVocabulary:
         parts = (text if self.source.level == "char" else text.split() for text in texts)
         counts = Counter(part for text in parts for part in text)
         found = list(counts)
+        if not found:
+            return counts
         ids, offsets = self.source.encode(found)
-        strange = np.add.reduceat(ids == UNKNOWN, offsets[:-1]) > 0 if found else []
+        strange = np.logical_or.reduceat(ids == UNKNOWN, offsets[:-1]).tolist()
         return Counter(
             {part: counts[part] for part, is_strange in zip(found, strange, strict=True) if is_strange}
         )
@@ -257,9 +259,7 @@ class PairFeatures:
         before = after.roll(1, 1)
         before[:, 0] = self.boundary
         wanted = there.flatten().nonzero().squeeze(1)
-        return PairBatch(
-            source, self.lengths[which], before * there, wanted, after.flatten()[wanted], which
-        )
+        return PairBatch(source, self.lengths[which], before * there, wanted, after.flatten()[wanted], which)
 
     def batches(self, which: Tensor, tokens: int, generator: torch.Generator | None = None) -> list[Tensor]:
         """Cut pairs into batches of like length.

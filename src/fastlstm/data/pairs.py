@@ -93,7 +93,7 @@ def read_pairs(
     data: Any,
     *,
     source: str | None = None,
-    target: Any = None,
+    target: str | Sequence[str] | None = None,
     paired: bool = True,
     schema: PairSchema | None = None,
 ) -> PairSet:
@@ -111,7 +111,7 @@ def read_pairs(
     paired : bool
         Whether targets are read, and must be there.
     schema : PairSchema, optional
-        ``PairSet.schema`` of the training data: to read others in the same way.
+        ``PairSet.schema`` of the training data: to read others in the same way, but for columns that are named.
 
     Returns
     -------
@@ -139,11 +139,13 @@ def read_pairs(
     if listed is not None:
         return _read_lists(listed, target, schema or PairSchema(), paired=paired)
     table = read_text_table(data)
-    if schema is None:
-        schema = PairSchema(
-            source=_column(table, source, SOURCE),
-            target=_column(table, target, TARGET) if paired else TARGET,
-        )
+    known = schema or PairSchema(
+        source=_column(table, source, SOURCE), target=_column(table, target, TARGET) if paired else TARGET
+    )
+    given = {
+        role: _only(name, role) for role, name in ((SOURCE, source), (TARGET, target)) if name is not None
+    }
+    schema = known.model_copy(update=given)
     table.require(schema.source, SOURCE)
     if not paired:
         return _without_targets(
@@ -205,12 +207,17 @@ def split_pairs(pairs: PairSet, seed: int) -> tuple[Integers, Integers]:
 
 
 def _column(table: Table, name: Any, role: str) -> str:
-    if name is None:
-        if role in table.columns:
-            return role
-        raise DataError(
-            f"which column of {table.name} is the {role}? Give {role}: {', '.join(table.columns)}"
-        )
+    if name is not None:
+        return _only(name, role)
+    if role in table.columns:
+        return role
+    raise DataError(f"which column of {table.name} is the {role}? Give {role}: {', '.join(table.columns)}")
+
+
+def _only(name: Any, role: str) -> str:
+    """Return the name of a column, which the command line gives in a list."""
+    if isinstance(name, list | tuple) and len(name) == 1:
+        name = name[0]
     if not isinstance(name, str):
         raise InputError(f"{role} is {name!r:.40}: a table has columns; name one")
     return name
@@ -247,7 +254,9 @@ def _read_lists(sources: list[Any], targets: Any, schema: PairSchema, *, paired:
         return _without_targets(TEXTS, "list", _checked(sources, SOURCE), schema)
     given = None if isinstance(targets, str) else as_list(targets)
     if given is None:
-        raise InputError("a list of sources comes without targets: give target, a list with one text for each")
+        raise InputError(
+            "a list of sources comes without targets: give target, a list with one text for each"
+        )
     if len(given) != len(sources):
         raise DataError(f"there are {len(sources):,} sources and {len(given):,} targets; give one for each")
     texts = {SOURCE: _checked(sources, SOURCE), TARGET: _checked(given, TARGET)}

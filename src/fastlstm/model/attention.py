@@ -49,7 +49,9 @@ class Attention(nn.Module):
         self.of_memory = nn.Linear(memory_size, width, bias=kind == "bahdanau")
         if kind == "bahdanau":
             self.of_query = nn.Linear(query_size, width, bias=False)
-            self.score = nn.Parameter(torch.empty(width).uniform_(-1 / math.sqrt(width), 1 / math.sqrt(width)))
+            self.score = nn.Parameter(
+                torch.empty(width).uniform_(-1 / math.sqrt(width), 1 / math.sqrt(width))
+            )
 
     def keys(self, memory: Tensor) -> Tensor:
         """Compute what all queries are compared with.

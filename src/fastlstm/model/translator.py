@@ -141,24 +141,26 @@ class TranslatorNetwork(nn.Module):
         E, H, layers = settings.embedding, settings.hidden_size, settings.num_layers
         self.of_source = nn.Embedding(settings.source_tokens, E, padding_idx=PADDING)
         self.of_target = (
-            self.of_source if settings.shared else nn.Embedding(settings.target_tokens, E, padding_idx=PADDING)
+            self.of_source
+            if settings.shared
+            else nn.Embedding(settings.target_tokens, E, padding_idx=PADDING)
         )
         for embedding in {self.of_source, self.of_target}:
             nn.init.normal_(embedding.weight, std=E**-0.5)
             nn.init.zeros_(embedding.weight[PADDING])
+        between = settings.dropout if layers > 1 else 0.0
+        rest = settings.recurrent_dropout
         self.encoder = LSTM(
-            E, H // 2, layers, batch_first=True, bidirectional=True,
-            dropout=settings.dropout if layers > 1 else 0.0, recurrent_dropout=settings.recurrent_dropout,
-        )  # fmt: skip
+            E, H // 2, layers, batch_first=True, dropout=between, bidirectional=True, recurrent_dropout=rest
+        )
         self.bridge = nn.Linear(2 * H, 2 * layers * H)
         self.attention = Attention(settings.attention, H, H)
         fed = E if settings.input_feeding else 0
-        recurrent = {"batch_first": True, "recurrent_dropout": settings.recurrent_dropout}
-        self.decoder = nn.ModuleList(
-            [LSTM(E + fed, H, **recurrent), *(LSTM(2 * H, H, **recurrent) for _ in range(layers > 1))]
-        )
-        if layers > 2:
-            self.decoder[1] = LSTM(2 * H, H, layers - 1, dropout=settings.dropout, **recurrent)
+        self.lower = LSTM(E + fed, H, batch_first=True, recurrent_dropout=rest)
+        self.upper: LSTM | None = None
+        if layers > 1:
+            between = settings.dropout if layers > 2 else 0.0
+            self.upper = LSTM(2 * H, H, layers - 1, batch_first=True, dropout=between, recurrent_dropout=rest)
         self.combine = nn.Linear(2 * H, E)
         self.bias = nn.Parameter(torch.zeros(settings.target_tokens))
 
@@ -185,7 +187,7 @@ class TranslatorNetwork(nn.Module):
         layers = linear(both, self.bridge.weight, self.bridge.bias).chunk(2 * self.settings.num_layers, 1)
         first = (layers[0].tanh()[None], layers[1][None])
         states: LayerStates = (first,)
-        if len(self.decoder) > 1:
+        if self.upper is not None:
             states = (first, (torch.stack(layers[2::2]).tanh(), torch.stack(layers[3::2])))
         return Memory(values, self.attention.keys(values), steps), states
 
@@ -241,9 +243,8 @@ class TranslatorNetwork(nn.Module):
         Decoded
             Of R rows and one step.
         """
-        lower, *upper = self.decoder
         x = self.of_target(tokens)
-        y, after = lower.step(torch.cat([x, fed], 1) if self.settings.input_feeding else x, states[0])
+        y, after = self.lower.step(torch.cat([x, fed], 1) if self.settings.input_feeding else x, states[0])
         rows, sources = len(tokens), len(memory.steps)
         each = rows // sources
         even = torch.arange(rows, device=owners.device) // max(each, 1)
@@ -253,8 +254,8 @@ class TranslatorNetwork(nn.Module):
             context, weights = self.attention(y[:, None], *memory.select(owners))
         context, weights = context.reshape(rows, -1), weights.reshape(rows, 1, -1)
         ended = [after]
-        if upper:
-            y, after = upper[0].step(torch.cat([y, context], 1), states[1])
+        if self.upper is not None:
+            y, after = self.upper.step(torch.cat([y, context], 1), states[1])
             ended.append(after)
         both = torch.cat([y, context], 1)[:, None]
         return Decoded(linear(both, self.combine.weight, self.combine.bias).tanh(), weights, tuple(ended))
@@ -303,18 +304,17 @@ class TranslatorNetwork(nn.Module):
 
     def _run(self, x: Tensor, memory: Memory, states: LayerStates) -> Decoded:
         """Run layers, attention and what combines them over steps that need nothing of each other's attention."""
-        lower, *upper = self.decoder
-        y, after = lower(x, states[0])
+        y, after = self.lower(x, states[0])
         context, weights = self.attention(y, *memory)
         ended = [after]
-        if upper:
-            y, after = upper[0](self._dropped(torch.cat([y, context], 2)), states[1])
+        if self.upper is not None:
+            y, after = self.upper(self._dropped(torch.cat([y, context], 2)), states[1])
             ended.append(after)
         both = self._dropped(torch.cat([y, context], 2))
         return Decoded(linear(both, self.combine.weight, self.combine.bias).tanh(), weights, tuple(ended))
 
     def _dropped(self, x: Tensor) -> Tensor:
-        """Set values of (B, T, F) to zero in training, by one mask for all steps of a text (Gal and Ghahramani 2016)."""
+        """Set values of (B, T, F) to zero in training, by one mask for a text's steps (Gal and Ghahramani 2016)."""
         if not (self.training and self.settings.dropout):
             return x
         return x * F.dropout(x.new_ones(len(x), 1, x.shape[2]), self.settings.dropout)

@@ -127,7 +127,10 @@ def beam_search(
         raise InputError(f"beam_size is {beam_size}: give 1 or more")
     if not 1 <= n_best <= beam_size:
         raise InputError(f"n_best is {n_best}: give 1 to {beam_size}, the beam_size")
-    for name, value in (("length_normalisation", length_normalisation), ("coverage_penalty", coverage_penalty)):
+    for name, value in (
+        ("length_normalisation", length_normalisation),
+        ("coverage_penalty", coverage_penalty),
+    ):
         if not value >= 0:
             raise InputError(f"{name} is {value}: give 0 or more")
     search = _Search(list(longest), boundary, beam_size, n_best, length_normalisation, coverage_penalty)
@@ -170,7 +173,10 @@ class _Search:
             self._end(totals, tokens, written, origins, live, state)
             totals = totals.masked_fill(tokens == self.boundary, -torch.inf)
             kept = torch.tensor(
-                [self._goes_on(row, best) for row, best in zip(live.tolist(), totals.amax(1).tolist(), strict=True)],
+                [
+                    self._goes_on(row, best)
+                    for row, best in zip(live.tolist(), totals.amax(1).tolist(), strict=True)
+                ],
                 dtype=torch.bool,
             )
             if not kept.any():

@@ -8,10 +8,8 @@ from torch import Tensor, nn
 
 from fastlstm.data.pair_tokens import PairBatch, PairFeatures
 from fastlstm.data.rows import Integers
-from fastlstm.ops.smoothed_loss import smoothed_cross_entropy
+from fastlstm.tasks.translate.translating import TOKENS, batch_loss, mean_loss
 from fastlstm.training.loop import Learner
-
-VALIDATION_TOKENS = 4096  # at once
 
 
 class TranslationLearning:
@@ -37,7 +35,7 @@ class TranslationLearning:
         self.batch_tokens = batch_tokens
         self.smoothing = smoothing
         self.learnt = torch.from_numpy(learnt).to(device)
-        self.held = features.batches(torch.from_numpy(held).to(device), VALIDATION_TOKENS)
+        self.held = features.batches(torch.from_numpy(held).to(device), TOKENS)
         self._ahead: list[Tensor] = []
         self._generator: torch.Generator | None = None
 
@@ -51,7 +49,7 @@ class TranslationLearning:
         return Learner(
             network,
             self.draw,
-            lambda network, batch: self._loss(network, batch, self.smoothing),
+            lambda network, batch: batch_loss(network, batch, self.smoothing),
             self.validate,
             self.describe,
             unit="tokens",
@@ -67,12 +65,7 @@ class TranslationLearning:
 
     def validate(self, network: nn.Module) -> float:
         """Compute the mean negative log-probability of a token of the targets that are held out."""
-        total, count = 0.0, 0
-        for which in self.held:
-            batch = self.features.gather(which)
-            total += float(self._loss(network, batch, 0.0)) * len(batch.after)
-            count += len(batch.after)
-        return total / count
+        return mean_loss(network, self.features, self.held)
 
     def describe(self, network: nn.Module, batch: PairBatch) -> str:
         """Say which pairs a batch holds."""
@@ -80,8 +73,3 @@ class TranslationLearning:
         places = np.sort(batch.which.cpu().numpy()).tolist()
         more = f" and {len(places) - 5} more" if len(places) > 5 else ""
         return f"pairs number {', '.join(map(str, places[:5]))}{more}, counted from 0"
-
-    @staticmethod
-    def _loss(network: nn.Module, batch: PairBatch, smoothing: float) -> Tensor:
-        logits = network(batch.source, batch.lengths, batch.before, batch.wanted)
-        return smoothed_cross_entropy(logits, batch.after, smoothing)
