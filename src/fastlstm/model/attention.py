@@ -47,8 +47,10 @@ class Attention(nn.Module):
         self.kind = kind
         width = query_size if kind == "luong" else memory_size
         self.of_memory = nn.Linear(memory_size, width, bias=kind == "bahdanau")
+        nn.init.xavier_uniform_(self.of_memory.weight)
         if kind == "bahdanau":
             self.of_query = nn.Linear(query_size, width, bias=False)
+            nn.init.xavier_uniform_(self.of_query.weight)
             self.score = nn.Parameter(
                 torch.empty(width).uniform_(-1 / math.sqrt(width), 1 / math.sqrt(width))
             )

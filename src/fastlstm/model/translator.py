@@ -148,20 +148,30 @@ class TranslatorNetwork(nn.Module):
         for embedding in {self.of_source, self.of_target}:
             nn.init.normal_(embedding.weight, std=E**-0.5)
             nn.init.zeros_(embedding.weight[PADDING])
-        between = settings.dropout if layers > 1 else 0.0
-        rest = settings.recurrent_dropout
-        self.encoder = LSTM(
-            E, H // 2, layers, batch_first=True, dropout=between, bidirectional=True, recurrent_dropout=rest
-        )
+        # Vaswani et al. 2017, section 3.4: what is read varies by about 1, and what is told is about even at first.
+        self.scale = E**0.5
+
+        def lstm(inputs: int, width: int, layers: int, *, bidirectional: bool = False) -> LSTM:
+            return LSTM(
+                inputs,
+                width,
+                layers,
+                batch_first=True,
+                dropout=settings.dropout if layers > 1 else 0.0,
+                bidirectional=bidirectional,
+                recurrent_dropout=settings.recurrent_dropout,
+                forget_bias=1.0,
+            )
+
+        self.encoder = lstm(E, H // 2, layers, bidirectional=True)
         self.bridge = nn.Linear(2 * H, 2 * layers * H)
         self.attention = Attention(settings.attention, H, H)
         fed = E if settings.input_feeding else 0
-        self.lower = LSTM(E + fed, H, batch_first=True, recurrent_dropout=rest)
-        self.upper: LSTM | None = None
-        if layers > 1:
-            between = settings.dropout if layers > 2 else 0.0
-            self.upper = LSTM(2 * H, H, layers - 1, batch_first=True, dropout=between, recurrent_dropout=rest)
+        self.lower = lstm(E + fed, H, 1)
+        self.upper = lstm(2 * H, H, layers - 1) if layers > 1 else None
         self.combine = nn.Linear(2 * H, E)
+        nn.init.xavier_uniform_(self.combine.weight)
+        nn.init.zeros_(self.combine.bias)
         self.bias = nn.Parameter(torch.zeros(settings.target_tokens))
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, LayerStates]:
@@ -181,7 +191,7 @@ class TranslatorNetwork(nn.Module):
         states : LayerStates
             The decoder's before its first step.
         """
-        values, (h, c) = self.encoder(self._dropped(self.of_source(source)), lengths=lengths)
+        values, (h, c) = self.encoder(self._dropped(self.of_source(source) * self.scale), lengths=lengths)
         steps = torch.arange(source.shape[1], device=source.device) < lengths.to(source.device)[:, None]
         both = torch.cat([h[-2], h[-1], c[-2], c[-1]], dim=1)
         layers = linear(both, self.bridge.weight, self.bridge.bias).chunk(2 * self.settings.num_layers, 1)
@@ -207,7 +217,7 @@ class TranslatorNetwork(nn.Module):
         fed : Tensor, optional
             (B, E) the attentional vector before the first step, where input feeding is on. Default: zeros.
         """
-        embedded = self._dropped(self.of_target(before))
+        embedded = self._dropped(self.of_target(before) * self.scale)
         if not self.settings.input_feeding:
             return self._run(embedded, memory, states)
         if fed is None:
@@ -243,7 +253,7 @@ class TranslatorNetwork(nn.Module):
         Decoded
             Of R rows and one step.
         """
-        x = self.of_target(tokens)
+        x = self.of_target(tokens) * self.scale
         y, after = self.lower.step(torch.cat([x, fed], 1) if self.settings.input_feeding else x, states[0])
         rows, sources = len(tokens), len(memory.steps)
         each = rows // sources

@@ -258,13 +258,18 @@ class FittedTranslator(SavedEstimator):
         """Say what of sources cannot be read."""
         notes = list(pairs.notes)
         vocabulary = self.model_.vocabulary
-        unknown = vocabulary.unknown(pairs.sources)
+        unknown = vocabulary.unknown([text for text in pairs.sources if text.strip()])
         if unknown:
-            what = "characters" if vocabulary.source.level == "char" else "words"
+            what = "character" if vocabulary.source.level == "char" else "word"
+            count = (
+                f"{unknown.total():,} {what}s of sources are"
+                if unknown.total() > 1
+                else f"1 {what} of a source is"
+            )
             named = ", ".join(repr(part) for part, _ in unknown.most_common(NAMED))
             notes.append(
-                f"{pairs.name}: {unknown.total():,} {what} of sources are not in the vocabulary and are read as "
-                f"unknown: {named}{' …' if len(unknown) > NAMED else ''}"
+                f"{pairs.name}: {count} not in the vocabulary, and read as unknown: "
+                f"{named}{' …' if len(unknown) > NAMED else ''}"
             )
         cut = self.model_.features(pairs.sources).cut
         if cut:
