@@ -38,7 +38,7 @@ def test_commands_in_the_readme(tmp_path, monkeypatch, capsys):
         for block in blocks("console")
         for line in block.splitlines()
         if line.startswith("$ fastlstm")
-        and "runs/bikes" in line  # others: docs/classifying.md, docs/detecting.md
+        and "runs/bikes" in line  # others: the pages of their tasks
     ]
     assert [line.split()[2] for line in lines] == ["train", "predict"]
     for line in lines:
@@ -92,7 +92,13 @@ def test_commands_in_the_page_on_forecasting(tmp_path, monkeypatch, capsys):
 
 
 LABELLED = "--members 2 --max-steps 60 --hidden-size 8 --learning-rate 0.02"
-SMALLER = {"classify": LABELLED, "regress": LABELLED, "detect": "--max-steps 20 --hidden-size 8"}
+SMALLER = {
+    "classify": LABELLED,
+    "regress": LABELLED,
+    "detect": "--max-steps 20 --hidden-size 8",
+    # So long that what is written are digits, which are compared as little as other numbers.
+    "translate": "--hidden-size 64 --embedding 32 --max-steps 300 --learning-rate 0.007",
+}
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,7 @@ SMALLER = {"classify": LABELLED, "regress": LABELLED, "detect": "--max-steps 20 
     [
         ("classifying", {"train", "evaluate", "predict", "cross-validate"}),
         ("detecting", {"train", "evaluate", "predict"}),
+        ("translating", {"train", "evaluate", "predict"}),
     ],
 )
 def test_the_pages_on_labels_and_on_anomalies(page, modes, tmp_path, monkeypatch, capsys):
@@ -163,6 +170,7 @@ def test_the_public_names():
         "docs/detecting.md",
         "docs/forecasting.md",
         "docs/tables.md",
+        "docs/translating.md",
     ],
 )
 def test_links_between_documents(name):

@@ -19,7 +19,7 @@ from fastlstm.tasks.translate.fitting import fit_pairs, judge
 from fastlstm.tasks.translate.settings import Parameters
 from fastlstm.tasks.translate.translating import SearchOptions
 
-SMALL = {"hidden_size": 48, "embedding": 24, "max_steps": 260, "learning_rate": 0.012, "progress": False}
+SMALL = {"hidden_size": 64, "embedding": 32, "max_steps": 260, "learning_rate": 0.007, "progress": False}
 
 
 def words(count, seed=0, letters="abcdef", longest=5):

@@ -52,7 +52,7 @@ class Translator(FittedTranslator):
     longest : int, optional
         Tokens of a text that are read, or written at most. Default: 200, of characters 500.
     batch_tokens : int, optional
-        Tokens of a side of a training step's pairs. Default: 256 to 2,048, by how many there are.
+        Tokens of a side of a training step's pairs. Default: 512 to 2,048, by how many there are.
     max_steps : int, optional
         The most training steps. Default: as many as show all pairs 18 times, at least 1,000 and at most 7,000.
     learning_rate : float, optional

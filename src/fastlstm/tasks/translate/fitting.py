@@ -26,7 +26,7 @@ LONGEST = {"bpe": 200, "word": 200, "char": 500}
 GROWTH = 0.99  # the share of pairs that are no longer, beside their sources, than is written at most
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 18, 1000, 7000
 STEPS_AN_EPOCH = 420  # about, between the smallest and the largest batch
-FEWEST_TOKENS, MOST_TOKENS = 256, 2048  # of a side of a batch
+FEWEST_TOKENS, MOST_TOKENS = 512, 2048  # of a side of a batch
 
 
 class Sizes(NamedTuple):
@@ -86,7 +86,9 @@ def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
     learnt, held = split_pairs(pairs, parameters.seed)
     vocabulary = learn_vocabulary(parameters, pairs.subset(learnt))
     features = PairFeatures(pairs, vocabulary, accelerator.device)
-    tokens = int(features.target_lengths[torch.from_numpy(learnt).to(accelerator.device)].sum())
+    which = torch.from_numpy(learnt).to(accelerator.device)
+    sides = [int(lengths[which].sum()) for lengths in (features.lengths, features.target_lengths)]
+    tokens = sides[1]
     sizes = default_sizes(tokens)
     settings = TranslatorSettings(
         source_tokens=vocabulary.source_tokens,
@@ -108,7 +110,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
         features,
         learnt,
         held,
-        batch_tokens=parameters.batch_tokens or default_batch_tokens(tokens),
+        batch_tokens=parameters.batch_tokens or default_batch_tokens(max(sides)),
         smoothing=parameters.label_smoothing,
     )
     steps = parameters.max_steps or default_steps(learning.batches)
@@ -211,12 +213,12 @@ def default_batch_tokens(tokens: int) -> int:
     Parameters
     ----------
     tokens : int
-        Of all targets that are learnt from.
+        Of all sources or targets that are learnt from, whichever are more.
 
     Examples
     --------
     >>> default_batch_tokens(5_000), default_batch_tokens(430_000), default_batch_tokens(10_000_000)
-    (256, 1023, 2048)
+    (512, 1023, 2048)
     """
     return min(max(tokens // STEPS_AN_EPOCH, FEWEST_TOKENS), MOST_TOKENS)
 
