@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -228,7 +228,7 @@ class LanguageNetwork(nn.Module):
         return self.log_probabilities(x), LanguageState(tuple(after))
 
     def _stack(self) -> list[LSTM]:
-        return [layer for layer in self.layers if isinstance(layer, LSTM)]
+        return cast("list[LSTM]", list(self.layers))
 
     def _run(self, layer: LSTM, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         share = self.settings.weight_drop
