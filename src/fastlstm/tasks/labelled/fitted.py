@@ -109,7 +109,8 @@ class FittedLabels(SavedEstimator):
         data : path, DataFrame, array or list
             As for ``fit``.
         folds : int
-            How many parts; each holds the same share of every class, and ``groups`` stay in one piece.
+            How many parts, at most one a sequence or group; each holds the same share of every class, and ``groups``
+            stay in one piece.
         **fit
             The other arguments of ``fit``.
 
@@ -121,7 +122,7 @@ class FittedLabels(SavedEstimator):
         Raises
         ------
         InputError
-            If there are fewer sequences or groups than folds.
+            If there are fewer than two sequences, or than two groups.
         """
         if folds < 2:
             raise InputError(f"folds is {folds}: give 2 or more")

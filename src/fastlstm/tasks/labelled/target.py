@@ -155,7 +155,7 @@ class ClassTarget(LabelKind):
         Raises
         ------
         DataError
-            If there is one class only, or almost as many as labels.
+            If there are no labels, one class only, or more than 20 different numbers with fractions.
         """
         (column,) = labels.columns
         known = labels[column].drop_nulls()
