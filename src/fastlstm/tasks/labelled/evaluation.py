@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.tasks.labelled.target import Array, ClassTarget, MultiLabelTarget, NumberTarget
+from fastlstm.tasks.labelled.label_kind import Array
+from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget, NumberTarget
 
 LABELS = {"model": "LSTM", "majority": "majority", "mean": "mean"}
 TITLES = {

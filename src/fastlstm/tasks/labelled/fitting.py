@@ -19,10 +19,11 @@ from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.folds import make_folds
+from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledLearning, answer
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
-from fastlstm.tasks.labelled.target import Array, ClassTarget, MultiLabelTarget, NumberTarget
+from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget, NumberTarget
 from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
 
 VALIDATIONS = 20

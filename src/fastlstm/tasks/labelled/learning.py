@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from fastlstm.data.rows import Integers
 from fastlstm.data.sequence_features import SequenceBatch, SequenceFeatures, TokenFeatures, side_by_side
 from fastlstm.model.sequence import SequenceNetwork
-from fastlstm.tasks.labelled.target import Array, Target
+from fastlstm.tasks.labelled.label_kind import Array
+from fastlstm.tasks.labelled.target import Target
 from fastlstm.training.loop import Learner
 
 AT_ONCE = 256  # sequences, when answering …
