@@ -24,6 +24,7 @@ from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledLearnin
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, lay_out
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
+from fastlstm.tasks.labelled.target import ClassTarget
 from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
 
 VALIDATIONS = 20
@@ -85,13 +86,12 @@ def fit_examples(
     Raises
     ------
     InputError
-        If there are too few, or vectors are given and no texts.
+        If there are too few, or something is given that would change nothing.
     TrainingError
         If the loss is no longer finite.
     """
     assert examples.labels is not None
-    if vectors is not None and not isinstance(examples, TextSet):
-        raise InputError(f"vectors are for words, and {examples.source} holds numbers: leave vectors out")
+    _refuse_idle(parameters, examples, target, vectors)
     accelerator = make_accelerator(parameters.device, parameters.precision)
     per_step = isinstance(examples, SequenceSet) and examples.per_step
     encoded = target.encode(examples.labels, examples.source)
@@ -211,7 +211,7 @@ def default_network(
         bidirectional=not until_end if parameters.bidirectional is None else parameters.bidirectional,
         layer_norm=parameters.layer_norm,
         pooling=parameters.pooling or "attention",
-        convolution=convolution and not per_step,
+        convolution=convolution,
         dropout=(0.5 if tokenizer or masked else 0.3) if parameters.dropout is None else parameters.dropout,
         outputs=target.outputs,
         per_step=per_step,
@@ -237,6 +237,37 @@ def default_steps(learnt: int, batch_size: int, *, text: bool) -> int:
     """
     wanted = (TEXT_EPOCHS if text else EPOCHS) * learnt // batch_size
     return min(max(wanted, FEWEST_STEPS), MOST_STEPS)
+
+
+def _refuse_idle(
+    parameters: Parameters, examples: Examples, target: AnyTarget, vectors: ReadVectors | None
+) -> None:
+    """Raise where something was asked for that these data have no use for."""
+    source = examples.source
+    if isinstance(examples, TextSet):
+        if parameters.augmentation:
+            raise InputError(
+                f"augmentation is {parameters.augmentation:g}: noise is added to numbers, and not to the texts of "
+                f"{source}; leave it out"
+            )
+    elif vectors is not None:
+        raise InputError(
+            f"vectors are for the words of texts, not for the numbers of {source}; leave vectors out"
+        )
+    elif examples.per_step and parameters.pooling is not None:
+        raise InputError(
+            f"pooling is {parameters.pooling!r}: where each step has a label there is nothing to pool; leave it out"
+        )
+    elif examples.per_step and parameters.convolution:
+        raise InputError(
+            "convolution is True: it stands beside the LSTM where a whole sequence has one label, not each step; "
+            "leave it out"
+        )
+    if parameters.threshold is not None and isinstance(target, ClassTarget) and target.outputs > 2:
+        raise InputError(
+            f"threshold is {parameters.threshold:g}: it decides between two classes, and column {target.column!r} of "
+            f"{source} holds {target.outputs:,}; leave it out"
+        )
 
 
 def _rows(examples: Examples, which: Any, *, per_step: bool) -> Any:
