@@ -135,7 +135,7 @@ class Generator(ResumableEstimator):
         window: int = 64,
         max_steps: int | None = None,
         learning_rate: float | None = None,
-        patience: int = 5,
+        patience: int = 8,
         device: str | None = None,
         precision: Literal["no", "bf16", "fp16"] = "no",
         seed: int = 0,
