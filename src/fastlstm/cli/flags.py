@@ -52,7 +52,9 @@ def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect
         if name == "self" or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         placed = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        kind = inspect.Parameter.POSITIONAL_ONLY if placed else inspect.Parameter.KEYWORD_ONLY
+        kind: Any = inspect.Parameter.POSITIONAL_ONLY if placed else inspect.Parameter.KEYWORD_ONLY
+        if placed and hints.get(name) is str:  # a text, unlike a file, may be given by name as well
+            kind = parameter.kind
         annotation = annotate(hints.get(name, str), texts.get(name), parameter.default)
         found.append(parameter.replace(kind=kind, annotation=annotation))
     return found
