@@ -67,4 +67,8 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (difference,) = ctx.saved_tensors
-        return difference * (gradient / len(difference)), None, None
+        return (
+            difference.mul_(gradient / len(difference)),
+            None,
+            None,
+        )  # in place: it is as large as the logits
