@@ -37,8 +37,7 @@ def test_commands_in_the_readme(tmp_path, monkeypatch, capsys):
         line[2:]
         for block in blocks("console")
         for line in block.splitlines()
-        if line.startswith("$ fastlstm")
-        and "runs/bikes" in line  # others: the pages of their tasks
+        if line.startswith("$ fastlstm") and "runs/bikes" in line  # others: the pages of their tasks
     ]
     assert [line.split()[2] for line in lines] == ["train", "predict"]
     for line in lines:

@@ -72,14 +72,14 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     r"""Search for the texts with the highest scores.
 
-    At every step the ``beam_size`` likeliest continuations of a row's hypotheses are kept. One that ends keeps its
-    place in the beam, so that the others compete for what is left; a beam of one is greedy search. What ended is
+    At every step the ``beam_size`` likeliest continuations of a row's hypotheses that do not end are kept. One that
+    ends is noted if it is among the ``beam_size`` likeliest of all; a beam of one is so greedy search. What ended is
     ranked by Wu et al. 2016, "Google's neural machine translation system", equation 14,
 
     .. math:: s = \log P / ((5 + n) / 6)^α + β \sum_s \log \min(\sum_t a_{ts}, 1)
 
-    A row is done when no hypothesis can still get into its n best: log-probabilities only fall, and coverage never
-    lifts a score.
+    A row is done when none of its hypotheses can still get into its n best (log-probabilities only fall, and coverage
+    never lifts a score), or ``beam_size`` have ended and none that goes on is ahead of the n best of them.
 
     Parameters
     ----------
@@ -166,15 +166,22 @@ class _Search:
         written = torch.full((rows, K, 1), self.boundary)
         while len(live):
             log_probabilities, state = model.step(written[:, :, -1].flatten(), state)
-            totals, places = self._continue(totals, log_probabilities.cpu(), live, written.shape[2] - 1)
+            found, places = self._continue(totals, log_probabilities.cpu(), live, written.shape[2] - 1)
             vocabulary = log_probabilities.shape[1]
-            parents, tokens = places // vocabulary, places % vocabulary
-            origins = parents + torch.arange(len(live))[:, None] * K
-            self._end(totals, tokens, written, origins, live, state)
-            totals = totals.masked_fill(tokens == self.boundary, -torch.inf)
+            tokens = places % vocabulary
+            origins = places // vocabulary + torch.arange(len(live))[:, None] * K
+            ending = (tokens == self.boundary) & (found > -torch.inf)
+            self._end(ending[:, :K], found, written, origins, live, state)
+            # Each hypothesis ends in one way only: of 2 K continuations, K go on.
+            going = found.masked_fill(tokens == self.boundary, -torch.inf).topk(K, 1)
+            totals, origins, tokens = (
+                going.values,
+                origins.gather(1, going.indices),
+                tokens.gather(1, going.indices),
+            )
             kept = torch.tensor(
                 [
-                    self._goes_on(row, best)
+                    self._goes_on(row, best, written.shape[2])
                     for row, best in zip(live.tolist(), totals.amax(1).tolist(), strict=True)
                 ],
                 dtype=torch.bool,
@@ -190,7 +197,7 @@ class _Search:
     def _continue(
         self, totals: Tensor, log_probabilities: Tensor, live: Tensor, length: int
     ) -> tuple[Tensor, Tensor]:
-        """Return the likeliest continuations (rows, K): their log-probabilities, and places in (K · V)."""
+        """Return the likeliest continuations (rows, 2 K): their log-probabilities, and places in (K · V)."""
         rows, K = totals.shape
         follow = totals[:, :, None] + log_probabilities.view(rows, K, -1)
         full = torch.tensor([self.longest[row] <= length for row in live.tolist()])
@@ -198,37 +205,45 @@ class _Search:
             only = follow[full][:, :, self.boundary].clone()
             follow[full] = -torch.inf
             follow[full.nonzero().squeeze(1), :, self.boundary] = only
-        found, places = follow.flatten(1).topk(K, 1)
-        taken = torch.tensor([len(self.ended[row]) for row in live.tolist()])
-        return found.masked_fill(torch.arange(K) >= K - taken[:, None], -torch.inf), places
+        found = follow.flatten(1).topk(min(2 * K, follow[0].numel()), 1)
+        return found.values, found.indices
 
     def _end(
-        self, totals: Tensor, tokens: Tensor, written: Tensor, origins: Tensor, live: Tensor, state: State
+        self, ending: Tensor, found: Tensor, written: Tensor, origins: Tensor, live: Tensor, state: State
     ) -> None:
         """Note the hypotheses that end with this step."""
-        ending = (tokens == self.boundary) & (totals > -torch.inf)
         if not ending.any():
             return
         length = written.shape[2]  # with the boundary at the end instead of that at the beginning
         lasting = written.flatten(0, 1)[:, 1:]
-        covered = torch.zeros(len(lasting))
         if self.coverage_penalty:
             if not isinstance(state, Covering):
                 raise InputError("coverage_penalty is not 0, but the model does not tell what it attends to")
             covered = state.coverage.cpu()
         for place, slot in ending.nonzero().tolist():
-            origin, total = int(origins[place, slot]), float(totals[place, slot])
+            origin, total = int(origins[place, slot]), float(found[place, slot])
             score = total / length_penalty(length, self.length_normalisation)
             if self.coverage_penalty:
                 score += self.coverage_penalty * float(covered[origin])
             self.ended[int(live[place])].append(Hypothesis(tuple(lasting[origin].tolist()), score, total))
 
-    def _goes_on(self, row: int, best: float) -> bool:
-        """Whether a hypothesis of a row, the best of which has log-probability ``best``, may get into the n best."""
+    def _goes_on(self, row: int, best: float, length: int) -> bool:
+        """Whether a row's hypotheses of ``length`` tokens are to go on; the best has log-probability ``best``."""
         if best == -torch.inf:
             return False
         found = self.ended[row]
         if len(found) < self.n_best:
             return True
         bound = best / length_penalty(self.longest[row] + 1, self.length_normalisation)
-        return bound > sorted((one.score for one in found), reverse=True)[self.n_best - 1]
+        if bound <= sorted((one.score for one in found), reverse=True)[self.n_best - 1]:
+            return False
+        if len(found) < self.beam_size:
+            return True
+        plain = sorted(
+            (
+                one.log_probability / length_penalty(len(one.tokens) + 1, self.length_normalisation)
+                for one in found
+            ),
+            reverse=True,
+        )
+        return best / length_penalty(length, self.length_normalisation) > plain[self.n_best - 1]

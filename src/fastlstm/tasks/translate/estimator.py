@@ -58,7 +58,8 @@ class Translator(FittedTranslator):
     learning_rate : float, optional
         The peak of the one-cycle learning rate. Default: 0.004, 0.003 or 0.002, as of ``hidden_size``.
     patience : int
-        Stop after so many validations in a row without a better one. There are twenty in a training of full length.
+        Stop after so many validations in a row without a better one, though not before 200 steps. There are twenty
+        validations in a training of full length.
     device : str, optional
         Where to compute, for instance ``"cpu"`` or ``"cuda"``. Default: what Accelerate finds.
     precision : {"no", "bf16", "fp16"}

@@ -274,7 +274,7 @@ class FittedTranslator(SavedEstimator):
         cut = self.model_.features(pairs.sources).cut
         if cut:
             notes.append(
-                f"{pairs.name}: {cut:,} sources are longer than {vocabulary.longest:,} tokens and are cut off there"
+                f"{pairs.name}: sources longer than {vocabulary.longest:,} tokens, which are cut off there: {cut:,}"
             )
         return notes
 

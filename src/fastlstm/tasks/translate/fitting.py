@@ -21,6 +21,7 @@ from fastlstm.training.learner import TrainingResult
 from fastlstm.training.loop import LoopSettings, make_accelerator, train
 
 VALIDATIONS = 20
+STEPS_BEFORE_STOPPING = 200
 ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
 LONGEST = {"bpe": 200, "word": 200, "char": 500}
 GROWTH = 0.99  # the share of pairs that are no longer, beside their sources, than is written at most
@@ -119,6 +120,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
         learning_rate=parameters.learning_rate or sizes.learning_rate,
         validate_every=max(1, steps // VALIDATIONS),
         patience=parameters.patience,
+        fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
         enough=ENOUGH,
         seed=parameters.seed,
         progress=parameters.progress,
@@ -128,7 +130,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
     notes = list(pairs.notes)
     if features.cut:
         notes.append(
-            f"{features.cut:,} pairs are longer than {vocabulary.longest:,} tokens and are cut off there"
+            f"pairs longer than {vocabulary.longest:,} tokens, which are cut off there: {features.cut:,}"
         )
     report = TranslationReport(
         name=pairs.name,

@@ -66,7 +66,7 @@ class TranslationReport:
             f"{training.step:,} training steps in {training.seconds:.1f} s ({ENDINGS[training.stopped]}); "
             f"weights of step {training.best_step:,}; {self.parameters:,} parameters",
             "",
-            f"held out: {self.held:,} pairs (they chose the weights)",
+            f"held out: {self.held:,} pair{'s' * (self.held > 1)}, to choose the weights by",
             str(self.validation),
             *self._examples(),
             *self._verdict(),
