@@ -109,7 +109,8 @@ def main() -> None:
     sizes = default_sizes(tokens)
     settings = TranslatorSettings(
         source_tokens=vocabulary.source_tokens, target_tokens=vocabulary.target_tokens, shared=True,
-        embedding=sizes.embedding, hidden_size=sizes.hidden_size, num_layers=parameters.num_layers,
+        embedding=sizes.embedding,
+        scale=1.0, hidden_size=sizes.hidden_size, num_layers=parameters.num_layers,
         attention=parameters.attention, input_feeding=False, dropout=sizes.dropout, recurrent_dropout=0.0,
     )  # fmt: skip
     generator = torch.Generator().manual_seed(0)

@@ -14,6 +14,7 @@ def network_of(**changed):
         "target_tokens": 13,
         "shared": False,
         "embedding": 6,
+        "scale": 3.0,
         "hidden_size": 8,
         "num_layers": 2,
         "attention": "luong",

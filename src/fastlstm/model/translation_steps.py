@@ -80,7 +80,7 @@ class TranslationSteps:
     --------
     >>> from fastlstm.model.translator import TranslatorSettings
     >>> settings = TranslatorSettings(
-    ...     source_tokens=9, target_tokens=9, shared=True, embedding=4, hidden_size=6, num_layers=2,
+    ...     source_tokens=9, target_tokens=9, shared=True, embedding=4, scale=1.0, hidden_size=6, num_layers=2,
     ...     attention="luong", input_feeding=False, dropout=0.0, recurrent_dropout=0.0,
     ... )
     >>> steps = TranslationSteps(TranslatorNetwork(settings).eval())

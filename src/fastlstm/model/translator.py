@@ -29,6 +29,8 @@ class TranslatorSettings(BaseModel):
         Whether both are one, and so are their embeddings.
     embedding : int
         E, width of a token's vector.
+    scale : float
+        What vectors are multiplied by where they are read.
     hidden_size : int
         H, even: each direction of the encoder has half of it.
     num_layers : int
@@ -48,6 +50,7 @@ class TranslatorSettings(BaseModel):
     target_tokens: int
     shared: bool
     embedding: int
+    scale: float
     hidden_size: int
     num_layers: int
     attention: AttentionKind
@@ -126,7 +129,7 @@ class TranslatorNetwork(nn.Module):
     Examples
     --------
     >>> settings = TranslatorSettings(
-    ...     source_tokens=9, target_tokens=9, shared=True, embedding=4, hidden_size=6, num_layers=2,
+    ...     source_tokens=9, target_tokens=9, shared=True, embedding=4, scale=1.0, hidden_size=6, num_layers=2,
     ...     attention="luong", input_feeding=False, dropout=0.0, recurrent_dropout=0.0,
     ... )
     >>> network = TranslatorNetwork(settings)
@@ -148,8 +151,6 @@ class TranslatorNetwork(nn.Module):
         for embedding in {self.of_source, self.of_target}:
             nn.init.normal_(embedding.weight, std=E**-0.5)
             nn.init.zeros_(embedding.weight[PADDING])
-        # Vaswani et al. 2017, section 3.4: what is read varies by about 1, and what is told is about even at first.
-        self.scale = E**0.5
 
         def lstm(inputs: int, width: int, layers: int, *, bidirectional: bool = False) -> LSTM:
             return LSTM(
@@ -191,7 +192,9 @@ class TranslatorNetwork(nn.Module):
         states : LayerStates
             The decoder's before its first step.
         """
-        values, (h, c) = self.encoder(self._dropped(self.of_source(source) * self.scale), lengths=lengths)
+        values, (h, c) = self.encoder(
+            self._dropped(self.of_source(source) * self.settings.scale), lengths=lengths
+        )
         steps = torch.arange(source.shape[1], device=source.device) < lengths.to(source.device)[:, None]
         both = torch.cat([h[-2], h[-1], c[-2], c[-1]], dim=1)
         layers = linear(both, self.bridge.weight, self.bridge.bias).chunk(2 * self.settings.num_layers, 1)
@@ -217,7 +220,7 @@ class TranslatorNetwork(nn.Module):
         fed : Tensor, optional
             (B, E) the attentional vector before the first step, where input feeding is on. Default: zeros.
         """
-        embedded = self._dropped(self.of_target(before) * self.scale)
+        embedded = self._dropped(self.of_target(before) * self.settings.scale)
         if not self.settings.input_feeding:
             return self._run(embedded, memory, states)
         if fed is None:
@@ -253,7 +256,7 @@ class TranslatorNetwork(nn.Module):
         Decoded
             Of R rows and one step.
         """
-        x = self.of_target(tokens) * self.scale
+        x = self.of_target(tokens) * self.settings.scale
         y, after = self.lower.step(torch.cat([x, fed], 1) if self.settings.input_feeding else x, states[0])
         rows, sources = len(tokens), len(memory.steps)
         each = rows // sources

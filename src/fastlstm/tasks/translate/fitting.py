@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ LONGEST = {"bpe": 200, "word": 200, "char": 500}
 GROWTH = 0.99  # the share of pairs that are no longer, beside their sources, than is written at most
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 18, 1000, 7000
 STEPS_AN_EPOCH = 420  # about, between the smallest and the largest batch
+FEW_WORDS = 1000  # of a vocabulary
 FEWEST_TOKENS, MOST_TOKENS = 512, 2048  # of a side of a batch
 
 
@@ -91,11 +93,13 @@ def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
     sides = [int(lengths[which].sum()) for lengths in (features.lengths, features.target_lengths)]
     tokens = sides[1]
     sizes = default_sizes(tokens)
+    embedding = parameters.embedding or sizes.embedding
     settings = TranslatorSettings(
         source_tokens=vocabulary.source_tokens,
         target_tokens=vocabulary.target_tokens,
         shared=parameters.shared_vocabulary,
-        embedding=parameters.embedding or sizes.embedding,
+        embedding=embedding,
+        scale=default_scale(vocabulary.target_tokens, embedding),
         hidden_size=parameters.hidden_size or sizes.hidden_size,
         num_layers=parameters.num_layers,
         attention=parameters.attention,
@@ -207,6 +211,28 @@ def default_sizes(tokens: int) -> Sizes:
     if tokens < 150_000:
         return Sizes(256, 128, 0.2, 0.003)
     return Sizes(384, 256, 0.3, 0.002)
+
+
+def default_scale(vocabulary: int, embedding: int) -> float:
+    """Settle what the vectors of tokens are multiplied by where they are read.
+
+    By √E they vary by about 1 from the first step on (Vaswani et al. 2017, section 3.4), and move that much faster.
+    Where tokens are few, what belongs together is found several times sooner; where they are many, the rare ones are
+    learnt by heart, and it is better left.
+
+    Parameters
+    ----------
+    vocabulary : int
+        V.
+    embedding : int
+        E.
+
+    Examples
+    --------
+    >>> default_scale(45, 64), default_scale(8_000, 256)
+    (8.0, 1.0)
+    """
+    return math.sqrt(embedding) if vocabulary <= FEW_WORDS else 1.0
 
 
 def default_batch_tokens(tokens: int) -> int:
