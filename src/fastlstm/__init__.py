@@ -3,7 +3,8 @@
 The layers are ``fastlstm.LSTM``, ``fastlstm.GRU`` and ``fastlstm.RNN``, drop-ins of ``torch.nn``'s, and
 ``fastlstm.replace`` puts them into a model that has PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast,
 ``fastlstm.Detector`` from one to scores and alarms, ``fastlstm.Classifier`` and ``fastlstm.Regressor`` from sequences
-to labels and numbers, ``fastlstm.Generator`` learns a language from texts, and ``fastlstm.load`` reads a run folder.
+to labels and numbers, ``fastlstm.Generator`` learns a language from texts, ``fastlstm.Translator`` goes from pairs of
+texts to translations, and ``fastlstm.load`` reads a run folder.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fastlstm.tasks.forecast import Forecaster
     from fastlstm.tasks.generate import Generator
     from fastlstm.tasks.regress import Regressor
+    from fastlstm.tasks.translate import Translator
 
 __all__ = [
     "GRU",
@@ -29,6 +31,7 @@ __all__ = [
     "Forecaster",
     "Generator",
     "Regressor",
+    "Translator",
     "__version__",
     "load",
     "replace",
@@ -48,6 +51,7 @@ _HOMES = {
     "Forecaster": "fastlstm.tasks.forecast",
     "Generator": "fastlstm.tasks.generate",
     "Regressor": "fastlstm.tasks.regress",
+    "Translator": "fastlstm.tasks.translate",
 }
 
 
