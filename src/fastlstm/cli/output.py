@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ def print_metrics(metrics: Metrics) -> None:
         print(f"{name:<{width}}" + "".join(f"{_short(cell):>{wide}}" for cell in cells))
 
 
+NEWLINE = "\n"
 WRITTEN = (".csv", ".parquet")
 
 
@@ -118,6 +119,38 @@ def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
     else:
         table.write_csv(content)
     write_whole(content.getvalue(), path)
+
+
+def write_answer(answer: Any, path: Path | None, time_format: str | None) -> None:
+    """Write what ``predict`` gave, whole or not at all; on stdout where there is no path.
+
+    Parameters
+    ----------
+    answer : DataFrame, str or iterator of str
+        A table, text, or pieces of a text, which stdout shows as they come.
+    path : Path, optional
+        The file; of tables as :func:`write_frame` has it.
+    time_format : str, optional
+        As :func:`write_frame` has it.
+
+    Examples
+    --------
+    >>> write_answer(iter(["To ", "be"]), None, None)
+    To be
+    """
+    if not isinstance(answer, str | Iterator):
+        write_frame(answer, path, time_format)
+        return
+    pieces = iter([answer] if isinstance(answer, str) else answer)
+    if path is not None:
+        write_whole(f"{''.join(pieces).removesuffix(NEWLINE)}\n".encode(), path)
+        return
+    last = ""
+    for last in pieces:
+        sys.stdout.write(last)
+        sys.stdout.flush()
+    if not last.endswith(NEWLINE):
+        sys.stdout.write(NEWLINE)
 
 
 def write_whole(content: bytes, path: Path) -> None:

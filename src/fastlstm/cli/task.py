@@ -18,7 +18,7 @@ from fastlstm.cli.living import (
     require_task,
     training_flags,
 )
-from fastlstm.cli.output import check_form, print_json, print_metrics, write_frame
+from fastlstm.cli.output import check_form, print_json, print_metrics, write_answer
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator
 
@@ -59,14 +59,17 @@ def task_commands(task: str, arguments: Sequence[str] = ()) -> dict[str, Callabl
         truth if parameter.name == "data" else parameter
         for parameter in flags(kind.evaluate, kind.evaluate.__doc__)
     ]
-    out = flag("out", Path | None, "The file to write, CSV or Parquet. Default: CSV on stdout.", None)
+    # What streams its answer does so wherever it goes, and writes text instead of a table.
+    predicted = [
+        parameter for parameter in flags(kind.predict, kind.predict.__doc__) if parameter.name != "stream"
+    ]
+    form = "Default: stdout" if _streams(kind) else "CSV or Parquet. Default: CSV on stdout"
+    out = flag("out", Path | None, f"The file to write. {form}.", None)
     json = flag("json", bool, "Print one JSON object of metrics and nothing else.", False)
     return {
         "train": _train_command(kind, arguments),
         "evaluate": command(lambda given: _evaluate(task, given), [run, *evaluated, json]),
-        "predict": command(
-            lambda given: _predict(task, given), [run, *flags(kind.predict, kind.predict.__doc__), out]
-        ),
+        "predict": command(lambda given: _predict(kind, task, given), [run, *predicted, out]),
         **living_commands(kind, task, arguments),
     }
 
@@ -143,13 +146,20 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
         print_metrics(metrics)
 
 
-def _predict(task: str, given: dict[str, Any]) -> None:
-    folder, out, data = given.pop("run"), given.pop("out"), given.pop("data")
-    check_form(out)
+def _predict(kind: type[Estimator], task: str, given: dict[str, Any]) -> None:
+    folder, out = given.pop("run"), given.pop("out")
+    if _streams(kind):
+        given["stream"] = True
+    else:
+        check_form(out)
     loaded = load_of(folder, task)
-    frame = loaded.predict(data, **given)
+    answer = loaded.predict(**given)
     _note(loaded.notes_)
-    write_frame(frame, out, loaded.time_format_)
+    write_answer(answer, out, loaded.time_format_)
+
+
+def _streams(kind: type[Estimator]) -> bool:
+    return "stream" in signature(kind.predict).parameters
 
 
 def _note(notes: Sequence[str]) -> None:

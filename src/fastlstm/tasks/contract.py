@@ -48,7 +48,7 @@ class Estimator(Protocol):
         """Learn from ``data``, and return itself."""
 
     def predict(self, *data: Any, **options: Any) -> Any:
-        """Return a frame."""
+        """Return a frame, or text; with ``stream=True``, where it is a parameter, pieces of text as they come."""
 
     def evaluate(self, *data: Any, **options: Any) -> Judged:
         """Compare what it says of ``data`` with what is known."""

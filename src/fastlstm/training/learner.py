@@ -33,6 +33,8 @@ class Learner(Generic[Batch]):
     describe : callable
         ``describe(network, batch)`` says which data a batch holds, for the message that its loss is not
         finite.
+    unit, size : str, callable, optional
+        What the throughput counts: ``size(batch)`` of them are in a batch. Default: steps.
     """
 
     network: nn.Module
@@ -40,6 +42,8 @@ class Learner(Generic[Batch]):
     loss: Callable[[nn.Module, Batch], Tensor]
     validate: Callable[[nn.Module], float] | None
     describe: Callable[[nn.Module, Batch], str]
+    unit: str = "steps"
+    size: Callable[[Batch], int] = lambda _: 1
 
 
 @dataclass(frozen=True)

@@ -110,7 +110,7 @@ def train(
     shown = settings.progress and accelerator.is_main_process
     with (
         torch.random.fork_rng(devices),
-        TrainingProgress(settings.steps, shown=shown) as progress,
+        TrainingProgress(settings.steps, shown=shown, unit=learner.unit) as progress,
         InterruptsAfterSteps() as interrupts,
     ):
         torch.manual_seed(settings.seed)
@@ -142,7 +142,8 @@ class _Run(Generic[Batch]):
         self.hooks = hooks
         self.result = TrainingResult()
         self.best: Mapping[str, Tensor] | None = None
-        self.started = self.kept = time.perf_counter()
+        self.began = self.started = self.kept = time.perf_counter()
+        self.processed = 0  # since this process began, in the learner's own unit
         self.losses: list[float] = []  # since the last validation
         self.unimproved = 0
         # Each process of a data-parallel run draws batches of its own.
@@ -218,11 +219,12 @@ class _Run(Generic[Batch]):
         """Look at some losses, and show how far training is."""
         if losses:
             self.losses += self._finite(torch.stack(losses), batches)
+            self.processed += sum(map(self.learner.size, batches))
             losses.clear()
             batches.clear()
             mean = math.fsum(self.losses) / len(self.losses)
-            rate = self.result.step / (time.perf_counter() - self.started)
-            self.progress.update(self.result.step, loss=mean, best=self.result.best_loss, steps_a_second=rate)
+            rate = self.processed / (time.perf_counter() - self.began)
+            self.progress.update(self.result.step, loss=mean, best=self.result.best_loss, rate=rate)
 
     def _keep(self, update: WeightUpdate) -> None:
         """Hand out where training stands."""

@@ -18,20 +18,24 @@ class TrainingProgress:
         The most steps that training takes.
     shown : bool
         False shows nothing; nor is anything shown where stderr is not a terminal.
+    unit : str
+        What the throughput counts.
 
     Examples
     --------
     >>> with TrainingProgress(steps=10, shown=False) as progress:
-    ...     progress.update(5, loss=0.3, best=0.4, steps_a_second=100.0)
+    ...     progress.update(5, loss=0.3, best=0.4, rate=100.0)
     """
 
-    def __init__(self, steps: int, *, shown: bool = True) -> None:
+    def __init__(self, steps: int, *, shown: bool = True, unit: str = "steps") -> None:
         console = Console(stderr=True)
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("loss {task.fields[loss]}  best {task.fields[best]}  {task.fields[rate]} steps/s"),
+            TextColumn(
+                "loss {task.fields[loss]}  best {task.fields[best]}  {task.fields[rate]} " + unit + "/s"
+            ),
             TimeRemainingColumn(),
             console=console,
             disable=not (shown and console.is_terminal),
@@ -50,7 +54,7 @@ class TrainingProgress:
     ) -> None:
         self._progress.stop()
 
-    def update(self, step: int, *, loss: float, best: float, steps_a_second: float) -> None:
+    def update(self, step: int, *, loss: float, best: float, rate: float) -> None:
         """Show how far training is.
 
         Parameters
@@ -61,9 +65,9 @@ class TrainingProgress:
             The mean training loss of the last steps.
         best : float
             The lowest validation loss so far.
-        steps_a_second : float
-            The throughput.
+        rate : float
+            The throughput, a second.
         """
         self._progress.update(
-            self._bar, completed=step, loss=f"{loss:.4f}", best=f"{best:.4f}", rate=f"{steps_a_second:.0f}"
+            self._bar, completed=step, loss=f"{loss:.4f}", best=f"{best:.4f}", rate=f"{rate:,.0f}"
         )
