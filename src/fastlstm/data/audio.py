@@ -79,13 +79,17 @@ def read_audio(path: str | Path, where: str | None = None) -> Recording:
     name = f"{where}: {path}" if where else str(path)
     path = Path(path)
     if path.is_dir() or not path.exists():
-        raise DataError(f"{name}: " + ("is a folder; name a file" if path.is_dir() else "no such file; check the path"))
+        raise DataError(
+            f"{name}: " + ("is a folder; name a file" if path.is_dir() else "no such file; check the path")
+        )
     try:
         found, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
         size = path.stat().st_size
         what = "the file is empty" if not size else str(getattr(error, "error_string", error)).rstrip(".")
-        raise DataError(f"{name} cannot be read as audio: {what}; give a wav or flac file that plays") from None
+        raise DataError(
+            f"{name} cannot be read as audio: {what}; give a wav or flac file that plays"
+        ) from None
     return _checked(found, int(rate), name)
 
 
@@ -114,7 +118,11 @@ def take_audio(samples: npt.ArrayLike, rate: int, name: str = "the array") -> Re
     array = np.asarray(samples)
     if array.dtype in (np.int16, np.int32):
         array = array / -float(np.iinfo(array.dtype).min)
-    if array.dtype.kind != "f" or array.ndim not in (1, 2) or (array.ndim == 2 and array.shape[1] > MOST_CHANNELS):
+    if (
+        array.dtype.kind != "f"
+        or array.ndim not in (1, 2)
+        or (array.ndim == 2 and array.shape[1] > MOST_CHANNELS)
+    ):
         raise DataError(
             f"{name} has shape {array.shape} of {array.dtype}: give samples (N,) or (N, channels), floating point "
             "with full scale 1, or int16"
@@ -160,7 +168,7 @@ def refuse_missing(paths: Sequence[Path], places: Sequence[str]) -> None:
     >>> refuse_missing([Path("none.wav"), Path("no.wav")], ["a.csv, line 2", "a.csv, line 3"])
     Traceback (most recent call last):
     ...
-    fastlstm.errors.DataError: 2 audio files are not there: none.wav (a.csv, line 2), no.wav (a.csv, line 3); …
+    fastlstm.errors.DataError: 2 audio files are not there: none.wav (a.csv, line 2), no.wav (a.csv, line 3); ...
     """
     missing = [(path, place) for path, place in zip(paths, places, strict=True) if not path.is_file()]
     if not missing:
@@ -168,7 +176,9 @@ def refuse_missing(paths: Sequence[Path], places: Sequence[str]) -> None:
     named = ", ".join(f"{path} ({place})" if place else f"{path}" for path, place in missing[:MOST_NAMED])
     more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
     count = "1 audio file is" if len(missing) == 1 else f"{len(missing):,} audio files are"
-    raise DataError(f"{count} not there: {named}{more}; check the paths, which count from the manifest's folder")
+    raise DataError(
+        f"{count} not there: {named}{more}; check the paths, which count from the manifest's folder"
+    )
 
 
 def resample(samples: Samples, rate: int, to: int) -> Samples:
@@ -222,7 +232,9 @@ def _checked(found: Samples, rate: int, name: str) -> Recording:
         raise DataError(f"{name} holds no samples: it is 0 seconds long; record it again or leave it out")
     if not np.isfinite(found).all():
         place = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
-        raise DataError(f"{name}: sample {place} is {found[place].tolist()}, no finite number; mend the recording")
+        raise DataError(
+            f"{name}: sample {place} is {found[place].tolist()}, no finite number; mend the recording"
+        )
     check_rate(rate)
     samples = found[:, 0] if found.shape[1] == 1 else found.mean(axis=1, dtype=np.float32)
     return Recording(np.ascontiguousarray(samples), rate, found.shape[1])

@@ -100,7 +100,9 @@ class LogMel(BaseModel):
     @cached_property
     def edges(self) -> Array:
         """(M + 2,) Hz, where triangles begin, peak and end."""
-        return mel_to_hertz(np.linspace(hertz_to_mel(self.lowest), hertz_to_mel(self.rate / 2), self.bands + 2))
+        return mel_to_hertz(
+            np.linspace(hertz_to_mel(self.lowest), hertz_to_mel(self.rate / 2), self.bands + 2)
+        )
 
     @property
     def centres(self) -> Array:

@@ -169,7 +169,11 @@ def _unit(places: Tensor, count: int) -> Tensor:
 
 
 def _noise(
-    features: Tensor, lengths: Tensor, draw: Tensor, augmentation: SpeechAugmentation, generator: torch.Generator
+    features: Tensor,
+    lengths: Tensor,
+    draw: Tensor,
+    augmentation: SpeechAugmentation,
+    generator: torch.Generator,
 ) -> Tensor:
     """Return the log power (B, T, M) of noise whose spectrum slopes and that is no louder than it should be.
 
@@ -179,7 +183,9 @@ def _noise(
     within = torch.arange(longest, device=features.device) < lengths[:, None]
     power = (features.exp().sum(2) * within).sum(1) / lengths
     ratio = augmentation.lowest_ratio + draw * (augmentation.highest_ratio - augmentation.lowest_ratio)
-    slope = (torch.rand(count, 1, generator=generator) * 2 - 1) * 3.0  # e³ in power from one end to the other, at most
+    slope = (
+        torch.rand(count, 1, generator=generator) * 2 - 1
+    ) * 3.0  # e³ in power from one end to the other, at most
     shape = torch.softmax(slope * torch.linspace(-1, 1, bands), dim=1).to(features)
     level = (power * 10 ** (-ratio / 10))[:, None] * shape
     cells = -torch.log1p(-torch.rand(count, longest, bands, generator=generator)).to(features)
