@@ -57,6 +57,17 @@ def test_what_is_saved_is_loaded(folder):
     assert [path.name for path in folder.parent.iterdir()] == ["first"]
 
 
+def test_tensors_are_found_by_their_part_and_pictures_by_their_name(tmp_path):
+    one, two, three, four = (torch.tensor([number]) for number in (1.0, 2.0, 3.0, 4.0))
+    tensors = {"network.head.bias": one, "series.values": two, "network": three, "networks.head": four}
+    save(tmp_path / "run", tensors=tensors, plots={"b": b"second", "a": b"first"})
+    run = load_run(tmp_path / "run")
+    assert run.part("network") == {"head.bias": one}
+    assert run.part("series") == {"values": two}
+    assert run.part("learnt") == {}
+    assert list(run.pictures.items()) == [("a", b"first"), ("b", b"second")]
+
+
 def test_a_run_is_read_by_whom_a_new_folder_would_be(folder):
     (folder.parent / "plain").mkdir()
     assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IMODE((folder.parent / "plain").stat().st_mode)

@@ -222,12 +222,19 @@ class TokenFeatures:
     device : torch.device
         Where the tensors are to lie.
 
+    Attributes
+    ----------
+    cut : int
+        How many texts are longer than ``longest``.
+
     Examples
     --------
     >>> texts = TokenFeatures(np.array([5, 6, 7]), np.array([0, 2, 3]), 100, torch.device("cpu"))
     >>> texts.gather(torch.tensor([1, 0])).tokens
     tensor([[7, 0],
             [5, 6]])
+    >>> texts.cut
+    0
     """
 
     def __init__(
@@ -235,7 +242,9 @@ class TokenFeatures:
     ) -> None:
         self.ids = torch.from_numpy(np.append(ids, 0)).to(device)
         self.starts = torch.from_numpy(offsets[:-1]).to(device)
-        self.lengths = torch.from_numpy(np.minimum(np.diff(offsets), longest)).to(device)
+        lengths = np.diff(offsets)
+        self.lengths = torch.from_numpy(np.minimum(lengths, longest)).to(device)
+        self.cut = int((lengths > longest).sum())
 
     def __len__(self) -> int:
         return len(self.lengths)

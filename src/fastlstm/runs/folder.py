@@ -111,6 +111,26 @@ class Run:
         with _explained(self.folder / CONFIG, "settings"):
             return model.model_validate_json(json.dumps(self.config.settings))
 
+    def part(self, name: str) -> dict[str, Tensor]:
+        """Return the tensors of one part: ``network.head.bias`` is ``head.bias`` of the part ``network``.
+
+        Parameters
+        ----------
+        name : str
+            What stands before the first dot; a run may hold nothing of it.
+        """
+        before = f"{name}."
+        return {
+            whole.removeprefix(before): tensor
+            for whole, tensor in self.tensors.items()
+            if whole.startswith(before)
+        }
+
+    @property
+    def pictures(self) -> dict[str, bytes]:
+        """What ``plots`` holds: name without suffix → the bytes of a PNG."""
+        return {picture.stem: picture.read_bytes() for picture in sorted((self.folder / PLOTS).glob("*.png"))}
+
 
 def save_run(
     folder: str | Path,

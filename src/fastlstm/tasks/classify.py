@@ -107,7 +107,7 @@ class Classifier(FittedLabels):
     array(['slow'], dtype='<U4')
     """
 
-    task: ClassVar[str] = "classify"
+    task = "classify"
     numeric: ClassVar[bool] = False
 
     def __init__(

@@ -101,7 +101,7 @@ class Regressor(FittedLabels):
     True
     """
 
-    task: ClassVar[str] = "regress"
+    task = "regress"
     numeric: ClassVar[bool] = True
 
     def __init__(

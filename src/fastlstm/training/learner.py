@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -14,6 +14,11 @@ from fastlstm.training.checkpoint import TrainingState
 
 Batch = TypeVar("Batch")
 Stopped = Literal["finished", "early", "interrupted"]
+ENDINGS: dict[Stopped, str] = {
+    "finished": "all steps done",
+    "early": "stopped early, the validation loss no longer fell",
+    "interrupted": "interrupted; the best weights so far were kept",
+}
 
 
 @dataclass(frozen=True)
@@ -137,3 +142,24 @@ class TrainingResult:
     best_step: int = 0
     best_loss: float = math.inf
     seconds: float = 0.0
+
+
+def history_of(training: Sequence[TrainingResult]) -> list[dict[str, float]]:
+    """Return the history of all members of an ensemble, one after the other.
+
+    Parameters
+    ----------
+    training : sequence of TrainingResult
+        That of each member.
+
+    Returns
+    -------
+    list of dict
+        Their entries, with ``member`` before the other keys, counted from 0.
+
+    Examples
+    --------
+    >>> history_of([TrainingResult([{"step": 20}]), TrainingResult([{"step": 10}, {"step": 20}])])
+    [{'member': 0, 'step': 20}, {'member': 1, 'step': 10}, {'member': 1, 'step': 20}]
+    """
+    return [{"member": member, **entry} for member, result in enumerate(training) for entry in result.history]

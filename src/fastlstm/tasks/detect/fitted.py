@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
 from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind, give_back
-from fastlstm.errors import InputError, RunError
+from fastlstm.errors import InputError
 from fastlstm.model.detector import DetectorNetwork
-from fastlstm.runs import Run, load_run
+from fastlstm.runs import Run
 from fastlstm.tasks.detect.baseline import score_baseline, z_scores
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.evaluation import DetectionEvaluation, Judgement
@@ -29,13 +28,18 @@ from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import RunSettings
 from fastlstm.tasks.detect.stream import Stream
 from fastlstm.tasks.detect.truth import labelled, windowed
+from fastlstm.tasks.saving import SavedEstimator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class FittedDetector(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class FittedDetector(SavedEstimator):
     """The methods of a detector that was fitted or loaded; :class:`Detector` adds configuration and ``fit``."""
+
+    task = "detect"
+    run_settings = RunSettings
+    fitted_by = "detection_"
 
     detection_: Detection
     baseline_: list[Tail]
@@ -44,11 +48,7 @@ class FittedDetector(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     kind_: Kind
     table_: DetectionTable | None
     verdicts_: Verdicts | None
-    history_: list[dict[str, float]]
     report_: DetectionReport | None
-    metrics_: dict[str, Any]
-    pictures_: dict[str, bytes]
-    notes_: list[str]
 
     def predict(self, data: Any | None = None) -> Any:
         """Score rows, and tell which are anomalous.
@@ -204,43 +204,13 @@ class FittedDetector(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         """How files write the times (``strftime``)."""
         return self._require_fitted().schema_.time_format
 
-    def save(self, path: str | Path) -> None:
-        """Write a run folder, whole or not at all.
+    @override
+    def _save(self, path: str | Path) -> None:
+        save_detector(self, path)
 
-        Parameters
-        ----------
-        path : str or Path
-            The folder to make.
-        """
-        save_detector(self._require_fitted(), path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a run folder; the inverse of ``save``.
-
-        Parameters
-        ----------
-        path : str or Path
-            A run folder.
-        """
-        run = load_run(path)
-        if run.task != "detect":
-            raise RunError(f"{path} is a run of the task {run.task!r}: load it with fastlstm.load")
-        return cls.from_run(run)
-
-    @classmethod
-    def from_run(cls, run: Run) -> Self:
-        """Make the estimator from a run that was read.
-
-        Parameters
-        ----------
-        run : fastlstm.runs.Run
-            What ``load_run`` gives.
-        """
-        settings = run.settings(RunSettings)
-        self = cls(**settings.parameters.model_dump())
+    @override
+    def _restore(self, run: Run, settings: RunSettings) -> None:
         restore_detector(self, run, settings)
-        return self
 
     def _take(self, fitted: Fitted, table: DetectionTable) -> None:
         self.detection_ = fitted.detection
@@ -274,10 +244,6 @@ class FittedDetector(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             steps = places[own] - table.series.offsets[code]
             anomalous[own] = scorer.alarms(score[own], steps, scorer.hold + 1)[0]
         return Judgement(score, anomalous)
-
-    def _require_fitted(self) -> Self:
-        check_is_fitted(self, "detection_")
-        return self
 
 
 def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended]) -> list[str]:

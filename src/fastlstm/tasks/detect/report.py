@@ -10,13 +10,7 @@ import numpy.typing as npt
 
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.series import Integers
-from fastlstm.training.loop import TrainingResult
-
-ENDINGS = {
-    "finished": "all steps done",
-    "early": "stopped early, the validation loss no longer fell",
-    "interrupted": "interrupted; the best weights so far were kept",
-}
+from fastlstm.training.learner import ENDINGS, TrainingResult
 
 
 class Stretch(NamedTuple):

@@ -46,7 +46,7 @@ def save_detector(detector: FittedDetector, path: str | Path) -> None:
         plots["scores"] = draw_scores(detector.table_, detector.verdicts_, detection.scorer.threshold)
     save_run(
         path,
-        task="detect",
+        task=detector.task,
         settings=RunSettings(
             parameters=Parameters.check(detector.get_params()),
             network=detection.network.settings,
@@ -66,7 +66,7 @@ def save_detector(detector: FittedDetector, path: str | Path) -> None:
 
 
 def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) -> None:
-    """Give a detector all that a run folder holds.
+    """Give a detector what a run folder holds of detectors alone.
 
     Parameters
     ----------
@@ -77,28 +77,18 @@ def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) 
     settings : RunSettings
         The run's.
     """
-    parts: dict[str, dict[str, Tensor]] = {"network": {}, "memory": {}}
-    for name, tensor in run.tensors.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
     network = DetectorNetwork(settings.network)
-    network.load_state_dict(parts["network"])
+    network.load_state_dict(run.part("network"))
+    memory = run.part("memory")
     detector.detection_ = Detection(network.eval(), settings.scaling, settings.scorer)
     detector.baseline_ = settings.baseline
     detector.ended_ = {
-        str(name): Ended(_memory({key: value[place] for key, value in parts["memory"].items()}), tick)
+        str(name): Ended(_memory({key: value[place] for key, value in memory.items()}), tick)
         for place, (name, tick) in enumerate(zip(settings.names, settings.ticks, strict=True))
     }
     detector.schema_ = settings.table
     detector.kind_ = settings.kind
     detector.table_ = detector.verdicts_ = None
-    detector.history_ = run.history
-    detector.metrics_ = run.metrics
-    detector.report_ = None
-    detector.notes_ = []
-    detector.pictures_ = {
-        picture.stem: picture.read_bytes() for picture in sorted((run.folder / "plots").glob("*.png"))
-    }
 
 
 def _memory(tensors: dict[str, Tensor]) -> Memory:

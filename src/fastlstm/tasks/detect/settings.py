@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind
-from fastlstm.errors import InputError
 from fastlstm.model.detector import DetectorSettings
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.inputs import DetectorScaling
 from fastlstm.tasks.detect.scoring import Scorer
+from fastlstm.tasks.parameters import CheckedParameters
 
 
-class Parameters(BaseModel):
+class Parameters(CheckedParameters):
     """The constructor's arguments, with their types and bounds; :class:`Detector` says what they mean."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     false_alarms: PositiveFloat | None
     window: Annotated[int, Field(ge=2)]
@@ -37,28 +34,6 @@ class Parameters(BaseModel):
     precision: Literal["no", "bf16", "fp16"]
     seed: Annotated[int, Field(ge=0)]
     progress: bool
-
-    @classmethod
-    def check(cls, arguments: Mapping[str, Any]) -> Self:
-        """Check the constructor's arguments.
-
-        Parameters
-        ----------
-        arguments : mapping
-            What ``get_params`` gives.
-
-        Raises
-        ------
-        InputError
-            If one is out of its bounds or of another type; the message names it.
-        """
-        try:
-            return cls.model_validate(dict(arguments))
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            reason = first["msg"].removeprefix("Input ")
-            raise InputError(f"{name} is {arguments[name]!r}: it {reason}") from None
 
 
 class RunSettings(BaseModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from fastlstm.data.series import SeriesSet
 from fastlstm.errors import InputError
@@ -20,9 +20,7 @@ from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.tasks.forecast.tables import read_to_fit
 from fastlstm.tasks.forecast.tuning import tune
 from fastlstm.tasks.forecast.unseen import later_of, learnt_from
-
-if TYPE_CHECKING:
-    pass
+from fastlstm.training.learner import history_of
 
 
 class Forecaster(FittedForecaster):
@@ -383,11 +381,7 @@ class Forecaster(FittedForecaster):
         self.series_ = series
         self.context_ = fitted.network.settings.context
         self.season_ = season
-        self.history_ = [
-            {"member": member, **entry}
-            for member, training in enumerate(fitted.training)
-            for entry in training.history
-        ]
+        self.history_ = history_of(fitted.training)
         self.report_ = fitted.report
         self.metrics_ = fitted.report.metrics
         self.test_windows_ = parameters.test_windows

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
 from fastlstm.data.future import add_future
 from fastlstm.data.reading import read_series
@@ -14,9 +13,9 @@ from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.table import give_back
 from fastlstm.data.wide import in_given_shape
 from fastlstm.data.windows import CovariateScaling
-from fastlstm.errors import InputError, RunError
+from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble
-from fastlstm.runs import Run, load_run
+from fastlstm.runs import Run
 from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import describe, without_network
@@ -31,28 +30,29 @@ from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
 from fastlstm.tasks.forecast.tables import roles_of
 from fastlstm.tasks.forecast.tuning import TuningReport
 from fastlstm.tasks.forecast.unseen import all_unseen, learnt_from
+from fastlstm.tasks.saving import SavedEstimator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class FittedForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class FittedForecaster(SavedEstimator):
     """The methods of a forecaster that was fitted or loaded; :class:`Forecaster` adds configuration and ``fit``."""
+
+    task = "forecast"
+    run_settings = ForecastSettings
+    fitted_by = "network_"
 
     network_: ForecastEnsemble
     scaling_: CovariateScaling
     series_: SeriesSet
     context_: int
     season_: int
-    history_: list[dict[str, Any]]
     report_: ForecastReport | None
-    metrics_: dict[str, Any]
     test_windows_: int
     learnt_until_: Integers
-    pictures_: dict[str, bytes]
     loaded_: bool
     tuning_: TuningReport
-    notes_: list[str]
 
     def update(self, data: Any, *, replace: bool = False) -> Self:
         """Move on with new rows, without fitting: ``predict()`` then forecasts what comes after them.
@@ -235,44 +235,6 @@ class FittedForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
             figure.savefig(path)
         return figure
 
-    def save(self, path: str | Path) -> None:
-        """Write a run folder, whole or not at all.
-
-        Parameters
-        ----------
-        path : str or Path
-            The folder to make.
-        """
-        save_forecaster(self._require_fitted(), path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a run folder; the inverse of ``save``.
-
-        Parameters
-        ----------
-        path : str or Path
-            A run folder.
-        """
-        run = load_run(path)
-        if run.task != "forecast":
-            raise RunError(f"{path} is a run of the task {run.task!r}: load it with fastlstm.load")
-        return cls.from_run(run)
-
-    @classmethod
-    def from_run(cls, run: Run) -> Self:
-        """Make the estimator from a run that was read.
-
-        Parameters
-        ----------
-        run : fastlstm.runs.Run
-            What ``load_run`` gives.
-        """
-        settings = run.settings(ForecastSettings)
-        self = cls(**settings.parameters.model_dump())
-        restore_forecaster(self, run, settings)
-        return self
-
     @classmethod
     def arguments_of(cls, run: Run) -> dict[str, Any]:
         """Return the arguments of constructor and ``fit`` that a saved run was made with.
@@ -294,9 +256,13 @@ class FittedForecaster(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         """How files write the times (``strftime``); None where they are not written in a form of their own."""
         return self._require_fitted().series_.schema.time_format
 
-    def _require_fitted(self) -> Self:
-        check_is_fitted(self, "network_")
-        return self
+    @override
+    def _save(self, path: str | Path) -> None:
+        save_forecaster(self, path)
+
+    @override
+    def _restore(self, run: Run, settings: ForecastSettings) -> None:
+        restore_forecaster(self, run, settings)
 
     def _read(self, data: Any | None) -> SeriesSet:
         """Read the series of other data as those of ``fit`` were; without data give those of ``fit``."""

@@ -9,16 +9,10 @@ from typing import TYPE_CHECKING, Any
 from fastlstm.data.series import GapReport
 from fastlstm.tasks.forecast.evaluation import Evaluation
 from fastlstm.tasks.forecast.fallback import describe
-from fastlstm.training.loop import TrainingResult
+from fastlstm.training.learner import ENDINGS, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-ENDINGS = {
-    "finished": "all steps done",
-    "early": "stopped early, the validation loss no longer fell",
-    "interrupted": "interrupted; the best weights so far were kept",
-}
 
 
 @dataclass(frozen=True)

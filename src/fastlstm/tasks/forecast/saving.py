@@ -46,7 +46,7 @@ def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
     with study_at_rest(path):
         save_run(
             path,
-            task="forecast",
+            task=forecaster.task,
             settings=ForecastSettings(
                 parameters=Parameters.check(forecaster.get_params()),
                 network=forecaster.network_.settings,
@@ -65,7 +65,7 @@ def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
 
 
 def restore_forecaster(forecaster: FittedForecaster, run: Run, settings: ForecastSettings) -> None:
-    """Give a forecaster all that a run folder holds.
+    """Give a forecaster what a run folder holds of forecasters alone.
 
     Parameters
     ----------
@@ -76,34 +76,24 @@ def restore_forecaster(forecaster: FittedForecaster, run: Run, settings: Forecas
     settings : ForecastSettings
         The run's.
     """
-    parts: dict[str, dict[str, torch.Tensor]] = {"network": {}, "series": {}, "learnt": {}}
-    for name, tensor in run.tensors.items():
-        part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
-    members = len({name.split(".")[1] for name in parts["network"] if name.startswith("members.")})
+    weights = run.part("network")
+    members = len({name.split(".")[1] for name in weights if name.startswith("members.")})
     network = ForecastEnsemble(settings.network, members)
-    network.load_state_dict(parts["network"])
+    network.load_state_dict(weights)
     forecaster.network_ = network.eval()
     forecaster.scaling_ = settings.scaling
     forecaster.series_ = SeriesSet.from_arrays(
-        {name: tensor.numpy() for name, tensor in parts["series"].items()},
+        {name: tensor.numpy() for name, tensor in run.part("series").items()},
         settings.names,
         settings.table,
         settings.kind,
     )
     forecaster.context_ = settings.network.context
     forecaster.season_ = settings.season
-    forecaster.notes_ = []
-    forecaster.history_ = run.history
-    forecaster.metrics_ = run.metrics
-    forecaster.report_ = None
     forecaster.test_windows_ = settings.parameters.test_windows
     held_back = settings.parameters.test_windows * settings.network.horizon
-    until = parts["learnt"].get("until")
+    until = run.part("learnt").get("until")
     forecaster.learnt_until_ = (
         learnt_from(forecaster.series_, held_back) if until is None else until.numpy().copy()
     )
-    forecaster.pictures_ = {
-        picture.stem: picture.read_bytes() for picture in sorted((run.folder / "plots").glob("*.png"))
-    }
     forecaster.loaded_ = True

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    ValidationError,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
 from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind
 from fastlstm.data.windows import CovariateScaling
-from fastlstm.errors import InputError
 from fastlstm.model.distributions import HeadKind
 from fastlstm.model.forecaster import NetworkSettings
+from fastlstm.tasks.parameters import CheckedParameters
 
 Level = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Parameters(BaseModel):
+class Parameters(CheckedParameters):
     """The constructor's arguments, with their types and bounds; :class:`Forecaster` says what they mean."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     horizon: PositiveInt
     context: PositiveInt | None
@@ -59,30 +48,8 @@ class Parameters(BaseModel):
     @classmethod
     def _rising(cls, quantiles: tuple[float, ...]) -> tuple[float, ...]:
         if 0.5 not in quantiles or any(low >= high for low, high in pairwise(quantiles)):
-            raise ValueError("quantiles must rise, with 0.5 among them")
+            raise ValueError("must rise, with 0.5 among them")
         return quantiles
-
-    @classmethod
-    def check(cls, arguments: Mapping[str, Any]) -> Self:
-        """Check the constructor's arguments.
-
-        Parameters
-        ----------
-        arguments : mapping
-            What ``get_params`` gives.
-
-        Raises
-        ------
-        InputError
-            If one is out of its bounds or of another type; the message names it.
-        """
-        try:
-            return cls.model_validate(dict(arguments))
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            reason = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
-            raise InputError(f"{name} is {arguments[name]!r}: it {reason}") from None
 
 
 class ForecastSettings(BaseModel):

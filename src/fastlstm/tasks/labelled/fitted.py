@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import polars as pl
-from sklearn.base import BaseEstimator
-from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
 from fastlstm.data import read_sequences
 from fastlstm.data.sequence_schema import SequenceSchema
@@ -16,32 +15,31 @@ from fastlstm.data.sequences import SequenceKind, SequenceSet
 from fastlstm.data.table import give_back
 from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
-from fastlstm.errors import InputError, RunError
-from fastlstm.runs import Run, load_run
+from fastlstm.errors import InputError
+from fastlstm.runs import Run
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
-from fastlstm.tasks.labelled.fitting import AnyTarget, Examples, Fitted, Model, fit_examples
+from fastlstm.tasks.labelled.fitting import AnyTarget, Examples, Fitted, Model, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.folds import make_folds
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.saving import restore_labels, save_labels
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
 from fastlstm.tasks.labelled.target import NumberTarget
+from fastlstm.tasks.saving import SavedEstimator
+from fastlstm.training.learner import history_of
 
 
-class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class FittedLabels(SavedEstimator):
     """What classifier and regressor share; they add configuration and what a label is."""
 
-    task: ClassVar[str]
+    run_settings = RunSettings
+    fitted_by = "model_"
     numeric: ClassVar[bool]
 
     model_: Model
     sequences_: SequenceSchema | None
     texts_: TextSchema | None
     kind_: SequenceKind | Literal["list"]
-    history_: list[dict[str, float]]
     report_: LabelledReport | None
-    metrics_: dict[str, Any]
-    pictures_: dict[str, bytes]
-    notes_: list[str]
 
     def predict(self, data: Any) -> Any:
         """Tell the labels of sequences.
@@ -152,48 +150,18 @@ class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
             tuple(parts),
         )
 
-    def save(self, path: str | Path) -> None:
-        """Write a run folder, whole or not at all.
-
-        Parameters
-        ----------
-        path : str or Path
-            The folder to make.
-        """
-        save_labels(self._require_fitted(), path)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a run folder; the inverse of ``save``.
-
-        Parameters
-        ----------
-        path : str or Path
-            A run folder.
-        """
-        run = load_run(path)
-        if run.task != cls.task:
-            raise RunError(f"{path} is a run of the task {run.task!r}: load it with fastlstm.load")
-        return cls.from_run(run)
-
-    @classmethod
-    def from_run(cls, run: Run) -> Self:
-        """Make the estimator from a run that was read.
-
-        Parameters
-        ----------
-        run : fastlstm.runs.Run
-            What ``load_run`` gives.
-        """
-        settings = run.settings(RunSettings)
-        self = cls(**settings.parameters)
-        restore_labels(self, run, settings)
-        return self
-
     @property
     def time_format_(self) -> str | None:
         """How files write the times (``strftime``)."""
         return None
+
+    @override
+    def _save(self, path: str | Path) -> None:
+        save_labels(self, path)
+
+    @override
+    def _restore(self, run: Run, settings: RunSettings) -> None:
+        restore_labels(self, run, settings)
 
     def _target(self, labels: pl.DataFrame, source: str) -> AnyTarget:
         """Learn what a label is."""
@@ -249,19 +217,11 @@ class FittedLabels(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no 
         self.sequences_ = examples.schema if isinstance(examples, SequenceSet) else None
         self.texts_ = examples.schema if isinstance(examples, TextSet) else None
         self.kind_ = examples.kind
-        self.history_ = [
-            {"member": member, **entry}
-            for member, training in enumerate(fitted.training)
-            for entry in training.history
-        ]
+        self.history_ = history_of(fitted.training)
         self.report_ = fitted.report
         self.metrics_ = fitted.report.metrics
         self.pictures_ = {}
         self.notes_ = []
-        return self
-
-    def _require_fitted(self) -> Self:
-        check_is_fitted(self, "model_")
         return self
 
 
@@ -270,6 +230,6 @@ def _are_texts(data: Any) -> bool:
     return isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], str)
 
 
-def _vectors(path: Any | None) -> Any | None:
+def _vectors(path: Any | None) -> ReadVectors | None:
     """Return what finds a vocabulary's vectors in a file."""
     return None if path is None else lambda vocabulary: read_vectors(path, vocabulary)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -13,6 +15,7 @@ from fastlstm.data.sequence_features import SequenceFeatures, SequenceScaling, T
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.texts import TextSet
 from fastlstm.data.tokens import Tokenizer
+from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.folds import make_folds
@@ -36,6 +39,8 @@ USUAL, SLOW = 0.003, 0.001  # learning rates; with gaps there is more to learn b
 
 Examples = SequenceSet | TextSet
 AnyTarget = ClassTarget | MultiLabelTarget | NumberTarget
+WordVectors = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
+ReadVectors = Callable[[Sequence[str]], WordVectors]
 
 
 @dataclass(frozen=True)
@@ -145,7 +150,7 @@ def fit_examples(
     parameters: Parameters,
     examples: Examples,
     target: AnyTarget,
-    vectors: Any | None = None,
+    vectors: ReadVectors | None = None,
 ) -> Fitted:
     """Train networks on labelled sequences.
 
@@ -161,16 +166,18 @@ def fit_examples(
     target : Target
         What a label is.
     vectors : callable, optional
-        Vocabulary → its vectors and which were found.
+        Vocabulary of V words → their vectors (V, D), and which were found (V,).
 
     Raises
     ------
     InputError
-        If there are too few.
+        If there are too few, or vectors are given and no texts.
     TrainingError
         If the loss is no longer finite.
     """
     assert examples.labels is not None
+    if vectors is not None and not isinstance(examples, TextSet):
+        raise InputError(f"vectors are for words, and {examples.source} holds numbers: leave vectors out")
     accelerator = make_accelerator(parameters.device, parameters.precision)
     per_step = isinstance(examples, SequenceSet) and examples.per_step
     encoded = target.encode(examples.labels, examples.source)
@@ -184,7 +191,8 @@ def fit_examples(
         tokenizer = Tokenizer.fit(seen.texts, level=parameters.level, size=parameters.vocabulary_size)
     else:
         scaling = SequenceScaling.fit(seen)
-    settings = default_network(parameters, examples, target, scaling, tokenizer)
+    words = None if vectors is None or tokenizer is None else vectors(tokenizer.vocabulary)
+    settings = default_network(parameters, examples, target, scaling, tokenizer, words)
     features = lay_out(examples, scaling, tokenizer, parameters.longest, accelerator.device)
     labelled = Labelled(features, encoded, per_step=per_step)
     weights = target.weights() if parameters.class_weight == "balanced" else None
@@ -198,8 +206,8 @@ def fit_examples(
         with torch.random.fork_rng([]):
             torch.manual_seed(parameters.seed + member)
             network = SequenceNetwork(settings)
-            if vectors is not None and tokenizer is not None and network.embed is not None:
-                _set_vectors(network.embed, *vectors(tokenizer.vocabulary))
+            if words is not None and network.embed is not None:
+                _set_vectors(network.embed, *words)
         network = network.to(accelerator.device)
         learning = LabelledLearning(
             labelled,
@@ -235,7 +243,7 @@ def fit_examples(
         steps=features.lengths.cpu().numpy(),
         inputs=len(tokenizer) if tokenizer else settings.channels,
         text=tokenizer is not None,
-        notes=examples.notes + _cut(examples, tokenizer, parameters.longest),
+        notes=(*examples.notes, *_notes(features, parameters.longest, words)),
         training=training,
         parameters=sum(weight.numel() for weight in networks.parameters()),
         validation=LabelledEvaluation(target, encoded[judged], answers, model.threshold),
@@ -250,6 +258,7 @@ def default_network(
     target: AnyTarget,
     scaling: SequenceScaling | None,
     tokenizer: Tokenizer | None,
+    words: WordVectors | None = None,
 ) -> SequenceSettings:
     """Settle how the network is built.
 
@@ -265,6 +274,8 @@ def default_network(
         Of numbers.
     tokenizer : Tokenizer, optional
         Of texts.
+    words : tuple of numpy.ndarray, optional
+        Vectors to begin with (V, D), which settle the width, and which there are.
     """
     per_step = until_end = False
     if isinstance(examples, SequenceSet):
@@ -277,7 +288,7 @@ def default_network(
         channels=0 if isinstance(examples, TextSet) else len(examples.channels),
         static=0 if isinstance(examples, TextSet) else len(examples.static_names),
         tokens=len(tokenizer) if tokenizer else 0,
-        embedding=parameters.embedding,
+        embedding=parameters.embedding if words is None else words[0].shape[1],
         masked=masked,
         irregular=scaling is not None and scaling.irregular,
         hidden_size=parameters.hidden_size,
@@ -367,15 +378,20 @@ def _rows(examples: Examples, which: Any, *, per_step: bool) -> Any:
     return first + np.arange(lengths.sum())
 
 
-def _cut(examples: Examples, tokenizer: Tokenizer | None, longest: int) -> tuple[str, ...]:
-    """Say how many texts are longer than what is read of them."""
-    if tokenizer is None or not isinstance(examples, TextSet):
-        return ()
-    over = int((np.diff(tokenizer.encode(examples.texts)[1]) > longest).sum())
-    return (f"{over:,} texts are longer than {longest:,} tokens and are cut off there",) if over else ()
+def _notes(features: Features, longest: int, words: WordVectors | None) -> list[str]:
+    """Say how many texts are longer than what is read of them, and how many words have vectors."""
+    notes = []
+    if isinstance(features, TokenFeatures) and features.cut:
+        notes.append(f"{features.cut:,} texts are longer than {longest:,} tokens and are cut off there")
+    if words is not None:
+        vectors, found = words
+        notes.append(
+            f"{found.sum():,} of {len(found):,} words begin with vectors of {vectors.shape[1]:,} numbers"
+        )
+    return notes
 
 
-def _set_vectors(embed: nn.Embedding, vectors: Any, found: Any) -> None:
+def _set_vectors(embed: nn.Embedding, vectors: npt.NDArray[np.float32], found: npt.NDArray[np.bool_]) -> None:
     """Begin with vectors that were learnt elsewhere."""
     rows = torch.from_numpy(np.flatnonzero(found)) + (embed.num_embeddings - len(found))
     known: Tensor = torch.from_numpy(vectors[found])

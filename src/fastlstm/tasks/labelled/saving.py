@@ -85,7 +85,7 @@ def draw(evaluation: LabelledEvaluation) -> dict[str, Figure | bytes]:
 
 
 def restore_labels(estimator: FittedLabels, run: Run, settings: RunSettings) -> None:
-    """Give an estimator all that a run folder holds.
+    """Give an estimator what a run folder holds of estimators of labels alone.
 
     Parameters
     ----------
@@ -112,8 +112,3 @@ def restore_labels(estimator: FittedLabels, run: Run, settings: RunSettings) -> 
         settings.texts,
         settings.kind,
     )
-    estimator.history_, estimator.metrics_, estimator.report_ = run.history, run.metrics, None
-    estimator.notes_ = []
-    estimator.pictures_ = {
-        picture.stem: picture.read_bytes() for picture in sorted((run.folder / "plots").glob("*.png"))
-    }

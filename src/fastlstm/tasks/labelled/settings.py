@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from fastlstm.data.sequence_features import SequenceScaling
 from fastlstm.data.sequence_schema import SequenceSchema
 from fastlstm.data.sequences import SequenceKind
 from fastlstm.data.texts import TextSchema
-from fastlstm.errors import InputError
 from fastlstm.model.pooling import PoolingKind
 from fastlstm.model.sequence import SequenceSettings
 from fastlstm.tasks.labelled.target import Target
+from fastlstm.tasks.parameters import CheckedParameters
 
 
-class Parameters(BaseModel):
+class Parameters(CheckedParameters):
     """The constructor's arguments, with their types and bounds; the estimators say what they mean."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hidden_size: PositiveInt
     num_layers: PositiveInt
@@ -46,28 +43,6 @@ class Parameters(BaseModel):
     precision: Literal["no", "bf16", "fp16"]
     seed: Annotated[int, Field(ge=0)]
     progress: bool
-
-    @classmethod
-    def check(cls, arguments: Mapping[str, Any]) -> Self:
-        """Check the constructor's arguments.
-
-        Parameters
-        ----------
-        arguments : mapping
-            What ``get_params`` gives.
-
-        Raises
-        ------
-        InputError
-            If one is out of its bounds or of another type; the message names it.
-        """
-        try:
-            return cls.model_validate(dict(arguments))
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = str(first["loc"][0])
-            reason = first["msg"].removeprefix("Input ")
-            raise InputError(f"{name} is {arguments[name]!r}: it {reason}") from None
 
 
 class RunSettings(BaseModel):

@@ -1,0 +1,52 @@
+"""What the constructors of all estimators share: arguments that are checked, each with its type and bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fastlstm.errors import InputError
+
+
+class CheckedParameters(BaseModel):
+    """A constructor's arguments; a task adds its own as fields.
+
+    Examples
+    --------
+    >>> from pydantic import Field
+    >>> class Parameters(CheckedParameters):
+    ...     hidden_size: int = Field(gt=0)
+    >>> Parameters.check({"hidden_size": 0})
+    Traceback (most recent call last):
+    fastlstm.errors.InputError: hidden_size is 0: it should be greater than 0
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def check(cls, arguments: Mapping[str, Any]) -> Self:
+        """Check the constructor's arguments.
+
+        A validator of one field may raise ``ValueError("must …")``, which the message goes on with.
+
+        Parameters
+        ----------
+        arguments : mapping
+            What ``get_params`` gives.
+
+        Raises
+        ------
+        InputError
+            If one is out of its bounds or of another type; the message names it.
+        """
+        try:
+            return cls.model_validate(dict(arguments))
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = first["msg"].removeprefix("Input ").removeprefix("Value error, ")
+            if not first["loc"]:  # of a validator of the whole, which names the arguments itself
+                raise InputError(reason) from None
+            name = str(first["loc"][0])
+            raise InputError(f"{name} is {arguments[name]!r}: it {reason}") from None

@@ -1,0 +1,109 @@
+"""What every estimator has of its base: it is saved, loaded, and its arguments are checked."""
+
+from typing import Any
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from pydantic import BaseModel, PositiveInt, model_validator
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from fastlstm.errors import InputError, RunError
+from fastlstm.runs import save_run
+from fastlstm.tasks.parameters import CheckedParameters
+from fastlstm.tasks.saving import SavedEstimator
+
+
+class Parameters(CheckedParameters):
+    first: PositiveInt
+    last: PositiveInt
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Parameters":
+        if self.first > self.last:
+            raise ValueError(f"first is {self.first} and last {self.last}: swap them")
+        return self
+
+
+class RunSettings(BaseModel):
+    parameters: Parameters
+    unit: str
+
+
+class Counter(SavedEstimator):
+    """Adds up the numbers from first to last."""
+
+    task = "count"
+    run_settings = RunSettings
+    fitted_by = "total_"
+
+    def __init__(self, first: int = 1, last: int = 4) -> None:
+        self.first = first
+        self.last = last
+
+    def fit(self) -> "Counter":
+        self.total_ = torch.arange(self.first, self.last + 1).sum()
+        self.history_ = [{"step": 1.0, "loss": 0.5}]
+        self.metrics_ = {"validation": {"model": {"mae": 0.0}}}
+        self.pictures_, self.notes_, self.report_ = {}, ["a note"], "a report"
+        return self
+
+    def _save(self, path: Any) -> None:
+        save_run(
+            path,
+            task=self.task,
+            settings=RunSettings(parameters=Parameters.check(self.get_params()), unit="steps"),
+            tensors={"sum.total": self.total_, "summary": torch.zeros(2)},
+            history=self.history_,
+            metrics=self.metrics_,
+            plots=self.pictures_ or {"curve": Figure()},
+        )
+
+    def _restore(self, run: Any, settings: RunSettings) -> None:
+        assert settings.unit == "steps"
+        self.total_ = run.part("sum")["total"]
+
+
+class Other(Counter):
+    task = "other"
+
+
+def test_what_is_saved_is_loaded_and_saved_again(tmp_path) -> None:
+    Counter(last=10).fit().save(tmp_path / "run")
+    loaded = Counter.load(tmp_path / "run")
+    assert loaded.get_params() == {"first": 1, "last": 10}
+    assert loaded.total_ == 55
+    assert loaded.history_ == [{"step": 1.0, "loss": 0.5}]
+    assert loaded.metrics_ == {"validation": {"model": {"mae": 0.0}}}
+    assert (loaded.report_, loaded.notes_) == (None, [])
+    assert loaded.pictures_ == {"curve": (tmp_path / "run" / "plots" / "curve.png").read_bytes()}
+    loaded.save(tmp_path / "again")
+    for name in ("config.json", "model.safetensors", "plots/curve.png"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_a_run_of_another_task_is_refused(tmp_path) -> None:
+    Counter().fit().save(tmp_path / "run")
+    with pytest.raises(RunError, match="run is a run of the task 'count': load it with"):
+        Other.load(tmp_path / "run")
+
+
+def test_what_was_not_fitted_is_not_saved(tmp_path) -> None:
+    with pytest.raises(NotFittedError):
+        clone(Counter().fit()).save(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"first": 0}, "first is 0: it should be greater than 0"),
+        ({"first": 5}, "first is 5 and last 4: swap them"),
+        ({"middle": 2}, "middle is 2: it "),
+    ],
+)
+def test_a_wrong_argument_is_named(arguments: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError) as error:
+        Parameters.check({**Counter().get_params(), **arguments})
+    assert str(error.value).startswith(message)
