@@ -3,7 +3,7 @@
 The layers are ``fastlstm.LSTM``, ``fastlstm.GRU`` and ``fastlstm.RNN``, drop-ins of ``torch.nn``'s, and
 ``fastlstm.replace`` puts them into a model that has PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast,
 ``fastlstm.Detector`` from one to scores and alarms, ``fastlstm.Classifier`` and ``fastlstm.Regressor`` from sequences
-to labels and numbers, and ``fastlstm.load`` reads a run folder.
+to labels and numbers, ``fastlstm.Transcriber`` from recordings to text, and ``fastlstm.load`` reads a run folder.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastlstm.tasks.detect import Detector
     from fastlstm.tasks.forecast import Forecaster
     from fastlstm.tasks.regress import Regressor
+    from fastlstm.tasks.transcribe import Transcriber
 
 __all__ = [
     "GRU",
@@ -27,6 +28,7 @@ __all__ = [
     "Detector",
     "Forecaster",
     "Regressor",
+    "Transcriber",
     "__version__",
     "load",
     "replace",
@@ -45,6 +47,7 @@ _HOMES = {
     "Detector": "fastlstm.tasks.detect",
     "Forecaster": "fastlstm.tasks.forecast",
     "Regressor": "fastlstm.tasks.regress",
+    "Transcriber": "fastlstm.tasks.transcribe",
 }
 
 

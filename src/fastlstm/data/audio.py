@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -75,6 +76,31 @@ def read_audio(path: str | Path, where: str | None = None) -> Recording:
     >>> recording.samples.shape, recording.rate, recording.channels, recording.seconds
     ((400,), 8000, 2, 0.05)
     """
+    with _opened(path, where) as (file, name):
+        found = file.read(dtype="float32", always_2d=True)
+    return _checked(found, int(file.samplerate), name)
+
+
+def rate_of(path: str | Path, where: str | None = None) -> int:
+    """Read how many samples a second a file has, and no more of it.
+
+    Parameters
+    ----------
+    path, where
+        As :func:`read_audio` has them.
+
+    Raises
+    ------
+    DataError
+        If it is not there, or is no audio.
+    """
+    with _opened(path, where) as (file, _):
+        return int(file.samplerate)
+
+
+@contextmanager
+def _opened(path: str | Path, where: str | None) -> Iterator[tuple[Any, str]]:
+    """Open a file, with the name that messages give it; what goes wrong within is said in one line."""
     soundfile = _soundfile()
     name = f"{where}: {path}" if where else str(path)
     path = Path(path)
@@ -83,14 +109,14 @@ def read_audio(path: str | Path, where: str | None = None) -> Recording:
             f"{name}: " + ("is a folder; name a file" if path.is_dir() else "no such file; check the path")
         )
     try:
-        found, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            yield file, name
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
-        size = path.stat().st_size
-        what = "the file is empty" if not size else str(getattr(error, "error_string", error)).rstrip(".")
+        empty = not path.stat().st_size
+        what = "the file is empty" if empty else str(getattr(error, "error_string", error)).rstrip(".")
         raise DataError(
             f"{name} cannot be read as audio: {what}; give a wav or flac file that plays"
         ) from None
-    return _checked(found, int(rate), name)
 
 
 def take_audio(samples: npt.ArrayLike, rate: int, name: str = "the array") -> Recording:
@@ -208,6 +234,66 @@ def resample(samples: Samples, rate: int, to: int) -> Samples:
     common = math.gcd(rate, to)
     found: Samples = resample_poly(samples, to // common, rate // common).astype(np.float32)
     return found
+
+
+class ResampleStream:
+    """Samples at another rate, as they come: those that :func:`resample` gives of the whole.
+
+    The low-pass filter of ``resample_poly`` reaches ten samples of the lower rate to either side, so that the last ones
+    come only once it is known that nothing follows.
+
+    Parameters
+    ----------
+    rate, to : int
+        Samples a second, before and after.
+
+    Examples
+    --------
+    >>> samples, stream = np.sin(np.arange(3000) / 9).astype(np.float32), ResampleStream(44100, 16000)
+    >>> parts = [stream.push(samples[:1000]), stream.push(samples[1000:]), stream.finish()]
+    >>> [len(part) for part in parts], np.allclose(np.concatenate(parts), resample(samples, 44100, 16000), atol=1e-6)
+    ([353, 726, 10], True)
+    """
+
+    REACH = 10  # of scipy's filter, in samples of the lower rate
+
+    def __init__(self, rate: int, to: int) -> None:
+        common = math.gcd(rate, to)
+        self.up, self.down = to // common, rate // common
+        self.reach = self.REACH * max(self.up, self.down)  # in samples of the common multiple of both rates
+        self._kept = np.zeros(0, np.float32)
+        self._first = 0  # which sample the kept ones begin with …
+        self._given = 0  # … and how many were given
+
+    def push(self, samples: Samples) -> Samples:
+        """Take samples, and return those that are complete.
+
+        Parameters
+        ----------
+        samples : numpy.ndarray
+            (N,) float32, N of any size.
+        """
+        self._kept = np.concatenate([self._kept, samples])
+        seen = self._first + len(self._kept)
+        return self._give(max(0, ((seen - 1) * self.up - self.reach) // self.down + 1))
+
+    def finish(self) -> Samples:
+        """Return what is left once there are no more samples."""
+        seen = self._first + len(self._kept)
+        return self._give(-(-seen * self.up // self.down))
+
+    def _give(self, until: int) -> Samples:
+        """Return the samples up to one, and forget what no later one needs."""
+        if until <= self._given:
+            return np.zeros(0, np.float32)
+        before = self._first * self.up // self.down  # whole, as the first is a multiple of down
+        found = resample(self._kept, self.down, self.up)[self._given - before : until - before]
+        self._given = until
+        needed = max(0, (until * self.down - self.reach) // self.up)
+        forget = needed // self.down * self.down - self._first
+        if forget > 0:
+            self._kept, self._first = self._kept[forget:], self._first + forget
+        return found
 
 
 def usual_rate(rates: Sequence[int]) -> int:

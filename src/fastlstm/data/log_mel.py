@@ -95,7 +95,7 @@ class LogMel(BaseModel):
     @property
     def points(self) -> int:
         """K of the Fourier transform: a power of two, twice the window or more, so that low bands are not empty."""
-        return 2 ** math.ceil(math.log2(2 * self.window_samples))
+        return 1 << math.ceil(math.log2(2 * self.window_samples))
 
     @cached_property
     def edges(self) -> Array:
@@ -116,7 +116,8 @@ class LogMel(BaseModel):
         mels, edges = hertz_to_mel(frequencies)[:, None], hertz_to_mel(self.edges)
         rising = (mels - edges[:-2]) / (edges[1:-1] - edges[:-2])
         falling = (edges[2:] - mels) / (edges[2:] - edges[1:-1])
-        return np.clip(np.minimum(rising, falling), 0.0, None)
+        found: Array = np.clip(np.minimum(rising, falling), 0.0, None)
+        return found
 
     @cached_property
     def _scaled(self) -> Frames:
@@ -124,7 +125,8 @@ class LogMel(BaseModel):
         both = np.full(self.points // 2 + 1, 2.0)
         both[[0, -1]] = 1.0
         scale = both / self.points / np.square(self._hann.astype(np.float64)).sum()
-        return (self.weights * scale[:, None]).astype(np.float32)
+        found: Frames = (self.weights * scale[:, None]).astype(np.float32)
+        return found
 
     @cached_property
     def _hann(self) -> Samples:
@@ -245,7 +247,7 @@ def mel_to_hertz(mel: npt.ArrayLike) -> Array:
 
     Examples
     --------
-    >>> mel_to_hertz(2595.0)
+    >>> float(mel_to_hertz(2595.0))
     6300.0
     """
     found: Array = 700.0 * (10.0 ** (np.asarray(mel, np.float64) / 2595.0) - 1.0)

@@ -15,40 +15,59 @@ LEAST = 0.1  # deviation, in the logarithm of power: what varies less is noise
 
 
 class SpeechScaling(BaseModel):
-    """How log-mel features are normalised: by the training part, or each recording by itself.
+    """How log-mel features are normalised: by the mean of the training part, or of each recording itself.
 
-    By itself takes out what a microphone, a room and a loudness add to the logarithm of power (cepstral mean
-    normalisation, Atal 1974), and needs the whole recording.
+    Its own mean taken away, a recording no longer tells what microphone, room and loudness added to the logarithm of
+    its power (cepstral mean normalisation, Atal 1974); that needs the whole recording.
 
     Parameters
     ----------
-    mean, deviation : tuple of float
-        (M,) of the training part; empty where each recording is normalised by itself.
+    mean : tuple of float
+        (M,) of the training part; empty where it is that of each recording.
+    deviation : tuple of float
+        (M,) around that mean, of the training part.
 
     Examples
     --------
     >>> features = torch.tensor([[[1.0], [3.0], [0.0]], [[5.0], [7.0], [9.0]]])
-    >>> SpeechScaling()(features, torch.tensor([2, 3]))[..., 0].round(decimals=2)
-    tensor([[-1.0000,  1.0000, -2.0000],
-            [-1.2200,  0.0000,  1.2200]])
+    >>> SpeechScaling(deviation=(2.0,))(features, torch.tensor([2, 3]))[..., 0]
+    tensor([[-0.5000,  0.5000, -1.0000],
+            [-1.0000,  0.0000,  1.0000]])
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     mean: tuple[float, ...] = ()
-    deviation: tuple[float, ...] = ()
+    deviation: tuple[float, ...]
 
     @classmethod
-    def fit(cls, frames: Frames) -> SpeechScaling:
+    def fit(cls, parts: Sequence[Frames], *, by_recording: bool) -> SpeechScaling:
         """Learn the scales of the training part.
 
         Parameters
         ----------
-        frames : numpy.ndarray
-            (F, M)
+        parts : sequence of numpy.ndarray
+            (F, M) of each recording.
+        by_recording : bool
+            Whether each recording's own mean is taken away.
+
+        Examples
+        --------
+        >>> parts = [np.array([[0.0], [2.0]], np.float32), np.array([[5.0], [9.0]], np.float32)]
+        >>> SpeechScaling.fit(parts, by_recording=False).mean
+        (4.0,)
+        >>> SpeechScaling.fit(parts, by_recording=True).deviation == (2.5**0.5,)
+        True
         """
-        deviation = frames.std(0, dtype=np.float64).clip(LEAST)
-        return cls(mean=tuple(frames.mean(0, dtype=np.float64).tolist()), deviation=tuple(deviation.tolist()))
+        count = sum(map(len, parts))
+        means = [part.mean(0, dtype=np.float64) for part in parts]
+        whole = np.sum([mean * len(part) for mean, part in zip(means, parts, strict=True)], axis=0) / count
+        squares = [
+            np.square(part - (mean if by_recording else whole)).sum(0)
+            for mean, part in zip(means, parts, strict=True)
+        ]
+        deviation = np.sqrt(np.sum(squares, axis=0) / count).clip(LEAST)
+        return cls(mean=() if by_recording else tuple(whole.tolist()), deviation=tuple(deviation.tolist()))
 
     def __call__(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Normalise.
@@ -65,13 +84,12 @@ class SpeechScaling(BaseModel):
         Tensor
             (B, T, M)
         """
+        deviation = features.new_tensor(self.deviation)
         if self.mean:
-            return (features - features.new_tensor(self.mean)) / features.new_tensor(self.deviation)
+            return (features - features.new_tensor(self.mean)) / deviation
         within = (torch.arange(features.shape[1], device=features.device) < lengths[:, None])[..., None]
-        count = lengths[:, None, None]
-        mean = (features * within).sum(1, keepdim=True) / count
-        square = ((features - mean).square() * within).sum(1, keepdim=True) / count
-        return (features - mean) / square.sqrt().clamp(min=LEAST)
+        mean = (features * within).sum(1, keepdim=True) / lengths[:, None, None]
+        return (features - mean) / deviation
 
 
 class SpeechFeatures:

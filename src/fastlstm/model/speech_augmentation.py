@@ -113,8 +113,9 @@ def mask(
 ) -> Tensor:
     """Hide bands and stretches of time: SpecAugment (Park et al. 2019), section 2, two masks of each kind.
 
-    A mask of bands is f wide, f drawn evenly from 0 to ``bands``, and begins at a band drawn evenly from 0 to M - f; one
-    of frames likewise, with the share ``frames`` of the utterance. What is hidden is 0, the mean of normalised features.
+    A mask of bands is f wide, f drawn evenly from 0 to ``bands``, and begins at a band drawn evenly from 0 to M - f;
+    one of frames likewise, with the share ``frames`` of the utterance. What is hidden is 0, the mean of normalised
+    features.
 
     Parameters
     ----------

@@ -15,7 +15,6 @@ from fastlstm.nn import LSTM
 BLANK = 0  # of CTC; a tokenizer's padding, which no text holds
 SPAN = 3  # frames, and bands, that a convolution sees
 STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # subsampling: how far each convolution goes on in time
-NEVER = -1e9  # the logit of what cannot be said
 
 
 class SpeechSettings(BaseModel):
@@ -184,11 +183,13 @@ class SpeechNetwork(nn.Module):
         for step in self._flat(hidden)[0]:
             output, listening.state = self.lstm.step(step[None], listening.state)
             outputs.append(output)
-        return self._answers(torch.cat(outputs)[None])[0]
+        answers: Tensor = self._answers(torch.cat(outputs)[None])[0]
+        return answers
 
     def _flat(self, hidden: Tensor) -> Tensor:
-        flat: Tensor = self.norm(hidden.transpose(1, 2).flatten(2))
-        return self.dropout(flat)
+        flat: Tensor = self.dropout(self.norm(hidden.transpose(1, 2).flatten(2)))
+        return flat
 
     def _answers(self, outputs: Tensor) -> Tensor:
-        return F.log_softmax(self.head(self.dropout(outputs)), dim=-1)
+        found: Tensor = F.log_softmax(self.head(self.dropout(outputs)), dim=-1)
+        return found

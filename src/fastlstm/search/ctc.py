@@ -287,10 +287,9 @@ def align(log_probabilities: npt.ArrayLike, tokens: Sequence[int]) -> Integers:
     steps = np.asarray(log_probabilities, np.float64)
     if not len(tokens):
         return np.zeros((0, 2), np.int64)
-    if len(steps) < fewest_steps(tokens):
-        raise ValueError(
-            f"{len(steps)} steps cannot say {len(tokens)} tokens, which need {fewest_steps(tokens)}"
-        )
+    needed = fewest_steps(tokens)
+    if len(steps) < needed:
+        raise ValueError(f"{len(steps)} steps cannot say {len(tokens)} tokens, which need {needed}")
     # Blanks stand between all tokens and at both ends; a path stays, goes on by one, or skips a blank between two
     # tokens that differ (Graves et al. 2006, section 4.1, with the largest summand for the sum).
     path = np.full(2 * len(tokens) + 1, BLANK)
@@ -317,12 +316,12 @@ def align(log_probabilities: npt.ArrayLike, tokens: Sequence[int]) -> Integers:
     return found
 
 
-def fewest_steps(tokens: Sequence[int]) -> int:
+def fewest_steps(tokens: npt.ArrayLike) -> int:
     """Tell how many steps it takes to say tokens: one each, and a blank between two that are the same.
 
     Parameters
     ----------
-    tokens : sequence of int
+    tokens : array_like
         Without blanks.
 
     Examples
