@@ -75,6 +75,8 @@ def test_the_first_layer_is_torchs_convolution():
     first, second = model.convolutions
     expected = F.relu(F.conv2d(features[:, None], first.weight, first.bias, stride=(2, 2), padding=1))
     expected = F.relu(F.conv2d(expected, second.weight, second.bias, stride=(1, 2), padding=1))
-    flat = model.norm(expected.transpose(1, 2).flatten(2))
-    found = model.head(model.lstm(flat)[0]).log_softmax(-1)
+    flat = model.norms[0](expected.transpose(1, 2).flatten(2))
+    for layer, norm in zip(model.layers, model.norms[1:], strict=True):
+        flat = norm(layer(flat)[0])
+    found = model.head(flat).log_softmax(-1)
     torch.testing.assert_close(model(features, torch.tensor([12]))[0], found)

@@ -63,10 +63,10 @@ class SpeechSettings(BaseModel):
 
 @dataclass
 class Listening:
-    """What a network that listens has heard: what its convolutions still need, and the LSTM's state."""
+    """What a network that listens has heard: what its convolutions still need, and the states of its LSTMs."""
 
     kept: list[Tensor]
-    state: Any = None
+    states: list[Any]
 
 
 class SpeechNetwork(nn.Module):
@@ -99,17 +99,17 @@ class SpeechNetwork(nn.Module):
                 nn.Conv2d(channels, settings.channels, SPAN, stride=(stride, 2), padding=(0, SPAN // 2))
             )
             channels, bands = settings.channels, (bands + 1) // 2
-        self.norm = nn.LayerNorm(channels * bands)
-        self.lstm = LSTM(
-            channels * bands,
-            settings.hidden_size,
-            settings.num_layers,
-            batch_first=True,
-            bidirectional=settings.bidirectional,
-            dropout=settings.dropout if settings.num_layers > 1 else 0.0,
+        # Outputs of an LSTM are small at first and hardly vary; without a norm behind each layer, the head sees nothing
+        # to tell steps apart by, and hundreds of training steps go by in which all that is learnt is the blank.
+        width = settings.hidden_size * (1 + settings.bidirectional)
+        widths = [channels * bands, *[width] * settings.num_layers]
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for size in widths)
+        self.layers = nn.ModuleList(
+            LSTM(size, settings.hidden_size, batch_first=True, bidirectional=settings.bidirectional)
+            for size in widths[:-1]
         )
         self.dropout = nn.Dropout(settings.dropout)
-        self.head = nn.Linear(settings.hidden_size * (1 + settings.bidirectional), settings.outputs)
+        self.head = nn.Linear(width, settings.outputs)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Say how likely each token is at each step.
@@ -138,7 +138,9 @@ class SpeechNetwork(nn.Module):
             hidden = F.relu(convolution(F.pad(hidden * within, (0, 0, *ends))))
             stride = convolution.stride[0]
             lengths = (lengths + stride - 1) // stride
-        outputs: Tensor = self.lstm(self._flat(hidden), lengths=lengths)[0]
+        outputs = self._flat(hidden)
+        for layer, norm in zip(self.layers, self._after, strict=True):
+            outputs = self.dropout(norm(layer(outputs, lengths=lengths)[0]))
         return self._answers(outputs), lengths
 
     def listen(self) -> Listening:
@@ -146,13 +148,11 @@ class SpeechNetwork(nn.Module):
         assert not self.settings.bidirectional
         bands = [self.settings.bands, (self.settings.bands + 1) // 2]
         channels = [1, self.settings.channels]
-        sample = self.norm.weight
-        return Listening(
-            [
-                sample.new_zeros(1, count, SPAN - 1, width)
-                for count, width in zip(channels, bands, strict=True)
-            ]
-        )
+        sample = next(self.parameters())
+        kept = [
+            sample.new_zeros(1, count, SPAN - 1, width) for count, width in zip(channels, bands, strict=True)
+        ]
+        return Listening(kept, [None] * len(self.layers))
 
     def hear(self, features: Tensor, listening: Listening) -> Tensor:
         """Hear some more frames; all of them together give what :meth:`forward` gives of the whole.
@@ -181,15 +181,23 @@ class SpeechNetwork(nn.Module):
             hidden = F.relu(convolution(seen))
         outputs = []
         for step in self._flat(hidden)[0]:
-            output, listening.state = self.lstm.step(step[None], listening.state)
-            outputs.append(output)
-        answers: Tensor = self._answers(torch.cat(outputs)[None])[0]
-        return answers
+            x = step[None]
+            for place, (layer, norm) in enumerate(zip(self.layers, self._after, strict=True)):
+                assert isinstance(layer, LSTM)
+                x, listening.states[place] = layer.step(x, listening.states[place])
+                x = norm(x)
+            outputs.append(x)
+        return self._answers(torch.cat(outputs))
+
+    @property
+    def _after(self) -> list[nn.Module]:
+        """The norms behind the LSTMs."""
+        return list(self.norms)[1:]
 
     def _flat(self, hidden: Tensor) -> Tensor:
-        flat: Tensor = self.dropout(self.norm(hidden.transpose(1, 2).flatten(2)))
+        flat: Tensor = self.dropout(self.norms[0](hidden.transpose(1, 2).flatten(2)))
         return flat
 
     def _answers(self, outputs: Tensor) -> Tensor:
-        found: Tensor = F.log_softmax(self.head(self.dropout(outputs)), dim=-1)
+        found: Tensor = F.log_softmax(self.head(outputs), dim=-1)
         return found
