@@ -9,6 +9,8 @@ import soundfile
 from fastlstm.data.manifest import is_audio, read_speech
 from fastlstm.errors import DataError, InputError
 
+ONE = (np.zeros(16), 8000)
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -81,24 +83,24 @@ def test_a_recording_that_cannot_be_read_is_told_with_its_line(folder):
 
 
 def test_lists(folder):
-    speech = read_speech(
-        [folder / "clips" / "1.wav", np.zeros(16, np.float32)], text=["a", "b"], rate=16000, groups=[1, 2]
-    )
+    speech = read_speech([folder / "clips" / "1.wav", (np.zeros(16), 16000)], text=["a", "b"], groups=[1, 2])
     assert [speech.read(place).rate for place in range(2)] == [8000, 16000]
     assert speech.names == (str(folder / "clips" / "1.wav"), "recording 1")
     assert speech.groups.to_list() == ["1", "2"]
-    with pytest.raises(InputError, match="recording 0 is an array, of which nothing tells the rate"):
+    with pytest.raises(InputError, match="recording 0 is a ndarray: give the path of a file, or a pair"):
         read_speech([np.zeros(16)], text=["a"])
     with pytest.raises(InputError, match="give text, one for each"):
-        read_speech([np.zeros(16)], rate=8000)
+        read_speech([ONE])
     with pytest.raises(DataError, match="text has 1 values and there are 2 recordings"):
-        read_speech([np.zeros(16)] * 2, text=["a"], rate=8000)
+        read_speech([ONE] * 2, text=["a"])
     with pytest.raises(DataError, match="is empty in recording 1"):
-        read_speech([np.zeros(16)] * 2, text=["a", " "], rate=8000)
+        read_speech([ONE] * 2, text=["a", " "])
     with pytest.raises(DataError, match="the list is empty"):
         read_speech([], text=[])
     with pytest.raises(InputError, match="give a manifest, or a list of recordings"):
         read_speech(folder / "clips" / "1.wav")
+    with pytest.raises(InputError, match="data is one recording"):
+        read_speech(ONE)
 
 
 def test_what_is_audio():

@@ -95,8 +95,8 @@ def test_files_arrays_and_frames(fitted, folder, tmp_path):
     assert heard["audio"].tolist() == [str(first), str(second)]
     assert heard["text"].tolist() == table
     samples, rate = soundfile.read(first, dtype="int16")
-    assert fitted.predict(samples, rate=rate)["text"].item() == table[0]
-    assert fitted.predict([first, samples], rate=rate)["text"].tolist() == [table[0]] * 2
+    assert fitted.predict((samples, rate))["text"].item() == table[0]
+    assert fitted.predict([first, (samples, rate)])["text"].tolist() == [table[0]] * 2
     frame = pl.DataFrame({"path": [str(first), str(second)]})
     assert isinstance(fitted.predict(frame), pl.DataFrame)
     assert fitted.predict(frame)["text"].to_list() == table
@@ -118,8 +118,8 @@ def test_stereo_and_other_rates_are_heard_and_noted(fitted, folder, tmp_path):
 def test_words_have_their_times(fitted):
     generator = np.random.default_rng(5)
     before, after = say("hill", generator), say("dale up", generator)
-    silence = np.zeros(RATE, np.float32)
-    found = fitted.predict(np.concatenate([before, silence, after]), rate=RATE, timestamps=True)
+    silence = generator.normal(0, 0.003, RATE).astype(np.float32)
+    found = fitted.predict((np.concatenate([before, silence, after]), RATE), timestamps=True)
     assert found.columns.tolist() == ["audio", "text", "word", "start", "end"]
     assert found["word"].tolist() == ["hill", "dale", "up"]
     whole = (len(before) + len(silence) + len(after)) / RATE
@@ -133,7 +133,7 @@ def test_words_have_their_times(fitted):
 
 def test_where_nothing_is_said_there_is_a_row_without_a_word(fitted):
     noise = np.random.default_rng(0).normal(0, 0.003, RATE // 4)
-    found = fitted.predict(noise, rate=RATE, timestamps=True)
+    found = fitted.predict((noise, RATE), timestamps=True)
     if found["text"].item() == "":
         assert found["word"].isna().all()
     assert len(found) >= 1
@@ -188,6 +188,6 @@ def test_what_is_wrong_is_said(fitted, folder, tmp_path):
     with pytest.raises(InputError, match="subsampling is 3"):
         small(subsampling=3).fit(folder / "train.csv")
     with pytest.raises(InputError, match="there are 1 groups: give two or more"):
-        small().fit([np.ones(800)] * 4, text=["a", "b"] * 2, groups=["x"] * 4, rate=RATE)
+        small().fit([(np.ones(800), RATE)] * 4, text=["a", "b"] * 2, groups=["x"] * 4)
     with pytest.raises(InputError, match="reads recordings from both ends"):
         fitted.stream()

@@ -26,7 +26,7 @@ def test_random_chunks_give_the_text_of_the_whole(live, beam_size, rate):
     samples = spoken(seed=rate)
     count = int(len(samples) * rate / RATE)
     samples = np.interp(np.arange(count) * RATE / rate, np.arange(len(samples)), samples).astype(np.float32)
-    whole = live.predict(samples, rate=rate, beam_size=beam_size)["text"].item()
+    whole = live.predict((samples, rate), beam_size=beam_size)["text"].item()
     assert len(whole.split()) > 3
     generator = np.random.default_rng(beam_size)
     for _ in range(4):
@@ -43,7 +43,7 @@ def test_single_samples_too(live):
     stream = live.stream()
     for sample in samples:
         stream.push([float(sample)])
-    assert stream.finish() == live.predict(samples, rate=RATE)["text"].item() != ""
+    assert stream.finish() == live.predict((samples, RATE))["text"].item() != ""
 
 
 def test_text_comes_while_one_speaks(live):
@@ -59,13 +59,13 @@ def test_less_than_a_window(live):
     samples = spoken(seed=4)[:120]
     stream = live.stream()
     assert stream.push(samples) == ""
-    assert stream.finish() == live.predict(samples, rate=RATE)["text"].item()
+    assert stream.finish() == live.predict((samples, RATE))["text"].item()
     assert live.stream().finish() == ""
 
 
 def test_several_streams_do_not_disturb_each_other(live):
     first, second = spoken(seed=5), spoken(seed=6)
-    expected = [live.predict(samples, rate=RATE)["text"].item() for samples in (first, second)]
+    expected = [live.predict((samples, RATE))["text"].item() for samples in (first, second)]
     streams = [live.stream(), live.stream()]
     for place in range(0, max(len(first), len(second)), 1000):
         for stream, samples in zip(streams, (first, second), strict=True):

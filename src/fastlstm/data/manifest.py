@@ -159,13 +159,29 @@ def is_audio(path: object) -> bool:
     return isinstance(path, str | Path) and Path(path).suffix.lower() in SUFFIXES
 
 
+def is_pair(given: object) -> bool:
+    """Tell whether something is the samples of a recording and their rate.
+
+    Parameters
+    ----------
+    given : object
+        Anything.
+
+    Examples
+    --------
+    >>> is_pair((np.zeros(8000), 8000)), is_pair(("a.wav", "b.wav"))
+    (True, False)
+    """
+    pair = isinstance(given, tuple) and not isinstance(given, Recording) and len(given) == 2
+    return pair and isinstance(given[1], int | np.integer) and not isinstance(given[0], str | Path)  # type: ignore[index]
+
+
 def read_speech(
     source: Any,
     *,
     audio: str | None = None,
     text: str | Sequence[str] | None = None,
     groups: str | Sequence[Any] | None = None,
-    rate: int | None = None,
     transcribed: bool = True,
     schema: SpeechSchema | None = None,
 ) -> SpeechSet:
@@ -174,8 +190,8 @@ def read_speech(
     Parameters
     ----------
     source : path, DataFrame or list
-        A table with a recording a row (CSV, TSV, Parquet, JSON lines, a frame); or a list of paths and arrays (N,) of
-        samples.
+        A table with a recording a row (CSV, TSV, Parquet, JSON lines, a frame); or a list of
+        paths and of pairs (samples, rate), as ``soundfile.read`` gives them.
     audio : str, optional
         The column of the files, whose paths count from the manifest's folder (of a frame, from the working directory).
         Default: ``audio``, or ``path``.
@@ -183,8 +199,6 @@ def read_speech(
         The column of what is said. Default: ``text``. For a list the texts themselves, one for each.
     groups : str or sequence, optional
         The column of what must not be torn apart by a split. For a list n values.
-    rate : int, optional
-        Samples a second of arrays, Hz.
     transcribed : bool
         Whether texts are read, and must be there.
     schema : SpeechSchema, optional
@@ -202,20 +216,20 @@ def read_speech(
         If a column is not there, a file is not there (all are named at once), a text is empty (all lines are named), or
         the table cannot be read.
     InputError
-        If the texts of a list, or the rate of arrays, are not given.
+        If the texts of a list, or the rate of an array, are not given.
 
     Examples
     --------
     >>> tone = np.sin(np.arange(800), dtype=np.float32)
-    >>> speech = read_speech([tone, tone[:400]], text=["yes", " no  no "], rate=8000)
+    >>> speech = read_speech([(tone, 8000), (tone[:400], 8000)], text=["yes", " no  no "])
     >>> speech.texts, [speech.read(place).seconds for place in range(2)]
     (('yes', 'no no'), [0.1, 0.05])
     """
-    if isinstance(source, list | tuple):
-        return _of_list(source, text, groups, rate, schema, transcribed=transcribed)
-    if isinstance(source, np.ndarray) or is_audio(source):
-        what = "an array" if isinstance(source, np.ndarray) else f"{source}, one recording"
+    if isinstance(source, np.ndarray) or is_audio(source) or is_pair(source):
+        what = "one recording" if not isinstance(source, str | Path) else f"{source}, one recording"
         raise InputError(f"data is {what}: give a manifest, or a list of recordings")
+    if isinstance(source, list | tuple):
+        return _of_list(source, text, groups, schema, transcribed=transcribed)
     table = read_text_table(source)
     learnt = schema or SpeechSchema()
     known = audio or (schema.audio if schema else None)
@@ -254,7 +268,6 @@ def _of_list(
     source: Sequence[Any],
     text: Any,
     groups: Any,
-    rate: int | None,
     schema: SpeechSchema | None,
     *,
     transcribed: bool,
@@ -273,12 +286,13 @@ def _of_list(
             audio.append(Path(item))
         elif isinstance(item, Recording):
             audio.append(item)
-        elif rate is None:
-            raise InputError(
-                f"{name} is an array, of which nothing tells the rate: give rate, samples a second"
-            )
+        elif is_pair(item):
+            samples, rate = item
+            audio.append(take_audio(samples, int(rate), name))
         else:
-            audio.append(take_audio(item, rate, name))
+            raise InputError(
+                f"{name} is a {type(item).__name__}: give the path of a file, or a pair (samples, samples a second)"
+            )
     places = ("",) * len(names)
     texts = None
     if transcribed:
@@ -314,6 +328,8 @@ def _column(table: Table, given: str | None, usual: Sequence[str], role: str) ->
 def _name(given: str | Sequence[Any] | None) -> str | None:
     if given is None or isinstance(given, str):
         return given
+    if len(given) == 1 and isinstance(given[0], str):  # as the command line reads what may be several
+        return given[0]
     raise InputError(f"{given!r:.40} is given for a column of a table: give its name")
 
 

@@ -87,8 +87,9 @@ class Transcriber(FittedTranscriber):
     >>> second = np.arange(4000) / 8000
     >>> rise, fall = (np.sin(2 * np.pi * (1000 + pace * second) * second) for pace in (900, -900))
     >>> transcriber = Transcriber(hidden_size=16, num_layers=1, channels=8, max_steps=80, seed=0, progress=False)
-    >>> transcriber.fit([rise, fall] * 20, text=["up", "down"] * 20, rate=8000).predict(rise, rate=8000)["text"].item()
-    'up'
+    >>> fitted = transcriber.fit([(rise, 8000), (fall, 8000)] * 20, text=["up", "down"] * 20)
+    >>> fitted.predict((rise, 8000), (fall, 8000))["text"].to_list()
+    ['up', 'down']
     """
 
     def __init__(
@@ -138,15 +139,15 @@ class Transcriber(FittedTranscriber):
         *,
         audio: str | None = None,
         text: str | Sequence[str] | None = None,
-        groups: str | Sequence[Any] | None = None,
-        rate: int | None = None,
+        groups: str | Sequence[str] | None = None,
     ) -> Self:
         """Learn to write down what is said.
 
         Parameters
         ----------
         data : path, DataFrame or list
-            A manifest: a table with a row a recording. Or a list of recordings, files and arrays (N,) of samples.
+            A manifest: a table with a row a recording. Or a list of recordings: files, and pairs (samples, rate) as
+            ``soundfile.read`` gives them.
         audio : str, optional
             The column of wav or flac files, whose paths count from the manifest's folder. Default: ``audio`` or
             ``path``.
@@ -155,8 +156,6 @@ class Transcriber(FittedTranscriber):
         groups : str or sequence, optional
             The column of what a split must not tear apart, for instance the speaker: weights are then chosen by
             speakers that are not learnt from. Of a list one value for each recording.
-        rate : int, optional
-            Samples a second of arrays, Hz.
 
         Returns
         -------
@@ -171,6 +170,6 @@ class Transcriber(FittedTranscriber):
             If the loss is no longer finite.
         """
         parameters = Parameters.check(self.get_params())
-        speech = read_speech(data, audio=audio, text=text, groups=groups, rate=rate)
+        speech = read_speech(data, audio=audio, text=text, groups=groups)
         self._take(fit_speech(parameters, speech), speech)
         return self

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from typing_extensions import override
 
-from fastlstm.data.audio import Recording, check_rate
+from fastlstm.data.audio import check_rate
 from fastlstm.data.manifest import (
     AUDIO_COLUMNS,
     TEXT_COLUMN,
@@ -19,6 +19,7 @@ from fastlstm.data.manifest import (
     SpeechSchema,
     SpeechSet,
     is_audio,
+    is_pair,
     read_speech,
 )
 from fastlstm.data.table import give_back
@@ -61,7 +62,6 @@ class FittedTranscriber(SavedEstimator):
     def predict(
         self,
         *audio: Any,
-        rate: int | None = None,
         beam_size: int | None = None,
         language_model: Any | None = None,
         language_weight: float = 0.5,
@@ -72,11 +72,9 @@ class FittedTranscriber(SavedEstimator):
 
         Parameters
         ----------
-        *audio : path, array or DataFrame
-            Recordings: wav, flac and other files, or arrays (N,) of samples, one or several; or a manifest, that is a
-            table with the column of files that ``fit``'s had.
-        rate : int, optional
-            Samples a second of arrays, Hz.
+        *audio : path, pair or DataFrame
+            Recordings, one or several: wav, flac and other files, or pairs (samples, rate) as ``soundfile.read`` gives
+            them; or a manifest, that is a table with the column of files that ``fit``'s had.
         beam_size : int, optional
             How many beginnings of a text go on from step to step. Default: 1, the likeliest path; with a language model
             16.
@@ -94,7 +92,7 @@ class FittedTranscriber(SavedEstimator):
         DataFrame
             A row a recording: ``audio`` and ``text``, of a manifest under its own names. With ``timestamps`` a row a
             word: also ``word``, ``start`` and ``end``, in seconds (missing where no word was heard). Of the kind that a
-            manifest is, a pandas frame for files and arrays.
+            manifest is, a pandas frame for files and pairs.
 
         Raises
         ------
@@ -104,7 +102,7 @@ class FittedTranscriber(SavedEstimator):
             If a recording is not there (all that are missing are named), is no audio, or empty.
         """
         self._require_fitted()
-        speech = self._take_audio(audio, rate)
+        speech = self._take_audio(audio)
         transcripts = self._transcribe(
             speech,
             self._search(beam_size, language_model, language_weight, insertion_bonus),
@@ -128,7 +126,6 @@ class FittedTranscriber(SavedEstimator):
         *,
         audio: str | None = None,
         text: str | Sequence[str] | None = None,
-        rate: int | None = None,
         beam_size: int | None = None,
         language_model: Any | None = None,
         language_weight: float = 0.5,
@@ -144,8 +141,6 @@ class FittedTranscriber(SavedEstimator):
             The column of files. Default: that of ``fit``'s manifest.
         text : str or sequence of str, optional
             The column of what is said. Default: that of ``fit``'s manifest. Of a list the texts themselves.
-        rate : int, optional
-            Samples a second of arrays, Hz.
         beam_size, language_model, language_weight, insertion_bonus
             As for ``predict``.
 
@@ -161,7 +156,7 @@ class FittedTranscriber(SavedEstimator):
             If the manifest cannot be read, a text is empty, or a recording cannot be read.
         """
         self._require_fitted()
-        speech = read_speech(data, audio=audio, text=text, rate=rate, schema=self.speech_)
+        speech = read_speech(data, audio=audio, text=text, schema=self.speech_)
         assert speech.texts is not None
         search = self._search(beam_size, language_model, language_weight, insertion_bonus)
         heard = [transcript.text for transcript in self._transcribe(speech, search)]
@@ -271,15 +266,17 @@ class FittedTranscriber(SavedEstimator):
         self.metrics_ = fitted.report.metrics
         self.pictures_, self.notes_ = {}, []
 
-    def _take_audio(self, audio: tuple[Any, ...], rate: int | None) -> SpeechSet:
+    def _take_audio(self, audio: tuple[Any, ...]) -> SpeechSet:
         if not audio:
             raise InputError("there is nothing to transcribe: give audio files, or a manifest")
-        if len(audio) == 1 and not isinstance(audio[0], np.ndarray | Recording) and not is_audio(audio[0]):
+        if len(audio) == 1 and not (
+            is_audio(audio[0]) or is_pair(audio[0]) or isinstance(audio[0], np.ndarray)
+        ):
             given = audio[0]
             if isinstance(given, list | tuple):
-                return read_speech(list(given), rate=rate, transcribed=False, schema=self.speech_)
+                return read_speech(list(given), transcribed=False, schema=self.speech_)
             return read_speech(given, transcribed=False, schema=self.speech_)
-        return read_speech(list(audio), rate=rate, transcribed=False, schema=self.speech_)
+        return read_speech(list(audio), transcribed=False, schema=self.speech_)
 
     def _search(
         self, beam_size: int | None, language_model: Any | None, weight: float, bonus: float
