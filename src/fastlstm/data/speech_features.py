@@ -15,29 +15,37 @@ LEAST = 0.1  # deviation, in the logarithm of power: what varies less is noise
 
 
 class SpeechScaling(BaseModel):
-    """How log-mel features are normalised: by the mean of the training part, or of each recording itself.
+    r"""How log-mel features are normalised: by the training part alone, or by each recording's own spectrum too.
 
-    Its own mean taken away, a recording no longer tells what microphone, room and loudness added to the logarithm of
-    its power (cepstral mean normalisation, Atal 1974); that needs the whole recording.
+    What microphone, room and loudness do to all of a recording adds to the logarithm of its power. That is taken away
+    with the recording's mean (cepstral mean normalisation, Atal 1974), here one in which loud frames count more, so
+    that silence around the words does not matter: with :math:`x_{tb}` the feature of band b in frame t,
+
+    .. math::
+        m_b = \sum_t w_t x_{tb} / \sum_t w_t, \qquad w_t = \sqrt{\textstyle\sum_b e^{x_{tb}}}
+
+    It takes the whole recording. What is left has mean 0 and deviation 1 in the training part.
 
     Parameters
     ----------
-    mean : tuple of float
-        (M,) of the training part; empty where it is that of each recording.
-    deviation : tuple of float
-        (M,) around that mean, of the training part.
+    by_recording : bool
+        Whether m is taken away.
+    mean, deviation : tuple of float
+        (M,) of what is left then, in the training part.
 
     Examples
     --------
-    >>> features = torch.tensor([[[1.0], [3.0], [0.0]], [[5.0], [7.0], [9.0]]])
-    >>> SpeechScaling(deviation=(2.0,))(features, torch.tensor([2, 3]))[..., 0]
-    tensor([[-0.5000,  0.5000, -1.0000],
-            [-1.0000,  0.0000,  1.0000]])
+    >>> scaling = SpeechScaling(by_recording=True, mean=(0.0,), deviation=(2.0,))
+    >>> features = torch.tensor([[[1.0], [1.0], [9.0]], [[2.0], [2.0], [2.0]]])
+    >>> scaling(features, torch.tensor([2, 3]))[..., 0]
+    tensor([[0., 0., 4.],
+            [0., 0., 0.]])
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mean: tuple[float, ...] = ()
+    by_recording: bool
+    mean: tuple[float, ...]
     deviation: tuple[float, ...]
 
     @classmethod
@@ -56,18 +64,20 @@ class SpeechScaling(BaseModel):
         >>> parts = [np.array([[0.0], [2.0]], np.float32), np.array([[5.0], [9.0]], np.float32)]
         >>> SpeechScaling.fit(parts, by_recording=False).mean
         (4.0,)
-        >>> SpeechScaling.fit(parts, by_recording=True).deviation == (2.5**0.5,)
-        True
         """
         count = sum(map(len, parts))
-        means = [part.mean(0, dtype=np.float64) for part in parts]
-        whole = np.sum([mean * len(part) for mean, part in zip(means, parts, strict=True)], axis=0) / count
-        squares = [
-            np.square(part - (mean if by_recording else whole)).sum(0)
-            for mean, part in zip(means, parts, strict=True)
-        ]
-        deviation = np.sqrt(np.sum(squares, axis=0) / count).clip(LEAST)
-        return cls(mean=() if by_recording else tuple(whole.tolist()), deviation=tuple(deviation.tolist()))
+        bands = parts[0].shape[1]
+        total, squares = np.zeros(bands), np.zeros(bands)
+        for part in parts:
+            frames = torch.from_numpy(part)[None]
+            if by_recording:
+                frames = frames - _loud_mean(frames, torch.tensor([len(part)]))
+            left = frames[0].double().numpy()
+            total += left.sum(0)
+            squares += np.square(left).sum(0)
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0)).clip(LEAST)
+        return cls(by_recording=by_recording, mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))
 
     def __call__(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Normalise.
@@ -84,12 +94,17 @@ class SpeechScaling(BaseModel):
         Tensor
             (B, T, M)
         """
-        deviation = features.new_tensor(self.deviation)
-        if self.mean:
-            return (features - features.new_tensor(self.mean)) / deviation
-        within = (torch.arange(features.shape[1], device=features.device) < lengths[:, None])[..., None]
-        mean = (features * within).sum(1, keepdim=True) / lengths[:, None, None]
-        return (features - mean) / deviation
+        if self.by_recording:
+            features = features - _loud_mean(features, lengths)
+        return (features - features.new_tensor(self.mean)) / features.new_tensor(self.deviation)
+
+
+def _loud_mean(features: Tensor, lengths: Tensor) -> Tensor:
+    """Return the mean (B, 1, M) of each recording in which frames count by the square root of their power."""
+    past = torch.arange(features.shape[1], device=features.device) >= lengths[:, None]
+    # w_t / Σ w_t is the softmax of half the logarithm of power.
+    weights = (features.logsumexp(2) / 2).masked_fill(past, -torch.inf).softmax(1)
+    return (features * weights[..., None]).sum(1, keepdim=True)
 
 
 class SpeechFeatures:
