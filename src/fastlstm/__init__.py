@@ -3,7 +3,8 @@
 The layers are ``fastlstm.LSTM``, ``fastlstm.GRU`` and ``fastlstm.RNN``, drop-ins of ``torch.nn``'s, and
 ``fastlstm.replace`` puts them into a model that has PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast,
 ``fastlstm.Detector`` from one to scores and alarms, ``fastlstm.Classifier`` and ``fastlstm.Regressor`` from sequences
-to labels and numbers, ``fastlstm.Transcriber`` from recordings to text, and ``fastlstm.load`` reads a run folder.
+to labels and numbers, ``fastlstm.Generator`` learns a language from texts, ``fastlstm.Transcriber`` goes from
+recordings to text, and ``fastlstm.load`` reads a run folder.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastlstm.tasks.classify import Classifier
     from fastlstm.tasks.detect import Detector
     from fastlstm.tasks.forecast import Forecaster
+    from fastlstm.tasks.generate import Generator
     from fastlstm.tasks.regress import Regressor
     from fastlstm.tasks.transcribe import Transcriber
 
@@ -27,6 +29,7 @@ __all__ = [
     "Classifier",
     "Detector",
     "Forecaster",
+    "Generator",
     "Regressor",
     "Transcriber",
     "__version__",
@@ -46,6 +49,7 @@ _HOMES = {
     "Classifier": "fastlstm.tasks.classify",
     "Detector": "fastlstm.tasks.detect",
     "Forecaster": "fastlstm.tasks.forecast",
+    "Generator": "fastlstm.tasks.generate",
     "Regressor": "fastlstm.tasks.regress",
     "Transcriber": "fastlstm.tasks.transcribe",
 }

@@ -62,6 +62,23 @@ def test_a_classifier_is_judged_in_one_json_object(trained, stays, capfd):
     assert saved["log_loss"] == load_run(trained, tensors=False).metrics["validation"]["model"]["log_loss"]
 
 
+def test_beneath_the_metrics_stands_what_each_class_came_to(trained, stays, capfd):
+    rows, ends = stays
+    assert run("classify", "evaluate", trained, rows, "--labels", ends) == 0
+    metrics, classes = capfd.readouterr().out.split("\n\n")
+    assert [line.split()[0] for line in metrics.splitlines()] == ["accuracy", "model", "majority"]
+    assert run("classify", "predict", trained, rows) == 0
+    told = pl.read_csv(capfd.readouterr().out.encode())["label"].to_numpy()
+    true = np.arange(16) % 2
+    header, *lines = (line.split() for line in classes.splitlines())
+    assert header == ["class", "count", "precision", "recall", "F1"]
+    for name, (shown, count, _, recall, _) in enumerate(lines):
+        assert (shown, count) == (str(name), "8")
+        assert float(recall) == pytest.approx((told[true == name] == name).mean(), abs=5e-4)
+    assert run("classify", "evaluate", trained) == 0  # what training saved are the metrics alone
+    assert "precision" not in capfd.readouterr().out
+
+
 def test_a_number_that_means_unknown_was_read_as_such(trained):
     config = json.loads((trained / "config.json").read_text())
     settings = config.get("settings", config)

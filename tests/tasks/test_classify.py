@@ -13,7 +13,8 @@ from sklearn.metrics import log_loss, recall_score
 import fastlstm
 from fastlstm import Classifier
 from fastlstm.errors import DataError, InputError, RunError
-from fastlstm.tasks.labelled.fitting import Model, calibrated
+from fastlstm.tasks.labelled.calibration import calibrated
+from fastlstm.tasks.labelled.model import Model
 from fastlstm.tasks.labelled.target import ClassTarget
 
 QUICK = {"hidden_size": 4, "members": 1, "max_steps": 12, "embedding": 4, "progress": False}

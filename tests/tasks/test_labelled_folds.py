@@ -75,9 +75,9 @@ def test_the_seed_draws_them() -> None:
 
 
 def test_one_sequence_or_one_group_cannot_be_split() -> None:
-    with pytest.raises(InputError, match="there are 1 sequences: give two or more"):
+    with pytest.raises(InputError, match="there is only one sequence: give two or more"):
         make_folds(1, None, None, 2, 0)
-    with pytest.raises(InputError, match="there are 1 groups: give two or more"):
+    with pytest.raises(InputError, match="there is only one group: give two or more"):
         make_folds(8, None, np.zeros(8), 2, 0)
 
 

@@ -6,7 +6,6 @@ import torch
 
 import fastlstm
 from fastlstm import Classifier, Regressor
-from fastlstm.errors import InputError
 from fastlstm.tasks.labelled import fitted as fitted_module
 
 TEXTS = ["a dull film", "a fine film", "a dull end", "a fine start"] * 4
@@ -49,11 +48,6 @@ def test_the_file_is_read_once_however_many_networks_there_are(path, monkeypatch
     monkeypatch.setattr(fitted_module, "read_vectors", lambda *given: asked.append(given) or read(*given))
     fitted = Classifier(members=3, **QUICK).fit(TEXTS, label=LABELS, vectors=path)
     assert asked == [(path, fitted.model_.tokenizer.vocabulary)]
-
-
-def test_vectors_for_numbers_are_refused(path) -> None:
-    with pytest.raises(InputError, match=r"vectors are for words, and .* holds numbers: leave vectors out"):
-        Classifier(**QUICK).fit([[0.0, 1.0], [2.0, 3.0]] * 4, label=[0, 1] * 4, vectors=path)
 
 
 def test_texts_that_are_cut_off_are_counted() -> None:

@@ -1,17 +1,21 @@
 """From recordings to text, on whistles that the tests make."""
 
+import os
 import shutil
+import signal
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 import soundfile
+import torch
 from sklearn.base import clone
 
 import fastlstm
 from fastlstm import Transcriber
 from fastlstm.errors import DataError, InputError
+from fastlstm.tasks.transcribe.learning import SpeechLearning
 from fastlstm.tasks.transcribe.levels import default_level
 from tests.spoken import PAUSE, RATE, recordings, say
 
@@ -191,3 +195,27 @@ def test_what_is_wrong_is_said(fitted, folder, tmp_path):
         small().fit([(np.ones(800), RATE)] * 4, text=["a", "b"] * 2, groups=["x"] * 4)
     with pytest.raises(InputError, match="reads recordings from both ends"):
         fitted.stream()
+
+
+def test_training_goes_on_exactly_where_it_was_left(folder, tmp_path, monkeypatch):
+    changes = {"max_steps": 30, "augmentation": None, "hidden_size": 8}
+    whole = small(**changes).fit(folder / "train.csv")
+    left, seen = tmp_path / "left", []
+    original = SpeechLearning.loss
+
+    def interrupted(self, network, batch):
+        seen.append(batch)
+        if len(seen) == 17:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, network, batch)
+
+    monkeypatch.setattr(SpeechLearning, "loss", interrupted)
+    first = small(**changes).fit(folder / "train.csv", checkpoint=left)
+    assert first.report_.training.stopped == "interrupted"
+    first.save(left)
+    monkeypatch.setattr(SpeechLearning, "loss", original)
+    second = Transcriber.resume(left)
+    for name, weight in whole.network_.state_dict().items():
+        assert torch.equal(weight, second.network_.state_dict()[name]), name
+    with pytest.raises(InputError, match=r"the data is not what .* was being fitted to"):
+        Transcriber.resume(left, folder / "test.csv")

@@ -57,6 +57,8 @@ def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect
         if name == "self" or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         kind = PLACED.get(parameter.kind, inspect.Parameter.KEYWORD_ONLY)
+        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and hints.get(name) is str:
+            kind = parameter.kind  # a text, unlike a file, may be given by name as well
         annotation = annotate(hints.get(name, str), texts.get(name), parameter.default)
         found.append(parameter.replace(kind=kind, annotation=annotation))
     return found

@@ -23,7 +23,7 @@ from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator
 
 if TYPE_CHECKING:
-    from fastlstm.tasks.contract import Estimator, LivingEstimator
+    from fastlstm.tasks.contract import Detailed, Estimator, LivingEstimator
 
 RESUME = "Go on with the training that was left in this run folder, exactly where it stood; nothing else need be given."
 
@@ -135,15 +135,19 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
         saved = load_run(folder, tensors=False).metrics
         part = "test" if "test" in saved else "validation"
         print(f"metrics of the {part} part of the training data", file=sys.stderr)
-        metrics = saved[part]
+        metrics, details = saved[part], ""
     else:
         loaded = load_of(folder, task)
-        metrics = loaded.evaluate(data, **given).metrics
+        judged = loaded.evaluate(data, **given)
+        metrics = judged.metrics
+        details = cast("Detailed", judged).details if hasattr(judged, "details") else ""
         _note(loaded.notes_)
     if json:
         print_json(metrics)
     else:
         print_metrics(metrics)
+        if details:
+            print(f"\n{details}")
 
 
 def _predict(kind: type[Estimator], task: str, given: dict[str, Any]) -> None:

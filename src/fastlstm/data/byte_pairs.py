@@ -81,7 +81,7 @@ def load_byte_pairs(state: str) -> tokenizers.Tokenizer:
     """
     library = _library()
     try:
-        return library.Tokenizer.from_str(state)  # type: ignore[no-any-return]
+        return library.Tokenizer.from_str(state)  # type: ignore[no-any-return]  # as _library has no type
     except Exception as error:  # the library raises bare Exception
         raise InputError(f"the vocabulary's byte pairs cannot be read ({error}); train again") from None
 

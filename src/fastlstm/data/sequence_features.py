@@ -188,9 +188,7 @@ class SequenceFeatures:
             (B,) int64
         """
         lengths = self.lengths[indices]
-        places = torch.arange(int(lengths.max()), device=lengths.device)
-        within = places < lengths[:, None]
-        rows = torch.where(within, self.starts[indices, None] + places, 0)
+        rows, within = side_by_side(self.starts[indices], lengths)
 
         def cut(part: Tensor) -> Tensor:
             if not part.shape[1]:
@@ -216,7 +214,7 @@ class TokenFeatures:
     ids : numpy.ndarray
         (N,) int64, 0 for none.
     offsets : numpy.ndarray
-        (n + 1,) int64, where each text begins.
+        (n + 1,) int64, where each text begins; none is empty.
     longest : int
         What is cut off comes after so many tokens.
     device : torch.device
@@ -240,7 +238,7 @@ class TokenFeatures:
     def __init__(
         self, ids: npt.NDArray[np.int64], offsets: Integers, longest: int, device: torch.device
     ) -> None:
-        self.ids = torch.from_numpy(np.append(ids, 0)).to(device)
+        self.ids = torch.from_numpy(ids).to(device)
         self.starts = torch.from_numpy(offsets[:-1]).to(device)
         lengths = np.diff(offsets)
         self.lengths = torch.from_numpy(np.minimum(lengths, longest)).to(device)
@@ -258,10 +256,38 @@ class TokenFeatures:
             (B,) int64
         """
         lengths = self.lengths[indices]
-        places = torch.arange(max(1, int(lengths.max())), device=lengths.device)
-        rows = torch.where(places < lengths[:, None], self.starts[indices, None] + places, len(self.ids) - 1)
+        rows, within = side_by_side(self.starts[indices], lengths)
         none = torch.zeros(*rows.shape, 0, device=rows.device)
-        return SequenceBatch(lengths, none, none, none, none, self.ids[rows], none[:, 0])
+        return SequenceBatch(lengths, none, none, none, none, self.ids[rows] * within, none[:, 0])
+
+
+def side_by_side(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the rows of sequences that are laid side by side, filled up to the longest.
+
+    Parameters
+    ----------
+    starts : Tensor
+        (B,) int64, the row at which each begins.
+    lengths : Tensor
+        (B,) int64, how many rows each has.
+
+    Returns
+    -------
+    rows : Tensor
+        (B, T) int64, 0 past the end of a sequence.
+    within : Tensor
+        (B, T) bool, False past the end.
+
+    Examples
+    --------
+    >>> side_by_side(torch.tensor([4, 0]), torch.tensor([1, 3]))
+    (tensor([[4, 0, 0],
+            [0, 1, 2]]), tensor([[ True, False, False],
+            [ True,  True,  True]]))
+    """
+    places = torch.arange(int(lengths.max()), device=lengths.device)
+    within = places < lengths[:, None]
+    return torch.where(within, starts[:, None] + places, 0), within
 
 
 def _last_known(known: npt.NDArray[np.bool_], codes: Integers) -> Integers:

@@ -19,6 +19,7 @@ TASKS = {
     "classify": ("fastlstm.tasks.classify", "Classifier"),
     "regress": ("fastlstm.tasks.regress", "Regressor"),
     "detect": ("fastlstm.tasks.detect", "Detector"),
+    "generate": ("fastlstm.tasks.generate", "Generator"),
     "transcribe": ("fastlstm.tasks.transcribe", "Transcriber"),
 }
 

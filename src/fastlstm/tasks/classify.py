@@ -14,7 +14,7 @@ import polars as pl
 from fastlstm.data.table import give_back
 from fastlstm.errors import InputError
 from fastlstm.tasks.labelled.fitted import FittedLabels
-from fastlstm.tasks.labelled.fitting import AnyTarget
+from fastlstm.tasks.labelled.model import AnyTarget
 from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget
 
 __all__ = ["Classifier"]

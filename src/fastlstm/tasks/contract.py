@@ -18,6 +18,14 @@ class Judged(Protocol):
         """``model``, and by name what it is compared with: each metric and its value."""
 
 
+class Detailed(Judged, Protocol):
+    """What ``evaluate`` gives where the metrics are not all that there is to print."""
+
+    @property
+    def details(self) -> str:
+        """Lines to print beneath the metrics; empty for none."""
+
+
 class Estimator(Protocol):
     """An estimator of some task.
 

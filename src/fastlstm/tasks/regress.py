@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from fastlstm.tasks.labelled.fitted import FittedLabels
-from fastlstm.tasks.labelled.fitting import AnyTarget
+from fastlstm.tasks.labelled.model import AnyTarget
 from fastlstm.tasks.labelled.target import NumberTarget
 
 __all__ = ["Regressor"]

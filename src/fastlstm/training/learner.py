@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
@@ -40,6 +40,9 @@ class Learner(Generic[Batch]):
         finite.
     unit, size : str, callable, optional
         What the throughput counts: ``size(batch)`` of them are in a batch. Default: steps.
+    carried, carry : callable
+        ``carried()`` gives what goes on from batch to batch beside the weights, for instance the states of streams, and
+        ``carry(tensors)`` takes it up where training is resumed. Default: nothing does.
     """
 
     network: nn.Module
@@ -49,6 +52,8 @@ class Learner(Generic[Batch]):
     describe: Callable[[nn.Module, Batch], str]
     unit: str = "steps"
     size: Callable[[Batch], int] = lambda _: 1
+    carried: Callable[[], Mapping[str, Tensor]] = dict
+    carry: Callable[[Mapping[str, Tensor]], None] = lambda _: None
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,8 @@ class LoopSettings:
         The largest norm of the gradient of all weights together.
     weight_decay : float
         Decoupled from the gradient (Loshchilov & Hutter 2019).
+    warm_up : float
+        The share of the steps over which the learning rate rises.
     seed : int
         Of the draws and of dropout.
     progress : bool
@@ -87,6 +94,7 @@ class LoopSettings:
     enough: float = -math.inf
     clip: float = 1.0
     weight_decay: float = 1e-4
+    warm_up: float = 0.1
     seed: int = 0
     progress: bool = True
 

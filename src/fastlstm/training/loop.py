@@ -24,14 +24,13 @@ from fastlstm.training.update import WeightUpdate
 
 __all__ = ["Hooks", "Learner", "LoopSettings", "TrainingResult", "make_accelerator", "one_cycle", "train"]
 
-WARM_UP = 0.1  # the share of the steps over which the learning rate rises
 LOSSES_HELD = 25  # losses are looked at so many at a time: each look waits for the device
 
 
-def one_cycle(step: int, steps: int, peak: float) -> float:
+def one_cycle(step: int, steps: int, peak: float, warm_up: float = 0.1) -> float:
     """Compute the learning rate of a step: up over the first tenth, then down to nothing along a cosine.
 
-    Smith & Topin 2019, "Super-convergence", with one phase down: with n steps, a tenth of them w,
+    Smith & Topin 2019, "Super-convergence", with one phase down: with n steps, w of them at the beginning,
     ``peak (0.1 + 0.9 s / w)`` for s < w, then ``peak (1 + cos(π (s - w) / (n - w))) / 2``.
 
     Parameters
@@ -42,13 +41,15 @@ def one_cycle(step: int, steps: int, peak: float) -> float:
         How many there will be.
     peak : float
         The highest rate.
+    warm_up : float
+        The share of the steps over which it rises.
 
     Examples
     --------
     >>> [round(one_cycle(step, 100, 1.0), 3) for step in (0, 10, 55, 99)]
     [0.1, 1.0, 0.5, 0.0]
     """
-    rise = max(1, int(WARM_UP * steps))
+    rise = max(1, int(warm_up * steps))
     if step < rise:
         return peak * (0.1 + 0.9 * step / rise)
     return peak * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
@@ -179,7 +180,7 @@ class _Run(Generic[Batch]):
         losses: list[Tensor] = []
         held: list[Batch] = []
         for step in range(result.step, settings.steps):
-            learning_rate = one_cycle(step, settings.steps, settings.learning_rate)
+            learning_rate = one_cycle(step, settings.steps, settings.learning_rate, settings.warm_up)
             batch = self._draw()
             loss = self.learner.loss(network, batch)
             update(loss, learning_rate)
@@ -236,6 +237,7 @@ class _Run(Generic[Batch]):
             "best": self.best or {},
             "update": update.state(),
             "random": {"cpu": torch.get_rng_state(), "draws": self.drawn_from},
+            "carried": self.learner.carried(),
         }
         tensors = {
             f"{part}.{name}": value.clone()
@@ -270,6 +272,7 @@ class _Run(Generic[Batch]):
         torch.set_rng_state(random["cpu"])
         if "cuda" in random:
             torch.cuda.set_rng_state(random["cuda"], self.accelerator.device)
+        self.learner.carry(state.part("carried"))
         result = self.result
         result.step, result.history = numbers["step"], list(numbers["history"])
         result.best_step, result.best_loss = numbers["best_step"], numbers["best_loss"]

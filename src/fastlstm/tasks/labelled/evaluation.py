@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.tasks.labelled.target import Array, ClassTarget, MultiLabelTarget, NumberTarget
+from fastlstm.tasks.labelled.label_kind import Array
+from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget, NumberTarget
 
 LABELS = {"model": "LSTM", "majority": "majority", "mean": "mean"}
 TITLES = {
@@ -82,18 +83,23 @@ class LabelledEvaluation:
                 }
             )
 
+    @property
+    def details(self) -> str:
+        """The table of the classes; empty where there are more than fit in one, and of other labels."""
+        classes = self.by_class()
+        if classes is None or len(classes) > MOST_CLASSES:
+            return ""
+        width = max(8, *(len(name) for name in classes["class"]))
+        lines = [f"{'class':<{width}}{'count':>9}{'precision':>12}{'recall':>9}{'F1':>9}"]
+        lines += [
+            f"{name:<{width}}{count:>9,}{precision:>12.3f}{recall:>9.3f}{f1:>9.3f}"
+            for name, count, precision, recall, f1 in classes.iter_rows()
+        ]
+        return "\n".join(lines)
+
     def __str__(self) -> str:
         """Return the metrics as a table, and one of the classes."""
-        lines = metric_lines(self.metrics)
-        classes = self.by_class()
-        if classes is not None and len(classes) <= MOST_CLASSES:
-            width = max(8, *(len(name) for name in classes["class"]))
-            lines += ["", f"{'class':<{width}}{'count':>9}{'precision':>12}{'recall':>9}{'F1':>9}"]
-            lines += [
-                f"{name:<{width}}{count:>9,}{precision:>12.3f}{recall:>9.3f}{f1:>9.3f}"
-                for name, count, precision, recall, f1 in classes.iter_rows()
-            ]
-        return "\n".join(lines)
+        return "\n".join(metric_lines(self.metrics) + (["", self.details] if self.details else []))
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError
 from fastlstm.runs import Run
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
-from fastlstm.tasks.labelled.fitting import AnyTarget, Examples, Fitted, Model, ReadVectors, fit_examples
+from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.folds import make_folds
+from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.saving import restore_labels, save_labels
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
@@ -109,7 +110,8 @@ class FittedLabels(SavedEstimator):
         data : path, DataFrame, array or list
             As for ``fit``.
         folds : int
-            How many parts; each holds the same share of every class, and ``groups`` stay in one piece.
+            How many parts, at most one a sequence or group; each holds the same share of every class, and ``groups``
+            stay in one piece.
         **fit
             The other arguments of ``fit``.
 
@@ -121,7 +123,7 @@ class FittedLabels(SavedEstimator):
         Raises
         ------
         InputError
-            If there are fewer sequences or groups than folds.
+            If there are fewer than two sequences, or than two groups.
         """
         if folds < 2:
             raise InputError(f"folds is {folds}: give 2 or more")

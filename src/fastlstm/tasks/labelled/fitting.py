@@ -11,18 +11,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.sequence_features import SequenceFeatures, SequenceScaling, TokenFeatures
+from fastlstm.data.sequence_features import SequenceScaling, TokenFeatures
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.texts import TextSet
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
+from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.folds import make_folds
 from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledLearning, answer
+from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, lay_out
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
-from fastlstm.tasks.labelled.target import Array, ClassTarget, MultiLabelTarget, NumberTarget
+from fastlstm.tasks.labelled.target import ClassTarget
 from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
 
 VALIDATIONS = 20
@@ -32,70 +34,12 @@ FEWEST_STEPS, MOST_STEPS = 400, 3000
 EPOCHS = 25  # of numbers …
 TEXT_EPOCHS = 8  # … and of texts, which are soon known by heart
 MANY = 2000  # sequences, from which on batches are larger
-RARE = 0.25  # the share of a class below which the threshold is chosen
 JITTER = 0.1  # deviations of noise, where sequences are few
 FEW = 1000  # sequences
 USUAL, SLOW = 0.003, 0.001  # learning rates; with gaps there is more to learn by heart than to learn
 
-Examples = SequenceSet | TextSet
-AnyTarget = ClassTarget | MultiLabelTarget | NumberTarget
 WordVectors = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
 ReadVectors = Callable[[Sequence[str]], WordVectors]
-
-
-@dataclass(frozen=True)
-class Model:
-    """All that it takes to answer.
-
-    Parameters
-    ----------
-    target : Target
-        What a label is.
-    networks : torch.nn.ModuleList
-        Members of the ensemble, in evaluation mode.
-    scaling : SequenceScaling, optional
-        Of numbers.
-    tokenizer : Tokenizer, optional
-        Of texts.
-    longest : int
-        Tokens of a text that are read.
-    temperature : float
-        By which raw outputs are divided.
-    threshold : float, optional
-        Of two classes.
-    """
-
-    target: AnyTarget
-    networks: nn.ModuleList
-    scaling: SequenceScaling | None
-    tokenizer: Tokenizer | None
-    longest: int
-    temperature: float = 1.0
-    threshold: float | None = None
-
-    def answers(self, examples: Examples) -> Array:
-        """Answer: the mean over the members.
-
-        Parameters
-        ----------
-        examples : SequenceSet or TextSet
-            n sequences.
-
-        Returns
-        -------
-        numpy.ndarray
-            (n, K) probabilities or numbers; (N, K) for every step.
-        """
-        device = next(self.networks.parameters()).device
-        features = lay_out(examples, self.scaling, self.tokenizer, self.longest, device)
-        which = np.arange(len(examples))
-        found = [
-            self.target.answers(torch.from_numpy(answer(network, features, which) / self.temperature)).numpy()
-            for network in self.networks
-            if isinstance(network, SequenceNetwork)
-        ]
-        mean: Array = np.mean(found, axis=0)
-        return mean
 
 
 @dataclass(frozen=True)
@@ -115,35 +59,6 @@ class Fitted:
     model: Model
     training: list[TrainingResult]
     report: LabelledReport
-
-
-def lay_out(
-    examples: Examples,
-    scaling: SequenceScaling | None,
-    tokenizer: Tokenizer | None,
-    longest: int,
-    device: torch.device,
-) -> Features:
-    """Turn sequences into tensors.
-
-    Parameters
-    ----------
-    examples : SequenceSet or TextSet
-        n sequences.
-    scaling : SequenceScaling, optional
-        Of numbers.
-    tokenizer : Tokenizer, optional
-        Of texts.
-    longest : int
-        Tokens of a text that are read.
-    device : torch.device
-        Where the tensors are to lie.
-    """
-    if isinstance(examples, TextSet):
-        assert tokenizer is not None
-        return TokenFeatures(*tokenizer.encode(examples.texts), longest, device)
-    assert scaling is not None
-    return SequenceFeatures(examples, scaling, device)
 
 
 def fit_examples(
@@ -171,13 +86,12 @@ def fit_examples(
     Raises
     ------
     InputError
-        If there are too few, or vectors are given and no texts.
+        If there are too few, or something is given that would change nothing.
     TrainingError
         If the loss is no longer finite.
     """
     assert examples.labels is not None
-    if vectors is not None and not isinstance(examples, TextSet):
-        raise InputError(f"vectors are for words, and {examples.source} holds numbers: leave vectors out")
+    _refuse_idle(parameters, examples, target, vectors)
     accelerator = make_accelerator(parameters.device, parameters.precision)
     per_step = isinstance(examples, SequenceSet) and examples.per_step
     encoded = target.encode(examples.labels, examples.source)
@@ -297,7 +211,7 @@ def default_network(
         bidirectional=not until_end if parameters.bidirectional is None else parameters.bidirectional,
         layer_norm=parameters.layer_norm,
         pooling=parameters.pooling or "attention",
-        convolution=convolution and not per_step,
+        convolution=convolution,
         dropout=(0.5 if tokenizer or masked else 0.3) if parameters.dropout is None else parameters.dropout,
         outputs=target.outputs,
         per_step=per_step,
@@ -325,48 +239,35 @@ def default_steps(learnt: int, batch_size: int, *, text: bool) -> int:
     return min(max(wanted, FEWEST_STEPS), MOST_STEPS)
 
 
-def calibrated(model: Model, raw: Array, encoded: Array, threshold: float | None) -> Model:
-    """Find the temperature, and of two classes one of which is rare the threshold, on what was held out.
-
-    The temperature is that of Guo et al. 2017, "On calibration of modern neural networks", section 4.2: the log loss is
-    least under it; at least 1, as few that happen to be all right are no reason to be surer. The threshold is that of
-    the highest mean F1 of both classes.
-
-    Parameters
-    ----------
-    model : Model
-        Trained.
-    raw : numpy.ndarray
-        (n, K) raw outputs.
-    encoded : numpy.ndarray
-        (n, …) labels.
-    threshold : float, optional
-        The one that was asked for.
-    """
-    from scipy.optimize import minimize_scalar  # deferred: few need it
-
-    target = model.target
-    if isinstance(target, NumberTarget):
-        return model
-    outputs, truth = torch.from_numpy(raw), torch.from_numpy(encoded)
-
-    def loss(logarithm: float) -> float:
-        return float(target.loss(outputs / np.exp(logarithm), truth, None))
-
-    temperature = float(np.exp(minimize_scalar(loss, bounds=(0, 3), method="bounded").x))
-    if (
-        threshold is None
-        and isinstance(target, ClassTarget)
-        and target.outputs == 2
-        and min(target.shares) < RARE
-    ):
-        answers = target.answers(outputs / temperature).numpy()
-        levels = np.unique(np.quantile(answers[:, 1], np.linspace(0.01, 0.99, 99)))
-        scores = [target.judge(encoded, answers, level)["model"]["f1_macro"] for level in levels]
-        threshold = float(levels[int(np.argmax(scores))])
-    return Model(
-        target, model.networks, model.scaling, model.tokenizer, model.longest, temperature, threshold
-    )
+def _refuse_idle(
+    parameters: Parameters, examples: Examples, target: AnyTarget, vectors: ReadVectors | None
+) -> None:
+    """Raise where something was asked for that these data have no use for."""
+    source = examples.source
+    if isinstance(examples, TextSet):
+        if parameters.augmentation:
+            raise InputError(
+                f"augmentation is {parameters.augmentation:g}: noise is added to numbers, and not to the texts of "
+                f"{source}; leave it out"
+            )
+    elif vectors is not None:
+        raise InputError(
+            f"vectors are for the words of texts, not for the numbers of {source}; leave vectors out"
+        )
+    elif examples.per_step and parameters.pooling is not None:
+        raise InputError(
+            f"pooling is {parameters.pooling!r}: where each step has a label there is nothing to pool; leave it out"
+        )
+    elif examples.per_step and parameters.convolution:
+        raise InputError(
+            "convolution is True: it stands beside the LSTM where a whole sequence has one label, not each step; "
+            "leave it out"
+        )
+    if parameters.threshold is not None and isinstance(target, ClassTarget) and target.outputs > 2:
+        raise InputError(
+            f"threshold is {parameters.threshold:g}: it decides between two classes, and column {target.column!r} of "
+            f"{source} holds {target.outputs:,}; leave it out"
+        )
 
 
 def _rows(examples: Examples, which: Any, *, per_step: bool) -> Any:

@@ -31,7 +31,7 @@ def make_folds(
     groups : numpy.ndarray, optional
         (n,) what is not to be torn apart.
     folds : int
-        How many parts; for 1, one of seven is held out.
+        How many parts, as far as there are examples or groups for them; for 1, one of seven is held out.
     seed : int
         Of the draw.
 
@@ -43,7 +43,7 @@ def make_folds(
     Raises
     ------
     InputError
-        If there are fewer examples or groups than parts.
+        If there are fewer than two examples, or than two groups.
 
     Examples
     --------
@@ -58,13 +58,13 @@ def make_folds(
     )
 
     units = examples if groups is None else len(np.unique(groups))
-    what = "sequences" if groups is None else "groups"
     if units < 2:
+        only = ("only one " if units else "no ") + ("sequence" if groups is None else "group")
         raise InputError(
-            f"there are {units} {what}: give two or more, to learn from some and choose weights by others"
+            f"there is {only}: give two or more, to learn from some and choose weights by others"
         )
     parts = min(SPLITS if folds == 1 else folds, units)
-    # scikit-learn's splits of groups are shuffled by their first column only when it is told so.
+    # Where labels are unknown there are no equal shares to hold.
     strata = None if strata is None or np.isnan(strata).any() else strata
     options = {"n_splits": parts, "shuffle": True, "random_state": seed}
     if groups is None:

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from fastlstm.data.rows import Integers
-from fastlstm.data.sequence_features import SequenceBatch, SequenceFeatures, TokenFeatures
+from fastlstm.data.sequence_features import SequenceBatch, SequenceFeatures, TokenFeatures, side_by_side
 from fastlstm.model.sequence import SequenceNetwork
-from fastlstm.tasks.labelled.target import Array, Target
+from fastlstm.tasks.labelled.label_kind import Array
+from fastlstm.tasks.labelled.target import Target
 from fastlstm.training.loop import Learner
 
 AT_ONCE = 256  # sequences, when answering …
@@ -68,9 +69,7 @@ class Labelled:
         sequences = self.features.gather(which)
         if not self.per_step:
             return LabelledBatch(sequences, self.target[which], which)
-        places = torch.arange(int(sequences.lengths.max()), device=which.device)
-        within = places < sequences.lengths[:, None]
-        rows = torch.where(within, self.features.starts[which, None] + places, 0)
+        rows, within = side_by_side(self.features.starts[which], sequences.lengths)
         target = self.target[rows]
         target[~within] = torch.nan
         return LabelledBatch(sequences, target, which)

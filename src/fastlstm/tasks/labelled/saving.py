@@ -13,7 +13,7 @@ from fastlstm.runs import Run, save_run
 from fastlstm.runs.label_plots import calibration_curve, confusion_matrix, roc_curves
 from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
-from fastlstm.tasks.labelled.fitting import Model
+from fastlstm.tasks.labelled.model import Model
 from fastlstm.tasks.labelled.settings import RunSettings
 from fastlstm.tasks.labelled.target import ClassTarget
 

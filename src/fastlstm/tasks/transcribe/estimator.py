@@ -5,13 +5,15 @@ The network is described in :mod:`fastlstm.model.transcriber`, what it hears in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from fastlstm.data.manifest import read_speech
 from fastlstm.tasks.transcribe.fitted import FittedTranscriber
-from fastlstm.tasks.transcribe.fitting import fit_speech
+from fastlstm.tasks.transcribe.fitting import fingerprint, fit_speech, read_features
 from fastlstm.tasks.transcribe.settings import Parameters
+from fastlstm.training.checkpoint import TrainingState
 
 
 class Transcriber(FittedTranscriber):
@@ -86,7 +88,7 @@ class Transcriber(FittedTranscriber):
     >>> import numpy as np
     >>> second = np.arange(4000) / 8000
     >>> rise, fall = (np.sin(2 * np.pi * (1000 + pace * second) * second) for pace in (900, -900))
-    >>> transcriber = Transcriber(hidden_size=16, num_layers=1, channels=8, max_steps=80, seed=0, progress=False)
+    >>> transcriber = Transcriber(hidden_size=16, augmentation=False, max_steps=80, progress=False)
     >>> fitted = transcriber.fit([(rise, 8000), (fall, 8000)] * 20, text=["up", "down"] * 20)
     >>> fitted.predict((rise, 8000), (fall, 8000))["text"].to_list()
     ['up', 'down']
@@ -140,6 +142,7 @@ class Transcriber(FittedTranscriber):
         audio: str | None = None,
         text: str | Sequence[str] | None = None,
         groups: str | Sequence[str] | None = None,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         """Learn to write down what is said.
 
@@ -156,6 +159,8 @@ class Transcriber(FittedTranscriber):
         groups : str or sequence, optional
             The column of what a split must not tear apart, for instance the speaker: weights are then chosen by
             speakers that are not learnt from. Of a list one value for each recording.
+        checkpoint : path, optional
+            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
 
         Returns
         -------
@@ -169,7 +174,18 @@ class Transcriber(FittedTranscriber):
         TrainingError
             If the loss is no longer finite.
         """
+        return self._fit(data, {"audio": audio, "text": text, "groups": groups}, checkpoint)
+
+    def _fit(
+        self,
+        data: Any,
+        roles: Mapping[str, Any],
+        folder: str | Path | None,
+        resume: TrainingState | None = None,
+    ) -> Self:
         parameters = Parameters.check(self.get_params())
-        speech = read_speech(data, audio=audio, text=text, groups=groups)
-        self._take(fit_speech(parameters, speech), speech)
+        speech = read_speech(data, **roles)
+        features = read_features(speech, parameters.rate)
+        hooks = self._hooks(data, fingerprint(speech, features), roles, folder, resume)
+        self._take(fit_speech(parameters, speech, features, hooks), speech)
         return self

@@ -53,17 +53,23 @@ class SpeechEvaluation:
             "most_frequent": error_rates(self.texts, [self.usual] * len(self.texts)),
         }
 
+    @property
+    def details(self) -> str:
+        """Some of what was heard wrong, a line each; empty where all was heard."""
+        wrong = [place for place, text in enumerate(self.texts) if text != self.heard[place]]
+        if not wrong:
+            return ""
+        lines = [f"{len(wrong):,} of {len(self.texts):,} were not heard as they were said"]
+        lines += [
+            f"  {self.names[place]}: {self.texts[place]!r} heard as {self.heard[place]!r}"
+            for place in wrong[:MOST_SHOWN]
+        ]
+        return "\n".join(lines)
+
     def __str__(self) -> str:
         """Return the metrics as a table, and some of what was heard wrong."""
-        wrong = [place for place, text in enumerate(self.texts) if text != self.heard[place]]
         lines = metric_lines(self.metrics)
-        if wrong:
-            lines += ["", f"{len(wrong):,} of {len(self.texts):,} were not heard as they were said"]
-            lines += [
-                f"  {self.names[place]}: {self.texts[place]!r} heard as {self.heard[place]!r}"
-                for place in wrong[:MOST_SHOWN]
-            ]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", self.details] if self.details else lines)
 
 
 def error_rates(texts: Sequence[str], heard: Sequence[str]) -> dict[str, float]:

@@ -29,7 +29,7 @@ from fastlstm.model.transcriber import SpeechNetwork
 from fastlstm.runs import Run, save_run
 from fastlstm.runs.plots import learning_curve
 from fastlstm.search.ctc import Prior
-from fastlstm.tasks.saving import SavedEstimator
+from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
 from fastlstm.tasks.transcribe.fitting import Fitted, sound_notes
 from fastlstm.tasks.transcribe.model import SpeechModel, Transcript
@@ -45,7 +45,7 @@ NOTHING = (None, None, None)  # in the place of word, start and end
 BEAM = 16  # prefixes, where a language model is given and nothing else said
 
 
-class FittedTranscriber(SavedEstimator):
+class FittedTranscriber(ResumableEstimator):
     """The methods of a transcriber that was fitted or loaded; :class:`Transcriber` adds configuration and ``fit``."""
 
     task = "transcribe"
@@ -230,6 +230,7 @@ class FittedTranscriber(SavedEstimator):
         plots: dict[str, Figure | bytes] = dict(self.pictures_)
         if self.report_ is not None:
             plots = {"learning_curve": learning_curve(self.history_)}
+        interrupted = self.report_ is not None and self.report_.training.stopped == "interrupted"
         save_run(
             path,
             task=self.task,
@@ -247,6 +248,7 @@ class FittedTranscriber(SavedEstimator):
             history=self.history_,
             metrics=self.metrics_,
             plots=plots,
+            keep=("checkpoint",) if interrupted else (),
         )
 
     @override

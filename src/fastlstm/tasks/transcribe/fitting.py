@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
 from fastlstm.tasks.transcribe.model import SpeechModel
 from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import Parameters
-from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
+from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
 
 VALIDATIONS = 20
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
@@ -59,7 +60,47 @@ class Fitted:
     report: SpeechReport
 
 
-def fit_speech(parameters: Parameters, speech: SpeechSet) -> Fitted:
+class Features(NamedTuple):
+    """What was made of recordings.
+
+    Attributes
+    ----------
+    parts : list of numpy.ndarray
+        (F, M) of each.
+    mel : LogMel
+        What the features are.
+    seconds : float
+        How long the recordings are together.
+    notes : list of str
+        What was met on the way.
+    """
+
+    parts: list[Frames]
+    mel: LogMel
+    seconds: float
+    notes: list[str]
+
+
+def fingerprint(speech: SpeechSet, features: Features) -> str:
+    """Return a digest of all that learning sees of recordings: the same for the same data.
+
+    Parameters
+    ----------
+    speech : SpeechSet
+        n recordings, with texts.
+    features : Features
+        Of them.
+    """
+    groups = None if speech.groups is None else speech.groups.to_list()
+    digest = hashlib.sha256(repr((speech.texts, groups, features.mel)).encode("utf-8", "surrogatepass"))
+    for part in features.parts:
+        digest.update(part.tobytes())
+    return digest.hexdigest()
+
+
+def fit_speech(
+    parameters: Parameters, speech: SpeechSet, features: Features, hooks: Hooks | None = None
+) -> Fitted:
     """Train a network on recordings.
 
     One in seven is held out, at most 1,000 (one group in seven, where there are groups), and chooses the weights.
@@ -70,6 +111,10 @@ def fit_speech(parameters: Parameters, speech: SpeechSet) -> Fitted:
         The configuration.
     speech : SpeechSet
         n recordings, with texts.
+    features : Features
+        Of them.
+    hooks : Hooks, optional
+        What looks on, and where to go on.
 
     Raises
     ------
@@ -85,12 +130,12 @@ def fit_speech(parameters: Parameters, speech: SpeechSet) -> Fitted:
     learnt, held = _split(speech, speech.texts, parameters.seed)
     level = parameters.level or default_level([speech.texts[place] for place in learnt])
     tokenizer = fit_tokenizer([speech.texts[place] for place in learnt], level, parameters.vocabulary_size)
-    parts, mel, seconds, notes = read_features(speech, parameters.rate)
+    parts, mel, seconds, notes = features
     ids, offsets = tokenizer.encode(speech.texts)
     lengths = np.array([len(part) for part in parts], np.int64)
     subsampling = parameters.subsampling or default_subsampling(ids, offsets, lengths)
     short = fewest_frames(ids, offsets, subsampling) > lengths
-    notes += _too_short(speech, short, lengths, mel)
+    notes = notes + _too_short(speech, short, lengths, mel)
     learnt, held = learnt[~short[learnt]], held[~short[held]]
     if not len(learnt) or not len(held):
         raise InputError(
@@ -133,7 +178,7 @@ def fit_speech(parameters: Parameters, speech: SpeechSet) -> Fitted:
         seed=parameters.seed,
         progress=parameters.progress,
     )
-    training = train(learning.learner(network), loop, accelerator)
+    training = train(learning.learner(network), loop, accelerator, hooks)
     model = SpeechModel(network, mel, scaling, tokenizer)
     usual = Counter(speech.texts[place] for place in learnt).most_common(1)[0][0]
     report = SpeechReport(
@@ -153,7 +198,7 @@ def fit_speech(parameters: Parameters, speech: SpeechSet) -> Fitted:
     return Fitted(model, usual, training, report)
 
 
-def read_features(speech: SpeechSet, rate: int | None) -> tuple[list[Frames], LogMel, float, list[str]]:
+def read_features(speech: SpeechSet, rate: int | None) -> Features:
     """Read recordings, bring them to one rate, and compute their features.
 
     Parameters
@@ -165,14 +210,8 @@ def read_features(speech: SpeechSet, rate: int | None) -> tuple[list[Frames], Lo
 
     Returns
     -------
-    parts : list of numpy.ndarray
-        (F, M) of each.
-    mel : LogMel
-        What the features are.
-    seconds : float
-        How long they are together.
-    notes : list of str
-        What was met on the way.
+    Features
+        Of all of them.
 
     Raises
     ------
@@ -191,7 +230,7 @@ def read_features(speech: SpeechSet, rate: int | None) -> tuple[list[Frames], Lo
         seconds += recording.seconds
         several += recording.channels > 1
         others[recording.rate] += recording.rate != rate
-    return parts, mel, seconds, sound_notes(several, others, rate)
+    return Features(parts, mel, seconds, sound_notes(several, others, rate))
 
 
 def sound_notes(several: int, others: Counter[int], rate: int) -> list[str]:

@@ -100,7 +100,7 @@ class SpeechLearning:
             self.gather(torch.from_numpy(held[part]).to(device))
             for part in batches_of(lengths, FRAMES_AT_ONCE)
         ]
-        self._ahead: list[Tensor] = []
+        self._ahead: list[tuple[Tensor, int]] = []
         self._generator: torch.Generator | None = None
 
     def learner(self, network: nn.Module) -> Learner[SpeechBatch]:
@@ -143,16 +143,21 @@ class SpeechLearning:
         """Draw a batch: each recording once before any comes twice, those of like length together."""
         if generator is not self._generator or not self._ahead:
             self._generator, self._ahead = generator, self._draw_ahead(generator)
-        return self.gather(self._ahead.pop().to(self.features.lengths.device), generator)
+        which, seed = self._ahead.pop()
+        # Each batch is changed by draws of its own: the loop, which goes on from where many were drawn ahead, must be
+        # able to take them up there.
+        return self.gather(which.to(self.features.lengths.device), torch.Generator().manual_seed(seed))
 
-    def _draw_ahead(self, generator: torch.Generator) -> list[Tensor]:
+    def _draw_ahead(self, generator: torch.Generator) -> list[tuple[Tensor, int]]:
         drawn: list[Tensor] = []
         shuffled = self.learnt[torch.randperm(len(self.learnt), generator=generator)]
         for pool in shuffled.split(POOL * self.batch_size):
             parts = batches_of(self.lengths[pool].numpy(), FRAMES_AT_ONCE, self.batch_size)
             # What is left over, the longest, makes a small batch: it must not be left out every time.
             drawn += [pool[torch.from_numpy(part)] for part in parts]
-        return [drawn[place] for place in torch.randperm(len(drawn), generator=generator).tolist()]
+        order = torch.randperm(len(drawn), generator=generator).tolist()
+        seeds = torch.randint(2**62, (len(drawn),), generator=generator).tolist()
+        return [(drawn[place], seed) for place, seed in zip(order, seeds, strict=True)]
 
     def loss(self, network: nn.Module, batch: SpeechBatch) -> Tensor:
         """Compute CTC's loss: minus the logarithm of the probability of the texts, a token."""

@@ -1,0 +1,118 @@
+"""How well a language model foretells texts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from fastlstm.data.corpus import Corpus, join_texts
+from fastlstm.data.rows import Integers
+from fastlstm.data.tokens import UNKNOWN, Tokenizer
+from fastlstm.model.language import LanguageNetwork
+from fastlstm.tasks.generate.learning import token_losses
+
+TITLES = {
+    "nats_per_character": "nats/character",
+    "bits_per_character": "bits/character",
+    "perplexity": "perplexity",
+}
+LABELS = {"model": "LSTM", "unigram": "frequencies alone"}
+
+
+@dataclass(frozen=True)
+class LanguageEvaluation:
+    """What texts cost, in nats: minus the logarithm of their probability.
+
+    Parameters
+    ----------
+    characters : int
+        In all texts together.
+    tokens : int
+        Predicted, with the end of each text where ends are learnt.
+    unknown : int
+        Tokens that are not in the vocabulary: what they cost is that some unknown one comes, not which.
+    nats : dict
+        ``model``, and ``unigram``, which knows how often each token comes and nothing else.
+    """
+
+    characters: int
+    tokens: int
+    unknown: int
+    nats: dict[str, float]
+
+    @cached_property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Nats and bits a character, and the perplexity of a token, of the model and of frequencies alone."""
+        return {
+            name: {
+                "nats_per_character": nats / self.characters,
+                "bits_per_character": nats / self.characters / math.log(2),
+                "perplexity": math.exp(min(nats / self.tokens, 700.0)),
+            }
+            for name, nats in self.nats.items()
+        }
+
+    def __str__(self) -> str:
+        """Return the metrics as a table."""
+        width = max(map(len, LABELS.values()))
+        lines = [" " * width + "".join(f"{title:>17}" for title in TITLES.values())]
+        for name, values in self.metrics.items():
+            lines.append(f"{LABELS[name]:<{width}}" + "".join(f"{values[key]:>17.4g}" for key in TITLES))
+        return "\n".join(lines)
+
+
+def judge(
+    network: LanguageNetwork, tokenizer: Tokenizer, corpus: Corpus, counts: Sequence[int], *, ends: bool
+) -> LanguageEvaluation:
+    """Let a model foretell texts, one after the other.
+
+    Parameters
+    ----------
+    network : LanguageNetwork
+        In evaluation mode.
+    tokenizer : Tokenizer
+        Its own.
+    corpus : Corpus
+        The texts.
+    counts : sequence of int
+        (V,) how often each token came in training.
+    ends : bool
+        Whether where texts end is foretold too.
+    """
+    row = join_texts(tokenizer, corpus.texts)
+    if not ends:
+        row = row[:-1]
+    return judge_row(network, row, corpus.characters, counts)
+
+
+def judge_row(
+    network: LanguageNetwork, row: Integers, characters: int, counts: Sequence[int]
+) -> LanguageEvaluation:
+    """Let a model foretell a row of tokens.
+
+    Parameters
+    ----------
+    network : LanguageNetwork
+        In evaluation mode.
+    row : numpy.ndarray
+        (N,) the first is given, all others are foretold.
+    characters : int
+        How many they are made of.
+    counts : sequence of int
+        (V,) how often each token came in training.
+    """
+    # One more of each, so that what never came has a probability too (Laplace's rule of succession).
+    share = (np.asarray(counts, float) + 1) / (sum(counts) + len(counts))
+    return LanguageEvaluation(
+        characters=characters,
+        tokens=len(row) - 1,
+        unknown=int((row == UNKNOWN).sum()),
+        nats={
+            "model": float(token_losses(network, row).sum()),
+            "unigram": float(-np.log(share[row[1:]]).sum()),
+        },
+    )

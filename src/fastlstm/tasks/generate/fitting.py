@@ -1,0 +1,302 @@
+"""Fitting: from texts to a language model and a report."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from fastlstm.data.corpus import Corpus, join_texts
+from fastlstm.data.streams import TokenStreams
+from fastlstm.data.tokens import Level, Tokenizer
+from fastlstm.errors import DataError
+from fastlstm.model.language import LanguageNetwork, LanguageSettings
+from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge_row
+from fastlstm.tasks.generate.learning import LanguageLearning
+from fastlstm.tasks.generate.settings import Parameters
+from fastlstm.training.learner import Hooks, LoopSettings, TrainingResult
+from fastlstm.training.loop import make_accelerator, train
+
+HELD_OUT = 0.05  # of the characters …
+MOST_HELD_OUT = 200_000  # … and no more of them: the rest is worth more in the training part
+FEWEST_TOKENS = 200  # to learn from
+VALIDATIONS = 25
+STEPS_BEFORE_STOPPING = 300
+ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
+PASSES = 20  # through the training part …
+MOST_TOKENS = 20_000_000  # … if it is no longer than that; a longer one is read once
+FEWEST_STEPS = 400
+WARM_UP = 0.02  # the share of the steps over which the learning rate rises: people look at the first samples
+CLIP = 0.5
+ADAPTIVE_FROM = 40_000  # tokens in the vocabulary, from which on the softmax is adaptive
+WORDS, PIECES, CHARACTERS = 30_000, 8_000, 5_000  # in the vocabulary at most
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting gives.
+
+    Parameters
+    ----------
+    network : LanguageNetwork
+        Trained, in evaluation mode.
+    tokenizer : Tokenizer
+        Its vocabulary.
+    ends : bool
+        Whether it learnt where texts end.
+    counts : tuple of int
+        (V,) how often each token came in the training part.
+    tokens : int
+        In the training part.
+    training : TrainingResult
+        How training went.
+    validation : LanguageEvaluation
+        On what was held out.
+    """
+
+    network: LanguageNetwork
+    tokenizer: Tokenizer
+    ends: bool
+    counts: tuple[int, ...]
+    tokens: int
+    training: TrainingResult
+    validation: LanguageEvaluation
+
+
+def fingerprint(corpus: Corpus) -> str:
+    """Return a digest of texts.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The texts.
+    """
+    digest = hashlib.sha256()
+    for text in corpus.texts:
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
+    r"""Hold a part out: the end of a single text, from the beginning of a line; of several texts some.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        All texts.
+    seed : int
+        Of the draw among several.
+
+    Returns
+    -------
+    tuple of Corpus
+        What is learnt from, and what is held out.
+
+    Raises
+    ------
+    DataError
+        If there is too little to do so.
+
+    Examples
+    --------
+    >>> learnt, held = split(Corpus("play", "file", ("to be\nor not\n" * 20,)), seed=0)
+    >>> learnt.characters, held.texts
+    (247, ('to be\nor not\n',))
+    """
+    size = min(HELD_OUT * corpus.characters, MOST_HELD_OUT)
+    if len(corpus.texts) == 1:
+        text = corpus.texts[0]
+        cut = len(text) - max(1, round(size))
+        line = text.rfind("\n", len(text) - 2 * round(size), cut)
+        cut = cut if line < 0 else line + 1
+        parts = (text[:cut],), (text[cut:],)
+    else:
+        lengths = np.array([len(text) for text in corpus.texts])
+        order = np.random.default_rng(seed).permutation(len(lengths))
+        held = order[: max(1, int(np.searchsorted(lengths[order].cumsum(), size)))]
+        chosen = np.zeros(len(lengths), bool)
+        chosen[held] = True
+        parts = tuple(
+            tuple(text for text, is_held in zip(corpus.texts, chosen, strict=True) if is_held == wanted)
+            for wanted in (False, True)
+        )  # type: ignore[assignment]  # of two
+    if not all(any(part) for part in parts):
+        raise DataError(
+            f"{corpus.source} holds {corpus.characters:,} characters: too few to learn from; give more text"
+        )
+    return replace(corpus, texts=parts[0]), replace(corpus, texts=parts[1])
+
+
+def fit_corpus(parameters: Parameters, corpus: Corpus, hooks: Hooks) -> Fitted:
+    """Train a language model on texts.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    corpus : Corpus
+        The texts.
+    hooks : Hooks
+        What looks on, and where to go on.
+
+    Raises
+    ------
+    DataError
+        If there is too little text.
+    TrainingError
+        If the loss is no longer finite.
+    """
+    accelerator = make_accelerator(parameters.device, parameters.precision)
+    learnt, held = split(corpus, parameters.seed)
+    tokenizer = Tokenizer.fit(
+        learnt.texts,
+        level=parameters.level,
+        size=parameters.vocabulary_size or default_vocabulary(parameters.level, learnt.characters),
+        lowercase=False,
+    )
+    ends = len(corpus.texts) > 1
+    row, held_row = join_texts(tokenizer, learnt.texts), join_texts(tokenizer, held.texts)
+    if not ends:
+        # A part of one text goes on from what stands before: neither its beginning nor its end is one of the text.
+        held_row = np.concatenate([row[-2:-1], held_row[1:-1]])
+        row = row[:-1]
+    if len(row) < FEWEST_TOKENS:
+        raise DataError(
+            f"{corpus.source} gives {len(row):,} tokens ({parameters.level}) to learn from: an LSTM needs "
+            f"{FEWEST_TOKENS} at the very least, and some 100,000 to write well; give more text"
+        )
+    counts = tuple(np.bincount(row, minlength=len(tokenizer) + 1).tolist())
+    settings = default_network(parameters, len(tokenizer) + 1, len(row))
+    with torch.random.fork_rng([]):
+        torch.manual_seed(parameters.seed)
+        network = LanguageNetwork(settings)
+    network = network.to(accelerator.device)
+    streams = TokenStreams(row, lanes=parameters.lanes, window=parameters.window, device=accelerator.device)
+    steps = parameters.max_steps or default_steps(len(row), streams.lanes * streams.window)
+    loop = LoopSettings(
+        steps=steps,
+        learning_rate=parameters.learning_rate or default_learning_rate(settings),
+        validate_every=max(1, steps // VALIDATIONS),
+        patience=parameters.patience,
+        fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
+        enough=ENOUGH,
+        clip=CLIP,
+        weight_decay=0.01,
+        warm_up=WARM_UP,
+        seed=parameters.seed,
+        progress=parameters.progress,
+    )
+    training = train(LanguageLearning(streams, held_row).learner(network), loop, accelerator, hooks)
+    return Fitted(
+        network=network,
+        tokenizer=tokenizer,
+        ends=ends,
+        counts=counts,
+        tokens=len(row),
+        training=training,
+        validation=judge_row(network, held_row, held.characters, counts),
+    )
+
+
+def default_vocabulary(level: Level, characters: int) -> int:
+    """Settle how many tokens there are at most.
+
+    Parameters
+    ----------
+    level : {"char", "word", "bpe"}
+        What a token is.
+    characters : int
+        In the training part.
+
+    Examples
+    --------
+    >>> default_vocabulary("bpe", 1_000_000), default_vocabulary("bpe", 10_000)
+    (5000, 512)
+    """
+    if level == "bpe":  # so that a piece comes some fifty times
+        return int(np.clip(characters // 200, 512, PIECES))
+    return CHARACTERS if level == "char" else WORDS
+
+
+def default_network(parameters: Parameters, tokens: int, count: int) -> LanguageSettings:
+    """Settle how the network is built.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        What was asked for.
+    tokens : int
+        V, with the boundary.
+    count : int
+        Tokens to learn from.
+    """
+    hidden_size = parameters.hidden_size or (512 if count >= 300_000 else 256 if count >= 50_000 else 128)
+    tied = parameters.tied if parameters.tied is not None else parameters.level != "char"
+    adaptive = parameters.adaptive if parameters.adaptive is not None else tokens > ADAPTIVE_FROM
+    if parameters.dropout is None:
+        passes = PASSES if count * PASSES < MOST_TOKENS else MOST_TOKENS / count
+        dropout = 0.4 if passes > 8 else 0.2 if passes > 2 else 0.0
+    else:
+        dropout = parameters.dropout
+    return LanguageSettings(
+        tokens=tokens,
+        embedding=parameters.embedding
+        or (min(hidden_size, 128) if parameters.level == "char" else hidden_size),
+        hidden_size=hidden_size,
+        num_layers=parameters.num_layers,
+        dropout=dropout,
+        recurrent_dropout=parameters.recurrent_dropout,
+        weight_drop=parameters.weight_drop,
+        tied=tied and not adaptive,
+        cutoffs=cutoffs(tokens) if adaptive else (),
+    )
+
+
+def cutoffs(tokens: int) -> tuple[int, ...]:
+    """Settle which tokens have smaller vectors in the softmax.
+
+    Parameters
+    ----------
+    tokens : int
+        V, the most frequent first.
+
+    Examples
+    --------
+    >>> cutoffs(60_000), cutoffs(1000)
+    ((4000, 20000), (333,))
+    """
+    found = (tokens // 15, tokens // 3)
+    return found if tokens > 10_000 else found[1:]
+
+
+def default_steps(count: int, batch: int) -> int:
+    """Settle how many training steps there are at most.
+
+    Parameters
+    ----------
+    count : int
+        Tokens to learn from.
+    batch : int
+        Tokens a step.
+
+    Examples
+    --------
+    >>> default_steps(1_000_000, 2048), default_steps(10_000, 2048), default_steps(10**8, 2048)
+    (9765, 400, 48828)
+    """
+    wanted = max(count, min(PASSES * count, MOST_TOKENS))
+    return max(FEWEST_STEPS, wanted // batch)
+
+
+def default_learning_rate(settings: LanguageSettings) -> float:
+    """Settle the peak of the learning rate.
+
+    Parameters
+    ----------
+    settings : LanguageSettings
+        How the network is built.
+    """
+    return 0.003 if settings.hidden_size <= 512 else 0.002

@@ -1,0 +1,76 @@
+"""What ``fit`` tells of a language model: what was read, how training went, how good it is, and a sample of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastlstm.tasks.generate.evaluation import LanguageEvaluation
+from fastlstm.training.learner import ENDINGS, TrainingResult
+
+
+@dataclass(frozen=True)
+class LanguageReport:
+    """The report of ``fit``.
+
+    Parameters
+    ----------
+    source : str
+        What was read.
+    texts, characters : int
+        How much of it.
+    tokens : int
+        In the training part.
+    vocabulary : int
+        V.
+    level : str
+        What a token is.
+    notes : tuple of str
+        What was met in reading.
+    training : TrainingResult
+        How training went.
+    parameters : int
+        Weights.
+    validation : LanguageEvaluation
+        On what was held out.
+    sample : str
+        A text that the model made.
+    """
+
+    source: str
+    texts: int
+    characters: int
+    tokens: int
+    vocabulary: int
+    level: str
+    notes: Sequence[str]
+    training: TrainingResult
+    parameters: int
+    validation: LanguageEvaluation
+    sample: str
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
+        return {"validation": self.validation.metrics}
+
+    def __str__(self) -> str:
+        """Return the report as text."""
+        held = self.validation
+        result = self.training
+        pieces = "" if self.texts == 1 else f" in {self.texts:,} texts"
+        lines = [
+            f"{self.source}: {self.characters:,} characters{pieces}; {self.tokens:,} tokens ({self.level}) to learn "
+            f"from, a vocabulary of {self.vocabulary:,}; {held.characters:,} characters held out",
+            *self.notes,
+            f"{result.step:,} training steps in {result.seconds:.1f} s, {ENDINGS[result.stopped]}; weights of step "
+            f"{result.best_step:,}; {self.parameters:,} parameters",
+            "",
+            "held out (it chose the weights)",
+            str(held),
+        ]
+        model, unigram = held.metrics.values()
+        if not model["nats_per_character"] < unigram["nats_per_character"]:
+            lines.append("The LSTM is no better than knowing how often each token comes: do not use it.")
+        return "\n".join([*lines, "", "a sample", self.sample])

@@ -1,0 +1,63 @@
+"""The generator's configuration, checked, and all that a run folder keeps of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from fastlstm.data.tokens import Level
+from fastlstm.model.language import LanguageSettings
+from fastlstm.tasks.parameters import CheckedParameters
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Parameters(CheckedParameters):
+    """The constructor's arguments, with their types and bounds; the estimator says what they mean."""
+
+    level: Level
+    vocabulary_size: PositiveInt | None
+    hidden_size: PositiveInt | None
+    num_layers: PositiveInt
+    embedding: PositiveInt | None
+    dropout: Share | None
+    recurrent_dropout: Share
+    weight_drop: Share
+    tied: bool | None
+    adaptive: bool | None
+    lanes: PositiveInt
+    window: Annotated[int, Field(ge=2)]
+    max_steps: PositiveInt | None
+    learning_rate: PositiveFloat | None
+    patience: PositiveInt
+    device: str | None
+    precision: Literal["no", "bf16", "fp16"]
+    seed: Annotated[int, Field(ge=0)]
+    progress: bool
+
+
+class RunSettings(BaseModel):
+    """What ``config.json`` holds of a generator.
+
+    Parameters
+    ----------
+    parameters : dict
+        The constructor's arguments.
+    network : LanguageSettings
+        How the network is built.
+    tokens : str
+        The vocabulary.
+    ends : bool
+        Whether it learnt from several texts, and so where one ends.
+    counts : tuple of int
+        How often each token came in the training part; of the boundary last.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: dict[str, Any]
+    network: LanguageSettings
+    tokens: str
+    ends: bool
+    counts: tuple[int, ...]

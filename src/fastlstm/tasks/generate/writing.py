@@ -1,0 +1,48 @@
+"""Tokens that come one after the other, as pieces of text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fastlstm.data.tokens import REPLACEMENT, Tokenizer
+
+
+def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: bool) -> Iterator[str]:
+    """Write tokens down as soon as they are whole characters.
+
+    A character may be several byte pairs: they are held back until it is there.
+
+    Parameters
+    ----------
+    tokenizer : Tokenizer
+        Whose tokens they are.
+    tokens : iterable of int
+        The tokens.
+    after : bool
+        Whether a text stands before them, from which a blank parts the first word.
+
+    Yields
+    ------
+    str
+        Pieces that make up the text.
+
+    Examples
+    --------
+    >>> tokenizer = Tokenizer.fit(["the end"])
+    >>> list(written(tokenizer, [2, 3], after=False))
+    ['end', ' the']
+    """
+    if tokenizer.level == "word":
+        for token in tokens:
+            yield (" " if after else "") + tokenizer.decode([token])
+            after = True
+        return
+    held: list[int] = []
+    for token in tokens:
+        held.append(token)
+        piece = tokenizer.decode(held)
+        if not piece.endswith(REPLACEMENT) or len(held) == 4:  # bytes of the longest character
+            yield piece
+            held.clear()
+    if held:
+        yield tokenizer.decode(held)

@@ -1,0 +1,142 @@
+"""Fits of one network that keep where they stand in a run folder, and go on exactly from there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fastlstm.errors import InputError, RunError
+from fastlstm.runs import drop_checkpoint, keep_checkpoint, read_checkpoint
+from fastlstm.tasks.saving import SavedEstimator
+from fastlstm.training.checkpoint import TrainingState
+from fastlstm.training.learner import Hooks
+
+CHECKPOINT_SECONDS = 60.0
+
+
+class FitRecord(BaseModel):
+    """What was being fitted, as a checkpoint keeps it.
+
+    Parameters
+    ----------
+    task : str
+        Whose checkpoint it is.
+    parameters : dict
+        The constructor's arguments.
+    roles : dict
+        The arguments of ``fit`` beside the data.
+    source : str, optional
+        The file that was fitted; None for what is no file.
+    fingerprint : str
+        Of the data, to tell another.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    parameters: dict[str, Any]
+    roles: dict[str, Any]
+    source: str | None
+    fingerprint: str
+
+
+class ResumableEstimator(SavedEstimator):
+    """An estimator whose ``fit`` can be left and gone on with.
+
+    A task's ``fit`` hands its arguments to ``_fit``, and ``_fit`` asks :meth:`_hooks` for what looks on. Everything
+    else that ``_fit`` does (split, vocabulary, first weights) must come out the same for the same data and seed.
+    """
+
+    @classmethod
+    def resume(cls, path: str | Path, data: Any | None = None) -> Self:
+        """Go on with a fit that was left, exactly where it stood.
+
+        On the same machine and with the same number of threads the result is that of a fit that was never left, bit
+        for bit.
+
+        Parameters
+        ----------
+        path : str or Path
+            A run folder whose training was interrupted, or a ``checkpoint`` folder of ``fit``.
+        data : path, DataFrame or list, optional
+            What was fitted. Default: the file that it came from.
+
+        Raises
+        ------
+        RunError
+            If there is no checkpoint, for instance because training is done.
+        InputError
+            If the data is not what was fitted.
+        """
+        state = read_checkpoint(path)
+        try:
+            record = FitRecord.model_validate(state.numbers["fit"])
+        except (KeyError, ValidationError):
+            raise RunError(
+                f"the checkpoint of {path} is of another task or version of fastlstm: use the one that wrote it"
+            ) from None
+        if record.task != cls.task:
+            raise RunError(
+                f"the checkpoint of {path} is of the task {record.task!r}: use fastlstm {record.task}"
+            )
+        source = record.source if data is None else data
+        if source is None:
+            raise InputError(
+                f"{path} was fitted to data in memory, which no checkpoint keeps: give it as data"
+            )
+        return cls(**record.parameters)._fit(source, record.roles, path, state)
+
+    def _fit(
+        self,
+        data: Any,
+        roles: Mapping[str, Any],
+        folder: str | Path | None,
+        resume: TrainingState | None = None,
+    ) -> Self:
+        """Fit, from the beginning or from where another fit stood."""
+        raise NotImplementedError
+
+    def _hooks(
+        self,
+        data: Any,
+        fingerprint: str,
+        roles: Mapping[str, Any],
+        folder: str | Path | None,
+        resume: TrainingState | None,
+    ) -> Hooks:
+        """Return what keeps where training stands, and where it goes on.
+
+        Parameters
+        ----------
+        data : path, DataFrame or list
+            What is fitted.
+        fingerprint : str
+            A digest of what was read of it.
+        roles : mapping
+            The arguments of ``fit`` beside the data, as JSON holds them.
+        folder : str or Path, optional
+            The run folder; without one nothing is kept.
+        resume : TrainingState, optional
+            Where to go on.
+        """
+        if resume is not None and resume.numbers["fit"]["fingerprint"] != fingerprint:
+            raise InputError(f"the data is not what {folder} was being fitted to: give that, or train anew")
+        if folder is None:
+            return Hooks()
+        if resume is None:
+            drop_checkpoint(folder)
+        record = FitRecord(
+            task=self.task,
+            parameters=self.get_params(),
+            roles=dict(roles),
+            source=str(Path(data).absolute()) if isinstance(data, str | Path) else None,
+            fingerprint=fingerprint,
+        ).model_dump(mode="json")
+
+        def checkpoint(state: TrainingState) -> None:
+            keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": record}))
+
+        return Hooks(checkpoint=checkpoint, checkpoint_seconds=CHECKPOINT_SECONDS, resume=resume)
