@@ -58,7 +58,8 @@ FORECASTING = ROOT / "docs" / "forecasting.md"
 
 
 def told(text):
-    """What is printed but for its numbers, and for what hangs on how training went."""
+    """What is printed but for its numbers, and for what hangs on how training went, samples at its end among it."""
+    text = text.partition("\na sample\n")[0]
     lines = [re.sub(r"\s+", " ", re.sub(r"-?\d[\d,.e+-]*%?", "#", line)) for line in text.splitlines()]
     return [line for line in lines if not re.match(r"(# )+training steps|The LSTM|saved in", line)]
 
@@ -92,7 +93,12 @@ def test_commands_in_the_page_on_forecasting(tmp_path, monkeypatch, capsys):
 
 
 LABELLED = "--members 2 --max-steps 60 --hidden-size 8 --learning-rate 0.02"
-SMALLER = {"classify": LABELLED, "regress": LABELLED, "detect": "--max-steps 20 --hidden-size 8"}
+SMALLER = {
+    "classify": LABELLED,
+    "regress": LABELLED,
+    "detect": "--max-steps 20 --hidden-size 8",
+    "generate": "--max-steps 20 --hidden-size 16",
+}
 
 
 @pytest.mark.parametrize(
@@ -100,9 +106,10 @@ SMALLER = {"classify": LABELLED, "regress": LABELLED, "detect": "--max-steps 20 
     [
         ("classifying", {"train", "evaluate", "predict", "cross-validate"}),
         ("detecting", {"train", "evaluate", "predict"}),
+        ("generating", {"train", "evaluate", "predict"}),
     ],
 )
-def test_the_pages_on_labels_and_on_anomalies(page, modes, tmp_path, monkeypatch, capsys):
+def test_the_pages_on_tasks(page, modes, tmp_path, monkeypatch, capsys):
     """In their order, on the files that the last block makes, with a short training; Python prints what is shown."""
     monkeypatch.chdir(tmp_path)
     *found, (_, files, _) = re.findall(
@@ -134,7 +141,13 @@ def test_the_pages_on_labels_and_on_anomalies(page, modes, tmp_path, monkeypatch
                 printed = capsys.readouterr()
                 assert code in ((2,) if refused else (0, None)), printed.err
                 printed = printed.err if refused else printed.out
-            assert matches(shown, printed), f"{command}\n{printed}"
+            if words[1:3] == ["generate", "predict"]:  # of another training: only the prompt is the same
+                prompt = words[words.index("--prompt") + 1] if "--prompt" in words else ""
+                for text in (shown, printed):
+                    assert text.startswith(prompt)
+                    assert len(text) > len(prompt) + 1
+            else:
+                assert matches(shown, printed), f"{command}\n{printed}"
     assert run == modes
 
 

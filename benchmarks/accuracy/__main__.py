@@ -12,11 +12,16 @@ from pathlib import Path
 import torch
 
 import fastlstm
-from benchmarks.accuracy import classify, detect, forecast
+from benchmarks.accuracy import classify, detect, forecast, generate
 from benchmarks.measure import machine
 
 # folder of the data: what is run on it
-TASKS = {"forecast": forecast.PROTOCOLS, "classify": classify.PROTOCOLS, "detect": detect.PROTOCOLS}
+TASKS = {
+    "forecast": forecast.PROTOCOLS,
+    "classify": classify.PROTOCOLS,
+    "detect": detect.PROTOCOLS,
+    "text": generate.PROTOCOLS,
+}
 
 
 def main() -> None:

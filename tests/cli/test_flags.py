@@ -12,7 +12,7 @@ from fastlstm.cli.flags import command, flag, flags
 from fastlstm.tasks import TASKS, estimator
 
 # What --out says on the command line, or what has no place there.
-PYTHON_ONLY = ("self", "checkpoint", "storage", "fit")
+PYTHON_ONLY = ("self", "checkpoint", "storage", "fit", "stream")
 
 
 def bake(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
+import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -109,16 +110,17 @@ class LanguageNetwork(nn.Module):
             for before, after in pairwise(widths)
         )
         self.adaptive: nn.AdaptiveLogSoftmaxWithLoss | None = None
-        self.output: nn.Linear | None = None
+        self.bias: nn.Parameter | None = None
+        self.weight: nn.Parameter | None = None  # of its own, or the embedding's
         if settings.cutoffs:
             self.adaptive = nn.AdaptiveLogSoftmaxWithLoss(last, settings.tokens, list(settings.cutoffs))
+            return
+        self.bias = nn.Parameter(torch.zeros(settings.tokens))
+        # With vectors of length one or less at the beginning, all tokens are about as likely.
+        if settings.tied:
+            nn.init.normal_(self.embed.weight, std=settings.embedding**-0.5)
         else:
-            self.output = nn.Linear(last, settings.tokens)
-            nn.init.zeros_(self.output.bias)
-            if settings.tied:
-                # With vectors of length one at the beginning, all tokens are about as likely.
-                nn.init.normal_(self.embed.weight, std=settings.embedding**-0.5)
-                self.output.weight = self.embed.weight
+            self.weight = nn.Parameter(torch.empty(settings.tokens, last).uniform_(-1, 1) * last**-0.5)
 
     def forward(self, tokens: Tensor, state: LanguageState | None = None) -> tuple[Tensor, LanguageState]:
         """Read windows.
@@ -226,7 +228,7 @@ class LanguageNetwork(nn.Module):
         return self.log_probabilities(x), LanguageState(tuple(after))
 
     def _stack(self) -> list[LSTM]:
-        return [layer for layer in self.layers if isinstance(layer, LSTM)]
+        return cast("list[LSTM]", list(self.layers))
 
     def _run(self, layer: LSTM, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         share = self.settings.weight_drop
@@ -245,5 +247,4 @@ class LanguageNetwork(nn.Module):
         return x * mask
 
     def _logits(self, rows: Tensor) -> Tensor:
-        assert self.output is not None
-        return linear(rows, self.output.weight, self.output.bias)
+        return linear(rows, self.embed.weight if self.weight is None else self.weight, self.bias)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import islice, takewhile
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
@@ -135,7 +135,7 @@ class Generator(ResumableEstimator):
         window: int = 64,
         max_steps: int | None = None,
         learning_rate: float | None = None,
-        patience: int = 5,
+        patience: int = 8,
         device: str | None = None,
         precision: Literal["no", "bf16", "fp16"] = "no",
         seed: int = 0,
@@ -345,19 +345,20 @@ class Generator(ResumableEstimator):
         """Return the pieces of a text."""
         tokenizer, boundary = self.tokenizer_, len(self.tokenizer_)
         read = self._read_prompt(prompt)
-        never = (PADDING, UNKNOWN) if self.ends_ else (PADDING, UNKNOWN, boundary)
+        # What never came in training, bytes for instance, does not come now.
+        never = {PADDING, UNKNOWN, *np.flatnonzero(np.array(self.counts_) == 0).tolist()}
+        if not self.ends_:
+            never.add(boundary)
         drawn = sample(
             self.network_,
             torch.from_numpy(read[None, :-1]).to(self.network_.embed.weight.device),
             torch.from_numpy(read[-1:]).to(self.network_.embed.weight.device),
             sampling,
             seed=int(np.random.SeedSequence().entropy or 0) if seed is None else seed,  # type: ignore[arg-type]
-            never=never,
+            never=sorted(never),
         )
         tokens = takewhile(lambda token: token != boundary, (int(row[0]) for row in islice(drawn, length)))
-        if prompt:
-            yield prompt
-        yield from written(tokenizer, tokens, after=bool(prompt))
+        return chain([prompt] if prompt else [], written(tokenizer, tokens, after=bool(prompt)))
 
     def _read_prompt(self, prompt: str) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Return the ids of a prompt, with the boundary before it."""

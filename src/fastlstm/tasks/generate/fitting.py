@@ -116,7 +116,7 @@ def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
     else:
         lengths = np.array([len(text) for text in corpus.texts])
         order = np.random.default_rng(seed).permutation(len(lengths))
-        held = order[: max(1, int(np.searchsorted(lengths[order].cumsum(), size)))]
+        held = order[: int(np.searchsorted(lengths[order].cumsum(), size)) + 1]
         chosen = np.zeros(len(lengths), bool)
         chosen[held] = True
         parts = tuple(

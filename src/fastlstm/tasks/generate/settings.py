@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from fastlstm.data.tokens import Level
 from fastlstm.model.language import LanguageSettings
@@ -35,6 +35,14 @@ class Parameters(CheckedParameters):
     precision: Literal["no", "bf16", "fp16"]
     seed: Annotated[int, Field(ge=0)]
     progress: bool
+
+    @model_validator(mode="after")
+    def _one_way_out(self) -> Self:
+        if self.tied and self.adaptive:
+            raise ValueError(
+                "tied and adaptive exclude each other: tied weights are of one width; give one of them"
+            )
+        return self
 
 
 class RunSettings(BaseModel):

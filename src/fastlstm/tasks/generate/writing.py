@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator
 
 from fastlstm.data.tokens import REPLACEMENT, Tokenizer
 
+CLOSING = set(".,:;!?%)]}…»”’")  # stand close to the word before them …
+OPENING = set("([{«“‘")  # … and these to the word after them
+
 
 def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: bool) -> Iterator[str]:
     """Write tokens down as soon as they are whole characters.
@@ -28,14 +31,15 @@ def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: bool) -> Iter
 
     Examples
     --------
-    >>> tokenizer = Tokenizer.fit(["the end"])
-    >>> list(written(tokenizer, [2, 3], after=False))
-    ['end', ' the']
+    >>> tokenizer = Tokenizer.fit(["the end."])
+    >>> list(written(tokenizer, tokenizer.encode(["the end."])[0].tolist(), after=False))
+    ['the', ' end', '.']
     """
     if tokenizer.level == "word":
         for token in tokens:
-            yield (" " if after else "") + tokenizer.decode([token])
-            after = True
+            word = tokenizer.decode([token])
+            yield f" {word}" if after and word not in CLOSING else word
+            after = word not in OPENING
         return
     held: list[int] = []
     for token in tokens:

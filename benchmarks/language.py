@@ -1,0 +1,114 @@
+"""Language models on fastlstm.LSTM against the same models on torch.nn.LSTM: training, and writing.
+
+    python -m benchmarks.language [--rounds N]
+
+Both sides are one network, but for its LSTM layers, with the same weights, and take turns; medians. Training is a
+whole step: forward, loss, backward, clipping, AdamW. Writing is fastlstm's own loop for both sides, one text, a
+character at a time, on vocabularies of the size of a text's characters.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measure import machine, medians
+from fastlstm.model.language import LanguageNetwork, LanguageSettings
+from fastlstm.search.sampling import Sampling, sample
+from fastlstm.training.update import WeightUpdate
+
+CHARACTERS = 67  # of tiny Shakespeare
+# name: H, layers, vocabulary, lanes, window, tied
+TRAINED = {
+    "characters, H 512, 2 layers": (512, 2, CHARACTERS, 32, 64, False),
+    "characters, H 256, 2 layers": (256, 2, CHARACTERS, 32, 64, False),
+    "pieces, H 512, 2 layers": (512, 2, 8000, 32, 64, True),
+}
+WRITTEN = {"H 512, 2 layers": (512, 2), "H 256, 2 layers": (256, 2), "H 128, 1 layer": (128, 1)}
+
+
+class TorchLayer(nn.LSTM):
+    """PyTorch's layer, with a step that its users write."""
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        y, state = self(x[None], state)
+        return y[0], state
+
+
+def network(hidden: int, layers: int, tokens: int, *, tied: bool = False) -> LanguageNetwork:
+    torch.manual_seed(0)
+    return LanguageNetwork(
+        LanguageSettings(
+            tokens=tokens,
+            embedding=hidden if tied else 128,
+            hidden_size=hidden,
+            num_layers=layers,
+            dropout=0.4,
+            recurrent_dropout=0.0,
+            weight_drop=0.0,
+            tied=tied,
+            cutoffs=(),
+        )
+    )
+
+
+def on_torch(ours: LanguageNetwork) -> LanguageNetwork:
+    """Copy a network, with PyTorch's layers."""
+    other = copy.deepcopy(ours)
+    for place, layer in enumerate(other._stack()):
+        known = TorchLayer(layer.input_size, layer.hidden_size)
+        known.load_state_dict(layer.state_dict())
+        other.layers[place] = known
+    return other
+
+
+def training_step(model: LanguageNetwork, tokens: Tensor, following: Tensor) -> Any:
+    model.train()
+    update = WeightUpdate(model.parameters(), weight_decay=0.01, clip=0.5)
+
+    def step() -> None:
+        features, _ = model(tokens)
+        update(model.loss(features, following).mean(), 0.0)
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.language", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=11)
+    rounds = parser.parse_args().rounds
+    print(machine())
+    print(f"\n{'training, tokens a second':32}{'torch':>10}{'fastlstm':>10}{'ratio':>8}")
+    for name, (hidden, layers, tokens, lanes, window, tied) in TRAINED.items():
+        ours = network(hidden, layers, tokens, tied=tied)
+        rows = torch.randint(tokens, (window + 1, lanes))
+        models = {"torch": on_torch(ours), "fastlstm": ours}
+        sides = {side: training_step(model, rows[:-1], rows[1:]) for side, model in models.items()}
+        theirs, our = medians(sides, seconds=0.0, least=rounds).values()
+        count = window * lanes
+        print(f"{name:32}{count / theirs:10,.0f}{count / our:10,.0f}{theirs / our:8.2f}", flush=True)
+    print(f"\n{'writing, characters a second':32}{'torch':>10}{'fastlstm':>10}{'ratio':>8}")
+    for name, (hidden, layers) in WRITTEN.items():
+        ours = network(hidden, layers, CHARACTERS).eval()
+        speeds = []
+        for _ in range(rounds):
+            for model in (on_torch(ours).eval(), ours):
+                tokens = sample(model, torch.zeros(1, 0, dtype=torch.int64), torch.tensor([1]), Sampling(0.8))
+                list(islice(tokens, 10))
+                started, count = time.perf_counter(), 0
+                while time.perf_counter() - started < 0.2:
+                    next(tokens)
+                    count += 1
+                speeds.append(count / (time.perf_counter() - started))
+        theirs, our = sorted(speeds[::2])[rounds // 2], sorted(speeds[1::2])[rounds // 2]
+        print(f"{name:32}{theirs:10,.0f}{our:10,.0f}{our / theirs:8.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
