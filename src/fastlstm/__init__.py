@@ -4,7 +4,7 @@ The layers are ``fastlstm.LSTM``, ``fastlstm.GRU`` and ``fastlstm.RNN``, drop-in
 ``fastlstm.replace`` puts them into a model that has PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast,
 ``fastlstm.Detector`` from one to scores and alarms, ``fastlstm.Classifier`` and ``fastlstm.Regressor`` from sequences
 to labels and numbers, ``fastlstm.Generator`` learns a language from texts, ``fastlstm.Translator`` goes from pairs of
-texts to translations, and ``fastlstm.load`` reads a run folder.
+texts to translations, ``fastlstm.Transcriber`` from recordings to text, and ``fastlstm.load`` reads a run folder.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fastlstm.tasks.forecast import Forecaster
     from fastlstm.tasks.generate import Generator
     from fastlstm.tasks.regress import Regressor
+    from fastlstm.tasks.transcribe import Transcriber
     from fastlstm.tasks.translate import Translator
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Forecaster",
     "Generator",
     "Regressor",
+    "Transcriber",
     "Translator",
     "__version__",
     "load",
@@ -51,6 +53,7 @@ _HOMES = {
     "Forecaster": "fastlstm.tasks.forecast",
     "Generator": "fastlstm.tasks.generate",
     "Regressor": "fastlstm.tasks.regress",
+    "Transcriber": "fastlstm.tasks.transcribe",
     "Translator": "fastlstm.tasks.translate",
 }
 

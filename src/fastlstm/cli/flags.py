@@ -19,6 +19,11 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from cyclopts import Parameter, Token
 from docstring_parser import parse
 
+PLACED: dict[Any, Any] = {  # of mypy's own idea of the kinds of parameters
+    inspect.Parameter.POSITIONAL_OR_KEYWORD: inspect.Parameter.POSITIONAL_ONLY,
+    inspect.Parameter.VAR_POSITIONAL: inspect.Parameter.VAR_POSITIONAL,
+}
+
 
 def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect.Parameter]:
     """Turn a method's parameters into those of a command.
@@ -33,7 +38,7 @@ def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect
     Returns
     -------
     list of inspect.Parameter
-        Annotated with their help. What can be given by place stays so, and all else is a flag.
+        Annotated with their help. What can be given by place stays so, ``*several`` too, and all else is a flag.
 
     Examples
     --------
@@ -45,16 +50,15 @@ def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect
     texts = {
         name.strip(): described.description
         for described in parse(documentation or "").params
-        for name in described.arg_name.split(",")
+        for name in described.arg_name.replace("*", "").split(",")
     }
     found = []
     for name, parameter in inspect.signature(method).parameters.items():
         if name == "self" or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
-        placed = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
-        kind: Any = inspect.Parameter.POSITIONAL_ONLY if placed else inspect.Parameter.KEYWORD_ONLY
-        if placed and hints.get(name) is str:  # a text, unlike a file, may be given by name as well
-            kind = parameter.kind
+        kind = PLACED.get(parameter.kind, inspect.Parameter.KEYWORD_ONLY)
+        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and hints.get(name) is str:
+            kind = parameter.kind  # a text, unlike a file, may be given by name as well
         annotation = annotate(hints.get(name, str), texts.get(name), parameter.default)
         found.append(parameter.replace(kind=kind, annotation=annotation))
     return found

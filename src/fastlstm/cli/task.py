@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from inspect import signature
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -157,7 +157,13 @@ def _predict(kind: type[Estimator], task: str, given: dict[str, Any]) -> None:
     else:
         check_form(out)
     loaded = load_of(folder, task)
-    answer = loaded.predict(**given)
+    several = [
+        name
+        for name, parameter in signature(kind.predict).parameters.items()
+        if parameter.kind is Parameter.VAR_POSITIONAL
+    ]
+    placed = [item for name in several for item in given.pop(name, ())]
+    answer = loaded.predict(*placed, **given)
     _note(loaded.notes_)
     write_answer(answer, out, loaded.time_format_)
 

@@ -20,6 +20,7 @@ TASKS = {
     "regress": ("fastlstm.tasks.regress", "Regressor"),
     "detect": ("fastlstm.tasks.detect", "Detector"),
     "generate": ("fastlstm.tasks.generate", "Generator"),
+    "transcribe": ("fastlstm.tasks.transcribe", "Transcriber"),
     "translate": ("fastlstm.tasks.translate", "Translator"),
 }
 

@@ -1,0 +1,349 @@
+"""Fitting: from recordings and texts to a trained network, and a report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from fastlstm.data.audio import check_rate, rate_of, resample, usual_rate
+from fastlstm.data.log_mel import Frames, LogMel
+from fastlstm.data.manifest import SpeechSet
+from fastlstm.data.rows import Integers
+from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
+from fastlstm.errors import InputError
+from fastlstm.model.speech_augmentation import SpeechAugmentation
+from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
+from fastlstm.search.ctc import GreedySearch
+from fastlstm.tasks.labelled.folds import make_folds
+from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
+from fastlstm.tasks.transcribe.learning import SpeechLearning, fewest_frames
+from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
+from fastlstm.tasks.transcribe.model import SpeechModel
+from fastlstm.tasks.transcribe.report import SpeechReport
+from fastlstm.tasks.transcribe.settings import Parameters
+from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
+
+VALIDATIONS = 20
+FEWEST_STEPS, MOST_STEPS = 600, 20_000
+EPOCHS = 40
+MOST_HELD = 1000  # recordings that choose the weights, where none belong together
+LITTLE = 10 * 3600.0  # seconds: less speech is varied in training
+MOST_NAMED = 10  # recordings in one note
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting gives.
+
+    Parameters
+    ----------
+    model : SpeechModel
+        Trained.
+    usual : str
+        The most frequent text.
+    training : TrainingResult
+        How training went.
+    report : SpeechReport
+        What to tell.
+    """
+
+    model: SpeechModel
+    usual: str
+    training: TrainingResult
+    report: SpeechReport
+
+
+class Features(NamedTuple):
+    """What was made of recordings.
+
+    Attributes
+    ----------
+    parts : list of numpy.ndarray
+        (F, M) of each.
+    mel : LogMel
+        What the features are.
+    seconds : float
+        How long the recordings are together.
+    notes : list of str
+        What was met on the way.
+    """
+
+    parts: list[Frames]
+    mel: LogMel
+    seconds: float
+    notes: list[str]
+
+
+def fingerprint(speech: SpeechSet, features: Features) -> str:
+    """Return a digest of all that learning sees of recordings: the same for the same data.
+
+    Parameters
+    ----------
+    speech : SpeechSet
+        n recordings, with texts.
+    features : Features
+        Of them.
+    """
+    groups = None if speech.groups is None else speech.groups.to_list()
+    digest = hashlib.sha256(repr((speech.texts, groups, features.mel)).encode("utf-8", "surrogatepass"))
+    for part in features.parts:
+        digest.update(part.tobytes())
+    return digest.hexdigest()
+
+
+def fit_speech(
+    parameters: Parameters, speech: SpeechSet, features: Features, hooks: Hooks | None = None
+) -> Fitted:
+    """Train a network on recordings.
+
+    One in seven is held out, at most 1,000 (one group in seven, where there are groups), and chooses the weights.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    speech : SpeechSet
+        n recordings, with texts.
+    features : Features
+        Of them.
+    hooks : Hooks, optional
+        What looks on, and where to go on.
+
+    Raises
+    ------
+    InputError
+        If there are too few, or hardly any is as long as its text.
+    DataError
+        If one cannot be read.
+    TrainingError
+        If the loss is no longer finite.
+    """
+    assert speech.texts is not None
+    accelerator = make_accelerator(parameters.device, parameters.precision)
+    learnt, held = _split(speech, speech.texts, parameters.seed)
+    level = parameters.level or default_level([speech.texts[place] for place in learnt])
+    tokenizer = fit_tokenizer([speech.texts[place] for place in learnt], level, parameters.vocabulary_size)
+    parts, mel, seconds, notes = features
+    ids, offsets = tokenizer.encode(speech.texts)
+    lengths = np.array([len(part) for part in parts], np.int64)
+    subsampling = parameters.subsampling or default_subsampling(ids, offsets, lengths)
+    short = fewest_frames(ids, offsets, subsampling) > lengths
+    notes = notes + _too_short(speech, short, lengths, mel)
+    learnt, held = learnt[~short[learnt]], held[~short[held]]
+    if not len(learnt) or not len(held):
+        raise InputError(
+            f"{speech.source}: hardly a recording is long enough for its text: are the texts the right ones?"
+        )
+    settings = SpeechSettings(
+        bands=mel.bands,
+        subsampling=subsampling,
+        channels=parameters.channels,
+        hidden_size=parameters.hidden_size,
+        num_layers=parameters.num_layers,
+        bidirectional=not parameters.live,
+        dropout=parameters.dropout,
+        outputs=len(tokenizer),
+    )
+    scaling = SpeechScaling.fit([parts[place] for place in learnt], by_recording=not parameters.live)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(parameters.seed)
+        network = SpeechNetwork(settings).to(accelerator.device)
+    augmented = seconds < LITTLE if parameters.augmentation is None else parameters.augmentation
+    learning = SpeechLearning(
+        SpeechFeatures(parts, accelerator.device),
+        ids,
+        offsets,
+        learnt,
+        held,
+        mel=mel,
+        scaling=scaling,
+        subsampling=subsampling,
+        batch_size=parameters.batch_size,
+        augmentation=SpeechAugmentation() if augmented else None,
+    )
+    steps = parameters.max_steps or default_steps(len(learnt), learning.batch_size)
+    loop = LoopSettings(
+        steps=steps,
+        learning_rate=parameters.learning_rate,
+        validate_every=max(1, steps // VALIDATIONS),
+        patience=parameters.patience,
+        fewest_steps=min(FEWEST_STEPS, steps),
+        seed=parameters.seed,
+        progress=parameters.progress,
+    )
+    training = train(learning.learner(network), loop, accelerator, hooks)
+    model = SpeechModel(network, mel, scaling, tokenizer)
+    usual = Counter(speech.texts[place] for place in learnt).most_common(1)[0][0]
+    report = SpeechReport(
+        recordings=len(speech),
+        seconds=seconds,
+        mel=mel,
+        level=level,
+        tokens=len(tokenizer.vocabulary),
+        subsampling=subsampling,
+        augmented=augmented,
+        notes=notes,
+        training=training,
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        held=_describe(speech, held),
+        validation=_validate(model, speech, parts, held, usual),
+    )
+    return Fitted(model, usual, training, report)
+
+
+def read_features(speech: SpeechSet, rate: int | None) -> Features:
+    """Read recordings, bring them to one rate, and compute their features.
+
+    Parameters
+    ----------
+    speech : SpeechSet
+        n recordings.
+    rate : int, optional
+        Samples a second. Default: that of most of them, at most 16,000.
+
+    Returns
+    -------
+    Features
+        Of all of them.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read, or is empty.
+    """
+    if rate is None:
+        rate = usual_rate([_rate(speech, place) for place in range(len(speech))])
+    check_rate(rate)
+    mel = LogMel.of_rate(rate)
+    parts, seconds, several = [], 0.0, 0
+    others: Counter[int] = Counter()
+    for place in range(len(speech)):
+        recording = speech.read(place)
+        parts.append(mel(resample(recording.samples, recording.rate, rate)))
+        seconds += recording.seconds
+        several += recording.channels > 1
+        others[recording.rate] += recording.rate != rate
+    return Features(parts, mel, seconds, sound_notes(several, others, rate))
+
+
+def sound_notes(several: int, others: Counter[int], rate: int) -> list[str]:
+    """Say what was done to recordings.
+
+    Parameters
+    ----------
+    several : int
+        How many have several channels.
+    others : Counter
+        Rate → how many were resampled from it.
+    rate : int
+        To which they were resampled.
+
+    Examples
+    --------
+    >>> sound_notes(1, Counter({44100: 2, 8000: 0}), 8000)
+    ['1 recording has several channels, which are averaged', '2 recordings are resampled from 44,100 to 8,000 Hz']
+    """
+    notes = []
+    if several:
+        having = "1 recording has" if several == 1 else f"{several:,} recordings have"
+        notes.append(f"{having} several channels, which are averaged")
+    for other, count in sorted(others.items()):
+        if count:
+            notes.append(f"{_recordings(count)} resampled from {other:,} to {rate:,} Hz")
+    return notes
+
+
+def default_subsampling(ids: Integers, offsets: Integers, lengths: Integers) -> Literal[2, 4]:
+    """Settle how many frames become a step: 4 where all recordings but one in a hundred are long enough, else 2.
+
+    Parameters
+    ----------
+    ids, offsets : numpy.ndarray
+        The tokens of n texts.
+    lengths : numpy.ndarray
+        (n,) frames of their recordings.
+    """
+    short = fewest_frames(ids, offsets, 4) > lengths
+    return 2 if short.mean() > 0.01 else 4
+
+
+def default_steps(learnt: int, batch_size: int) -> int:
+    """Settle how many training steps there are at most: 40 times all recordings, from 600 to 20,000.
+
+    Parameters
+    ----------
+    learnt : int
+        Recordings that are learnt from.
+    batch_size : int
+        How many of them a step shows.
+
+    Examples
+    --------
+    >>> default_steps(40, 32), default_steps(1600, 32), default_steps(10**6, 32)
+    (600, 2000, 20000)
+    """
+    return min(max(EPOCHS * learnt // batch_size, FEWEST_STEPS), MOST_STEPS)
+
+
+def _split(speech: SpeechSet, texts: Sequence[str], seed: int) -> tuple[Integers, Integers]:
+    """Return what is learnt from, and what chooses the weights."""
+    groups = None if speech.groups is None else speech.groups.to_numpy()
+    codes = np.unique(np.array(texts), return_inverse=True)[1].astype(np.float64)
+    strata = codes if groups is None and len(np.unique(codes)) < len(codes) / 10 else None
+    learnt, held = make_folds(len(speech), strata, groups, 1, seed)[0]
+    if groups is not None or len(held) <= MOST_HELD:
+        return learnt, held
+    held = np.random.default_rng(seed).permutation(held)
+    return np.sort(np.concatenate([learnt, held[MOST_HELD:]])), np.sort(held[:MOST_HELD])
+
+
+def _rate(speech: SpeechSet, place: int) -> int:
+    audio = speech.audio[place]
+    return audio.rate if isinstance(audio, tuple) else rate_of(audio, speech.places[place] or None)
+
+
+def _too_short(speech: SpeechSet, short: npt.NDArray[np.bool_], lengths: Integers, mel: LogMel) -> list[str]:
+    """Say which recordings are too short for what is said to be said in them."""
+    places = np.flatnonzero(short)
+    if not len(places):
+        return []
+    assert speech.texts is not None
+    named = ", ".join(
+        f"{speech.called(place)}, {lengths[place] * mel.hop:.2f} s for {speech.texts[place]!r:.40}"
+        for place in places[:MOST_NAMED]
+    )
+    more = f" and {len(places) - MOST_NAMED:,} more" if len(places) > MOST_NAMED else ""
+    return [f"{_recordings(len(places))} too short for the text, and left out: {named}{more}"]
+
+
+def _validate(
+    model: SpeechModel, speech: SpeechSet, parts: Sequence[Frames], held: Integers, usual: str
+) -> SpeechEvaluation:
+    assert speech.texts is not None
+    heard = []
+    for steps in model.log_probabilities([parts[place] for place in held]):
+        search = GreedySearch()
+        search.advance(steps)
+        heard.append(model.text(search.tokens))
+    names, texts = ([listed[place] for place in held] for listed in (speech.names, speech.texts))
+    return SpeechEvaluation(names, texts, heard, usual)
+
+
+def _describe(speech: SpeechSet, held: Integers) -> str:
+    count = f"{len(held):,} recording" + "s" * (len(held) != 1)
+    if speech.groups is None:
+        return count
+    groups = sorted(map(str, speech.groups[held].unique()))
+    shown = ", ".join(groups[:5]) + (f" and {len(groups) - 5:,} more" if len(groups) > 5 else "")
+    return f"{count} of {speech.schema.groups or 'groups'} {shown}"
+
+
+def _recordings(count: int) -> str:
+    return "1 recording is" if count == 1 else f"{count:,} recordings are"

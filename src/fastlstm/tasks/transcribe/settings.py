@@ -1,0 +1,73 @@
+"""The configuration of a transcriber, checked, and all that a run folder keeps of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from fastlstm.data.audio import LOWEST_RATE
+from fastlstm.data.log_mel import LogMel
+from fastlstm.data.manifest import SpeechKind, SpeechSchema
+from fastlstm.data.speech_features import SpeechScaling
+from fastlstm.data.tokens import Level
+from fastlstm.model.transcriber import SpeechSettings
+from fastlstm.tasks.parameters import CheckedParameters
+
+
+class Parameters(CheckedParameters):
+    """The constructor's arguments, with their types and bounds; :class:`Transcriber` says what they mean."""
+
+    live: bool
+    level: Level | None
+    vocabulary_size: PositiveInt
+    rate: Annotated[int, Field(ge=LOWEST_RATE)] | None
+    subsampling: Literal[2, 4] | None
+    channels: PositiveInt
+    hidden_size: PositiveInt
+    num_layers: PositiveInt
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    augmentation: bool | None
+    batch_size: PositiveInt
+    max_steps: PositiveInt | None
+    learning_rate: PositiveFloat
+    patience: PositiveInt
+    device: str | None
+    precision: Literal["no", "bf16", "fp16"]
+    seed: Annotated[int, Field(ge=0)]
+    progress: bool
+
+
+class RunSettings(BaseModel):
+    """What ``config.json`` holds of a transcriber.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The constructor's arguments.
+    network : SpeechSettings
+        How to build the network.
+    mel : LogMel
+        From samples to features.
+    scaling : SpeechScaling
+        How features are normalised.
+    tokens : str
+        The vocabulary.
+    usual : str
+        The most frequent text of the training part.
+    speech : SpeechSchema
+        How manifests are read.
+    kind : str
+        The kind of data that was fitted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: Parameters
+    network: SpeechSettings
+    mel: LogMel
+    scaling: SpeechScaling
+    tokens: str
+    usual: str
+    speech: SpeechSchema
+    kind: SpeechKind
