@@ -2,6 +2,7 @@
 
 import math
 import random
+import signal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from sklearn.base import clone
 
 import fastlstm
 from fastlstm import Translator
-from fastlstm.errors import DataError, InputError
+from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.tasks.translate.fitting import fit_pairs, judge
 from fastlstm.tasks.translate.settings import Parameters
@@ -216,6 +217,40 @@ def test_an_interrupt_keeps_the_best_weights(monkeypatch):
     assert model.report_.training.stopped == "interrupted"
     assert "interrupted" in str(model.report_)
     assert isinstance(model.predict(text="abc"), str)
+
+
+def test_a_training_that_was_left_goes_on_exactly(tmp_path, monkeypatch):
+    from fastlstm.tasks.translate import learning
+
+    sources = words(100)
+    table = tmp_path / "pairs.csv"
+    pl.DataFrame({"word": sources, "back": backwards(sources)}).write_csv(table)
+    roles = {"source": "word", "target": "back"}
+    small = SMALL | {"max_steps": 16, "dropout": 0.2}
+    whole = Translator(**small).fit(table, **roles)
+    draw, drawn = learning.TranslationLearning.draw, []
+
+    def interrupted(self, generator):
+        drawn.append(1)
+        if len(drawn) == 8:
+            signal.raise_signal(signal.SIGINT)
+        return draw(self, generator)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(learning.TranslationLearning, "draw", interrupted)
+        left = Translator(**small).fit(table, **roles, checkpoint=tmp_path / "run")
+    assert left.report_.training.stopped == "interrupted"
+    left.save(tmp_path / "run")
+    resumed = Translator.resume(tmp_path / "run")
+    assert resumed.report_.training.step == 16
+    for name, value in whole.network_.state_dict().items():
+        assert torch.equal(value, resumed.network_.state_dict()[name])
+    assert resumed.metrics_ == whole.metrics_
+    with pytest.raises(InputError, match=r"not what .* was being fitted to"):
+        Translator.resume(tmp_path / "run", pl.DataFrame({"word": sources, "back": sources}))
+    resumed.save(tmp_path / "run")
+    with pytest.raises(RunError, match="has no checkpoint"):
+        Translator.resume(tmp_path / "run")
 
 
 def test_metrics_are_sacrebleus():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -204,6 +205,21 @@ def split_pairs(pairs: PairSet, seed: int) -> tuple[Integers, Integers]:
     chosen[order[: max(1, min(int((before < wanted).sum()), len(counts) - 1))]] = True
     held = chosen[groups]
     return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def fingerprint(pairs: PairSet) -> str:
+    """Return a digest of pairs, to tell others from them.
+
+    Parameters
+    ----------
+    pairs : PairSet
+        With targets or without.
+    """
+    digest = hashlib.sha256()
+    for text in (*pairs.sources, *(pairs.targets or ())):
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        digest.update(b"\0")
+    return digest.hexdigest()
 
 
 def _column(table: Table, name: Any, role: str) -> str:

@@ -5,13 +5,17 @@ The network is described in :mod:`fastlstm.model.translator`, how it learns in :
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self
 
-from fastlstm.data.pairs import read_pairs
+from typing_extensions import override
+
+from fastlstm.data.pairs import fingerprint, read_pairs
 from fastlstm.tasks.translate.fitted import FittedTranslator
 from fastlstm.tasks.translate.fitting import fit_pairs
 from fastlstm.tasks.translate.settings import Parameters
+from fastlstm.training.checkpoint import TrainingState
 
 
 class Translator(FittedTranslator):
@@ -135,7 +139,14 @@ class Translator(FittedTranslator):
         self.seed = seed
         self.progress = progress
 
-    def fit(self, data: Any, *, source: str | None = None, target: str | Sequence[str] | None = None) -> Self:
+    def fit(
+        self,
+        data: Any,
+        *,
+        source: str | None = None,
+        target: str | Sequence[str] | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> Self:
         """Learn to translate.
 
         Parameters
@@ -146,6 +157,8 @@ class Translator(FittedTranslator):
             The column of the sources. Default: ``source``.
         target : str or sequence of str, optional
             The column of the targets. Default: ``target``. Of a list of sources the targets themselves.
+        checkpoint : path, optional
+            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
 
         Returns
         -------
@@ -159,7 +172,19 @@ class Translator(FittedTranslator):
         TrainingError
             If the loss is no longer finite.
         """
+        targets = target if target is None or isinstance(target, str) else list(target)
+        return self._fit(data, {"source": source, "target": targets}, checkpoint)
+
+    @override
+    def _fit(
+        self,
+        data: Any,
+        roles: Mapping[str, Any],
+        folder: str | Path | None,
+        resume: TrainingState | None = None,
+    ) -> Self:
         parameters = Parameters.check(self.get_params())
-        pairs = read_pairs(data, source=source, target=target)
-        self._take(fit_pairs(parameters, pairs), pairs)
+        pairs = read_pairs(data, **roles)
+        hooks = self._hooks(data, fingerprint(pairs), roles, folder, resume)
+        self._take(fit_pairs(parameters, pairs, hooks), pairs)
         return self

@@ -18,8 +18,9 @@ from fastlstm.errors import InputError
 from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.runs import Run, save_run
 from fastlstm.runs.attention_plot import attention_weights
+from fastlstm.runs.checkpoint import CHECKPOINT
 from fastlstm.runs.plots import learning_curve
-from fastlstm.tasks.saving import SavedEstimator
+from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.tasks.translate.fitting import Fitted, judge
 from fastlstm.tasks.translate.report import TranslationReport
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 NAMED = 10  # unknown characters or words that a note names
 
 
-class FittedTranslator(SavedEstimator):
+class FittedTranslator(ResumableEstimator):
     """The methods of a translator that was fitted or loaded; :class:`Translator` adds configuration and ``fit``."""
 
     task = "translate"
@@ -208,6 +209,7 @@ class FittedTranslator(SavedEstimator):
     def _save(self, path: str | Path) -> None:
         model, vocabulary = self.model_, self.model_.vocabulary
         pictures: dict[str, Figure | bytes] = {**self.pictures_}
+        interrupted = self.report_ is not None and self.report_.training.stopped == "interrupted"
         if self.report_ is not None:
             shown = self.report_.validation
             found = model.attend(shown.sources[0], shown.translations[0])
@@ -232,6 +234,7 @@ class FittedTranslator(SavedEstimator):
             history=self.history_,
             metrics=self.metrics_,
             plots=pictures,
+            keep=(CHECKPOINT,) if interrupted else (),
         )
 
     @override

@@ -18,7 +18,7 @@ from fastlstm.tasks.translate.learning import TranslationLearning
 from fastlstm.tasks.translate.report import TranslationReport
 from fastlstm.tasks.translate.settings import Parameters
 from fastlstm.tasks.translate.translating import TOKENS, SearchOptions, TranslationModel, mean_loss
-from fastlstm.training.learner import TrainingResult
+from fastlstm.training.learner import Hooks, TrainingResult
 from fastlstm.training.loop import LoopSettings, make_accelerator, train
 
 VALIDATIONS = 20
@@ -68,7 +68,7 @@ class Fitted:
     report: TranslationReport
 
 
-def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
+def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None) -> Fitted:
     """Train a network on pairs.
 
     Parameters
@@ -77,6 +77,8 @@ def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
         The configuration.
     pairs : PairSet
         n pairs.
+    hooks : Hooks, optional
+        What looks on, and where to go on.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
         seed=parameters.seed,
         progress=parameters.progress,
     )
-    training = train(learning.learner(network), loop, accelerator)
+    training = train(learning.learner(network), loop, accelerator, hooks)
     model = TranslationModel(network, vocabulary, _growth(features, learnt))
     notes = list(pairs.notes)
     if features.cut:
