@@ -219,8 +219,8 @@ def default_scale(vocabulary: int, embedding: int) -> float:
     """Settle what the vectors of tokens are multiplied by where they are read.
 
     By √E they vary by about 1 from the first step on (Vaswani et al. 2017, section 3.4), and move that much faster.
-    Where tokens are few, what belongs together is found several times sooner; where they are many, the rare ones are
-    learnt by heart, and it is better left.
+    Where tokens are few, what belongs together is found several times sooner. Over thousands of them a long training
+    fell behind one without, whose loss began to fall later.
 
     Parameters
     ----------
