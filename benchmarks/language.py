@@ -74,7 +74,7 @@ def training_step(model: LanguageNetwork, tokens: Tensor, following: Tensor) -> 
 
     def step() -> None:
         features, _ = model(tokens)
-        update(model.loss(features, following).mean(), 0.0)
+        update(model.mean_loss(features, following), 0.0)
 
     return step
 
