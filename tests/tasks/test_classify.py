@@ -9,9 +9,10 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.metrics import log_loss, recall_score
+from sklearn.model_selection import cross_val_score
 
 import fastlstm
-from fastlstm import Classifier
+from fastlstm import Classifier, Regressor
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.model import Model
@@ -459,3 +460,25 @@ def test_a_run_of_another_task_is_not_taken_for_one(tmp_path) -> None:
     small().fit(DATA, label=KINDS).save(tmp_path / "run")
     with pytest.raises(RunError, match="is a run of the task 'classify': load it with"):
         fastlstm.Regressor.load(tmp_path / "run")
+
+
+def test_scikit_learn_drives_it() -> None:
+    """cross_val_score gives labels by place, clones, and asks for a score."""
+    labels = np.array(["up", "down"] * 12)
+    generator = np.random.default_rng(0)
+    slopes = np.where(labels == "up", 1.0, -1.0)[:, None, None]
+    arrays = np.arange(6.0)[:, None] * slopes + generator.normal(0, 0.5, (24, 6, 1))
+    scores = cross_val_score(small(max_steps=100, hidden_size=8, learning_rate=0.02), arrays, labels, cv=2)
+    assert scores.shape == (2,)
+    assert scores.min() > 0.8
+    model = Regressor(members=1, hidden_size=8, max_steps=100, learning_rate=0.02, progress=False)
+    assert cross_val_score(model, arrays, slopes.ravel(), cv=2).min() > 0.5
+
+
+@pytest.mark.parametrize(
+    "form", [list, np.array, pl.Series, pd.Series], ids=["list", "array", "polars", "pandas"]
+)
+def test_texts_come_in_rows_of_any_kind(form):
+    texts = form(["good film", "dull film", "good end", "dull end"] * 4)
+    model = small().fit(texts, ["good", "dull"] * 8)
+    assert model.predict(texts).shape == (16,)

@@ -57,9 +57,13 @@ def flags(method: Callable[..., Any], documentation: str | None) -> list[inspect
         if name == "self" or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         kind = PLACED.get(parameter.kind, inspect.Parameter.KEYWORD_ONLY)
-        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and hints.get(name) is str:
-            kind = parameter.kind  # a text, unlike a file, may be given by name as well
-        annotation = annotate(hints.get(name, str), texts.get(name), parameter.default)
+        hint = hints.get(name, str)
+        if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            if hint is str:  # a text, unlike a file, may be given by name as well
+                kind = parameter.kind
+            elif hint is not Any and Any not in get_args(hint):  # no data, but what names a column of it
+                kind = inspect.Parameter.KEYWORD_ONLY
+        annotation = annotate(hint, texts.get(name), parameter.default)
         found.append(parameter.replace(kind=kind, annotation=annotation))
     return found
 

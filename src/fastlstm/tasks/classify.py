@@ -164,8 +164,8 @@ class Classifier(FittedLabels):
     def fit(
         self,
         data: Any,
-        *,
         label: str | Sequence[str] | None = None,
+        *,
         series: str | None = None,
         time: str | None = None,
         features: Sequence[str] = (),

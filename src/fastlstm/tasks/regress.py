@@ -156,8 +156,8 @@ class Regressor(FittedLabels):
     def fit(
         self,
         data: Any,
-        *,
         label: str | Sequence[str] | None = None,
+        *,
         series: str | None = None,
         time: str | None = None,
         features: Sequence[str] = (),

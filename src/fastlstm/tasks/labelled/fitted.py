@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
+import narwhals as nw
 import numpy as np
 import polars as pl
 from typing_extensions import override
@@ -228,8 +229,11 @@ class FittedLabels(SavedEstimator):
 
 
 def _are_texts(data: Any) -> bool:
-    """Tell whether the data are a list of texts."""
-    return isinstance(data, list | tuple) and len(data) > 0 and isinstance(data[0], str)
+    """Tell whether the data are texts themselves: a list, an array or a series of strings."""
+    one_row = isinstance(data, list | tuple | pl.Series) or nw.dependencies.is_pandas_series(data)
+    if isinstance(data, np.ndarray):
+        one_row = data.ndim == 1
+    return one_row and isinstance(next(iter(data), None), str)
 
 
 def _vectors(path: Any | None) -> ReadVectors | None:
