@@ -98,6 +98,7 @@ SMALLER = {
     "regress": LABELLED,
     "detect": "--max-steps 20 --hidden-size 8",
     "generate": "--max-steps 20 --hidden-size 16",
+    "transcribe": "",  # what it hears is shown, and so it must learn
 }
 
 
@@ -107,6 +108,7 @@ SMALLER = {
         ("classifying", {"train", "evaluate", "predict", "cross-validate"}),
         ("detecting", {"train", "evaluate", "predict"}),
         ("generating", {"train", "evaluate", "predict"}),
+        ("transcribing", {"train", "evaluate", "predict"}),
     ],
 )
 def test_the_pages_on_tasks(page, modes, tmp_path, monkeypatch, capsys):
@@ -176,6 +178,7 @@ def test_the_public_names():
         "docs/detecting.md",
         "docs/forecasting.md",
         "docs/tables.md",
+        "docs/transcribing.md",
     ],
 )
 def test_links_between_documents(name):

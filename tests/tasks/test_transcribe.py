@@ -191,7 +191,7 @@ def test_what_is_wrong_is_said(fitted, folder, tmp_path):
         small(hidden_size=0).fit(folder / "train.csv")
     with pytest.raises(InputError, match="subsampling is 3"):
         small(subsampling=3).fit(folder / "train.csv")
-    with pytest.raises(InputError, match="there are 1 groups: give two or more"):
+    with pytest.raises(InputError, match="there is only one group: give two or more"):
         small().fit([(np.ones(800), RATE)] * 4, text=["a", "b"] * 2, groups=["x"] * 4)
     with pytest.raises(InputError, match="reads recordings from both ends"):
         fitted.stream()

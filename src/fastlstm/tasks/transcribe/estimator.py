@@ -88,7 +88,8 @@ class Transcriber(FittedTranscriber):
     >>> import numpy as np
     >>> second = np.arange(4000) / 8000
     >>> rise, fall = (np.sin(2 * np.pi * (1000 + pace * second) * second) for pace in (900, -900))
-    >>> transcriber = Transcriber(hidden_size=16, augmentation=False, max_steps=80, progress=False)
+    >>> sizes = {"hidden_size": 16, "num_layers": 1, "max_steps": 80, "learning_rate": 0.01}
+    >>> transcriber = Transcriber(**sizes, augmentation=False, progress=False)
     >>> fitted = transcriber.fit([(rise, 8000), (fall, 8000)] * 20, text=["up", "down"] * 20)
     >>> fitted.predict((rise, 8000), (fall, 8000))["text"].to_list()
     ['up', 'down']
