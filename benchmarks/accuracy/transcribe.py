@@ -1,8 +1,8 @@
 """Spoken digits: recordings held out of every speaker, and each speaker held out in turn; with default settings.
 
 The defaults (normalisation, dropout, how far training varies voices) were compared on two speakers, nicolas and
-yweweler, each heard by networks that had learnt from two or three others, and never from george. So the figures of those
-two speakers, when held out, are not untouched by the choice; those of the others are.
+yweweler, each heard by networks that had learnt from the three others but george. So the figures of those two, where
+they are held out, are not untouched by the choice; those of the others are.
 """
 
 from __future__ import annotations

@@ -19,7 +19,13 @@ from fastlstm.tasks.transcribe.learning import SpeechLearning
 from fastlstm.tasks.transcribe.levels import default_level
 from tests.spoken import PAUSE, RATE, recordings, say
 
-SMALL = {"hidden_size": 32, "num_layers": 1, "channels": 8, "learning_rate": 0.01, "progress": False}
+SMALL = {
+    "hidden_size": 32,
+    "num_layers": 1,
+    "channels": 8,
+    "learning_rate": 0.01,
+    "progress": False,
+}
 
 
 def small(**changes):

@@ -29,8 +29,8 @@ class Transcriber(FittedTranscriber):
         Hear forwards only, so that ``stream`` can write while one speaks; less is understood so.
     level : {"word", "char", "bpe"}, optional
         What a token is. Default: words where few are said and each often, as in digits and commands, else characters.
-    vocabulary_size : int
-        The most tokens, the most frequent ones; for pieces of words (``bpe``) as many as this.
+    vocabulary_size : int, optional
+        The most tokens, the most frequent ones. Default: 20,000, of pieces of words (``bpe``) 1,000.
     rate : int, optional
         Samples a second that are heard, Hz; recordings at other rates are resampled. Default: the rate of most of them,
         at most 16,000.
@@ -50,7 +50,7 @@ class Transcriber(FittedTranscriber):
     batch_size : int
         Recordings a training step.
     max_steps : int, optional
-        The most training steps. Default: as many as show all recordings 40 times, at least 600 and at most 20,000.
+        The most training steps. Default: as many as show all recordings 30 times, at least 600 and at most 20,000.
     learning_rate : float
         The peak of the one-cycle learning rate.
     patience : int
@@ -100,7 +100,7 @@ class Transcriber(FittedTranscriber):
         *,
         live: bool = False,
         level: Literal["word", "char", "bpe"] | None = None,
-        vocabulary_size: int = 1000,
+        vocabulary_size: int | None = None,
         rate: int | None = None,
         subsampling: Literal[2, 4] | None = None,
         channels: int = 32,

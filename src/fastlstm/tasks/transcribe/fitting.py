@@ -32,7 +32,7 @@ from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_acc
 
 VALIDATIONS = 20
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
-EPOCHS = 40
+EPOCHS = 30
 MOST_HELD = 1000  # recordings that choose the weights, where none belong together
 LITTLE = 10 * 3600.0  # seconds: less speech is varied in training
 MOST_NAMED = 10  # recordings in one note
@@ -275,7 +275,7 @@ def default_subsampling(ids: Integers, offsets: Integers, lengths: Integers) -> 
 
 
 def default_steps(learnt: int, batch_size: int) -> int:
-    """Settle how many training steps there are at most: 40 times all recordings, from 600 to 20,000.
+    """Settle how many training steps there are at most: 30 times all recordings, from 600 to 20,000.
 
     Parameters
     ----------
@@ -287,7 +287,7 @@ def default_steps(learnt: int, batch_size: int) -> int:
     Examples
     --------
     >>> default_steps(40, 32), default_steps(1600, 32), default_steps(10**6, 32)
-    (600, 2000, 20000)
+    (600, 1500, 20000)
     """
     return min(max(EPOCHS * learnt // batch_size, FEWEST_STEPS), MOST_STEPS)
 
