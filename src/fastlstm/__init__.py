@@ -3,8 +3,8 @@
 The layers are ``fastlstm.LSTM``, ``fastlstm.GRU`` and ``fastlstm.RNN``, drop-ins of ``torch.nn``'s, and
 ``fastlstm.replace`` puts them into a model that has PyTorch's. ``fastlstm.Forecaster`` goes from a table to a forecast,
 ``fastlstm.Detector`` from one to scores and alarms, ``fastlstm.Classifier`` and ``fastlstm.Regressor`` from sequences
-to labels and numbers, ``fastlstm.Generator`` learns a language from texts, ``fastlstm.Transcriber`` goes from
-recordings to text, and ``fastlstm.load`` reads a run folder.
+to labels and numbers, ``fastlstm.Generator`` learns a language from texts, ``fastlstm.Translator`` goes from pairs of
+texts to translations, ``fastlstm.Transcriber`` from recordings to text, and ``fastlstm.load`` reads a run folder.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fastlstm.tasks.generate import Generator
     from fastlstm.tasks.regress import Regressor
     from fastlstm.tasks.transcribe import Transcriber
+    from fastlstm.tasks.translate import Translator
 
 __all__ = [
     "GRU",
@@ -32,6 +33,7 @@ __all__ = [
     "Generator",
     "Regressor",
     "Transcriber",
+    "Translator",
     "__version__",
     "load",
     "replace",
@@ -52,6 +54,7 @@ _HOMES = {
     "Generator": "fastlstm.tasks.generate",
     "Regressor": "fastlstm.tasks.regress",
     "Transcriber": "fastlstm.tasks.transcribe",
+    "Translator": "fastlstm.tasks.translate",
 }
 
 

@@ -51,6 +51,18 @@ def test_steps_say_what_windows_say(kind):
             torch.testing.assert_close(-told.gather(1, row[place + 1, :, None])[:, 0], whole[place])
 
 
+@pytest.mark.parametrize("kind", [{}, {"tied": True}, {"cutoffs": (5, 12)}], ids=str)
+def test_the_mean_loss_is_the_mean_of_losses(kind):
+    network = make(**kind)
+    features, following = network(tokens(5, 3))[0], tokens(5, 3, seed=1)
+    found, expected = network.mean_loss(features, following), network.loss(features, following).mean()
+    torch.testing.assert_close(found, expected)
+    weights = list(network.parameters())
+    pairs = (torch.autograd.grad(loss, weights, retain_graph=True) for loss in (found, expected))
+    for one, other in zip(*pairs, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_a_state_goes_on_from_window_to_window():
     network = make().eval()
     row = tokens(10, 2)

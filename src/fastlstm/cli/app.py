@@ -35,7 +35,7 @@ def make_app(arguments: Sequence[str]) -> App:
     Examples
     --------
     >>> sorted(name for name in make_app([]) if not name.startswith("-"))
-    ['bench', 'classify', 'detect', 'forecast', 'generate', 'info', 'regress', 'transcribe']
+    ['bench', 'classify', 'detect', 'forecast', 'generate', 'info', 'regress', 'transcribe', 'translate']
     """
     app = App(
         name="fastlstm",

@@ -165,7 +165,7 @@ def read_texts(
     ('a good one',)
     """
     learning = schema is None
-    listed = _as_list(source)
+    listed = as_list(source)
     if listed is not None:
         table, label, groups = _table_of(listed, label, groups, schema, labelled=labelled)
         text = TEXT_COLUMN
@@ -197,8 +197,14 @@ def read_texts(
     )
 
 
-def _as_list(source: Any) -> list[Any] | None:
-    """Return the texts where they were given themselves, None where the source is a table."""
+def as_list(source: Any) -> list[Any] | None:
+    """Return the texts where they were given themselves, None where the source is a table.
+
+    Parameters
+    ----------
+    source : object
+        What a user gave.
+    """
     if isinstance(source, list | tuple):
         return list(source)
     if isinstance(source, np.ndarray) and source.ndim != 1:
@@ -216,7 +222,7 @@ def _table_of(
         raise DataError(f"{TEXTS}: the list is empty; give some")
     for row, text in enumerate(texts):
         if isinstance(text, str):
-            _refuse_surrogates(row, text)
+            refuse_surrogates(row, text)
         elif text is not None and text == text:
             raise DataError(f"{TEXTS}, row {row}: {text!r:.40} is no text; give strings")
     columns = [pl.Series(TEXT_COLUMN, [text if isinstance(text, str) else None for text in texts], pl.String)]
@@ -236,7 +242,16 @@ def _table_of(
     return table, names, "groups" if "groups" in table.columns else None
 
 
-def _refuse_surrogates(row: int, text: str) -> None:
+def refuse_surrogates(row: int, text: str) -> None:
+    """Raise where UTF-8 could not write a text.
+
+    Parameters
+    ----------
+    row : int
+        Where it stands, for the message.
+    text : str
+        The text.
+    """
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -21,6 +21,7 @@ TASKS = {
     "detect": ("fastlstm.tasks.detect", "Detector"),
     "generate": ("fastlstm.tasks.generate", "Generator"),
     "transcribe": ("fastlstm.tasks.transcribe", "Transcriber"),
+    "translate": ("fastlstm.tasks.translate", "Translator"),
 }
 
 __all__ = ["TASKS", "estimator", "load"]

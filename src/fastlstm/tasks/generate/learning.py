@@ -53,8 +53,7 @@ class LanguageLearning:
         """Compute the mean loss of a window, and carry the state on."""
         features, state = network(batch.tokens, None if batch.first else self.state)
         self.state = LanguageState(tuple(tuple(part.detach() for part in layer) for layer in state.layers))
-        found: Tensor = language_network(network).loss(features, batch.following).mean()
-        return found
+        return language_network(network).mean_loss(features, batch.following)
 
     def validate(self, network: nn.Module) -> float:
         """Compute the mean loss of what is held out."""

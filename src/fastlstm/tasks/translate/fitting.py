@@ -1,0 +1,247 @@
+"""Fitting: from pairs of texts to a trained network and a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from fastlstm.data.pair_tokens import PairFeatures, PairVocabulary, default_level
+from fastlstm.data.pairs import PairSet, split_pairs
+from fastlstm.data.rows import Integers
+from fastlstm.model.translator import TranslatorNetwork, TranslatorSettings
+from fastlstm.tasks.translate.evaluation import TranslationEvaluation
+from fastlstm.tasks.translate.learning import TranslationLearning
+from fastlstm.tasks.translate.report import TranslationReport
+from fastlstm.tasks.translate.settings import Parameters
+from fastlstm.tasks.translate.translating import TOKENS, SearchOptions, TranslationModel, mean_loss
+from fastlstm.training.learner import TrainingResult
+from fastlstm.training.loop import LoopSettings, make_accelerator, train
+
+VALIDATIONS = 20
+STEPS_BEFORE_STOPPING = 200
+ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
+LONGEST = {"bpe": 200, "word": 200, "char": 500}
+GROWTH = 0.99  # the share of pairs that are no longer, beside their sources, than is written at most
+EPOCHS, FEWEST_STEPS, MOST_STEPS = 18, 1000, 7000
+STEPS_AN_EPOCH = 420  # about, between the smallest and the largest batch
+FEWEST_TOKENS, MOST_TOKENS = 512, 2048  # of a side of a batch
+
+
+class Sizes(NamedTuple):
+    """Of a network, by the size of the data.
+
+    Attributes
+    ----------
+    hidden_size, embedding : int
+        Widths.
+    dropout, learning_rate : float
+        Of training.
+    """
+
+    hidden_size: int
+    embedding: int
+    dropout: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting gives.
+
+    Parameters
+    ----------
+    model : TranslationModel
+        Trained.
+    training : TrainingResult
+        How training went.
+    report : TranslationReport
+        What to tell.
+    """
+
+    model: TranslationModel
+    training: TrainingResult
+    report: TranslationReport
+
+
+def fit_pairs(parameters: Parameters, pairs: PairSet) -> Fitted:
+    """Train a network on pairs.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    pairs : PairSet
+        n pairs.
+
+    Raises
+    ------
+    InputError
+        If there are too few.
+    TrainingError
+        If the loss is no longer finite.
+    """
+    accelerator = make_accelerator(parameters.device, parameters.precision)
+    learnt, held = split_pairs(pairs, parameters.seed)
+    vocabulary = learn_vocabulary(parameters, pairs.subset(learnt))
+    features = PairFeatures(pairs, vocabulary, accelerator.device)
+    which = torch.from_numpy(learnt).to(accelerator.device)
+    sides = [int(lengths[which].sum()) for lengths in (features.lengths, features.target_lengths)]
+    tokens = sides[1]
+    sizes = default_sizes(tokens)
+    settings = TranslatorSettings(
+        source_tokens=vocabulary.source_tokens,
+        target_tokens=vocabulary.target_tokens,
+        shared=parameters.shared_vocabulary,
+        embedding=parameters.embedding or sizes.embedding,
+        hidden_size=parameters.hidden_size or sizes.hidden_size,
+        num_layers=parameters.num_layers,
+        attention=parameters.attention,
+        input_feeding=parameters.input_feeding,
+        dropout=sizes.dropout if parameters.dropout is None else parameters.dropout,
+        recurrent_dropout=parameters.recurrent_dropout,
+    )
+    with torch.random.fork_rng([]):
+        torch.manual_seed(parameters.seed)
+        network = TranslatorNetwork(settings)
+    network = network.to(accelerator.device)
+    learning = TranslationLearning(
+        features,
+        learnt,
+        held,
+        batch_tokens=parameters.batch_tokens or default_batch_tokens(max(sides)),
+        smoothing=parameters.label_smoothing,
+    )
+    steps = parameters.max_steps or default_steps(learning.batches)
+    loop = LoopSettings(
+        steps=steps,
+        learning_rate=parameters.learning_rate or sizes.learning_rate,
+        validate_every=max(1, steps // VALIDATIONS),
+        patience=parameters.patience,
+        fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
+        enough=ENOUGH,
+        seed=parameters.seed,
+        progress=parameters.progress,
+    )
+    training = train(learning.learner(network), loop, accelerator)
+    model = TranslationModel(network, vocabulary, _growth(features, learnt))
+    notes = list(pairs.notes)
+    if features.cut:
+        notes.append(
+            f"pairs longer than {vocabulary.longest:,} tokens, which are cut off there: {features.cut:,}"
+        )
+    report = TranslationReport(
+        name=pairs.name,
+        pairs=len(pairs),
+        held=len(held),
+        vocabulary=vocabulary,
+        notes=notes,
+        training=training,
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        validation=judge(model, pairs.subset(held), SearchOptions()),
+    )
+    return Fitted(model, training, report)
+
+
+def judge(model: TranslationModel, pairs: PairSet, options: SearchOptions) -> TranslationEvaluation:
+    """Translate the sources of pairs, and lay what comes beside their targets.
+
+    Parameters
+    ----------
+    model : TranslationModel
+        Trained.
+    pairs : PairSet
+        With targets.
+    options : SearchOptions
+        How to search.
+    """
+    assert pairs.targets is not None
+    features = PairFeatures(pairs, model.vocabulary, model.device)
+    everything = torch.arange(len(pairs), device=model.device)
+    found = model.translate(pairs.sources, options)
+    return TranslationEvaluation(
+        pairs.sources,
+        pairs.targets,
+        tuple(best.text for best, *_ in found),
+        mean_loss(model.network, features, features.batches(everything, TOKENS)),
+    )
+
+
+def learn_vocabulary(parameters: Parameters, pairs: PairSet) -> PairVocabulary:
+    """Learn the tokens of pairs.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    pairs : PairSet
+        The training part.
+    """
+    level = parameters.level or default_level(pairs)
+    return PairVocabulary.fit(
+        pairs,
+        level=level,
+        size=parameters.vocabulary_size,
+        shared=parameters.shared_vocabulary,
+        longest=parameters.longest or LONGEST[level],
+    )
+
+
+def default_sizes(tokens: int) -> Sizes:
+    """Settle how wide a network is, and how it learns.
+
+    Parameters
+    ----------
+    tokens : int
+        Of all targets that are learnt from.
+
+    Examples
+    --------
+    >>> default_sizes(10_000).hidden_size, default_sizes(400_000).hidden_size
+    (128, 384)
+    """
+    if tokens < 20_000:
+        return Sizes(128, 64, 0.1, 0.004)
+    if tokens < 150_000:
+        return Sizes(256, 128, 0.2, 0.003)
+    return Sizes(384, 256, 0.3, 0.002)
+
+
+def default_batch_tokens(tokens: int) -> int:
+    """Settle how many tokens a side of a batch has.
+
+    Parameters
+    ----------
+    tokens : int
+        Of all sources or targets that are learnt from, whichever are more.
+
+    Examples
+    --------
+    >>> default_batch_tokens(5_000), default_batch_tokens(430_000), default_batch_tokens(10_000_000)
+    (512, 1023, 2048)
+    """
+    return min(max(tokens // STEPS_AN_EPOCH, FEWEST_TOKENS), MOST_TOKENS)
+
+
+def default_steps(batches: int) -> int:
+    """Settle how many training steps there are at most: 18 times all pairs, at least 1,000 and at most 7,000.
+
+    Parameters
+    ----------
+    batches : int
+        Steps that show all pairs once.
+
+    Examples
+    --------
+    >>> default_steps(20), default_steps(300), default_steps(10_000)
+    (1000, 5400, 7000)
+    """
+    return min(max(EPOCHS * batches, FEWEST_STEPS), MOST_STEPS)
+
+
+def _growth(features: PairFeatures, learnt: Integers) -> float:
+    """Return the target tokens a source token of which nearly all pairs have fewer."""
+    growth = (features.target_lengths / features.lengths).cpu().numpy()[learnt]
+    return float(np.quantile(growth, GROWTH))

@@ -1,0 +1,91 @@
+"""What ``fit`` tells of a translator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastlstm.data.pair_tokens import PairVocabulary
+from fastlstm.tasks.translate.evaluation import TranslationEvaluation
+from fastlstm.training.learner import ENDINGS, TrainingResult
+
+KINDS = {"bpe": "pieces of words", "word": "words", "char": "characters"}
+EXAMPLES = 3
+SHOWN = 100  # characters of an example
+
+
+@dataclass(frozen=True)
+class TranslationReport:
+    """The report of ``fit``.
+
+    Parameters
+    ----------
+    name : str
+        What was read.
+    pairs, held : int
+        How many, and how many of them were held out.
+    vocabulary : PairVocabulary
+        What was learnt of the texts.
+    notes : sequence of str
+        What was met on the way.
+    training : TrainingResult
+        How training went.
+    parameters : int
+        Weights of the network.
+    validation : TranslationEvaluation
+        On what was held out.
+    """
+
+    name: str
+    pairs: int
+    held: int
+    vocabulary: PairVocabulary
+    notes: Sequence[str]
+    training: TrainingResult
+    parameters: int
+    validation: TranslationEvaluation
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
+        return {"validation": self.validation.metrics}
+
+    def __str__(self) -> str:
+        """Return the report as text."""
+        words = KINDS[self.vocabulary.source.level]
+        sizes = (
+            f"{len(self.vocabulary.source):,} {words} of both sides"
+            if self.vocabulary.shared
+            else f"{len(self.vocabulary.source):,} {words} of sources, {len(self.vocabulary.target):,} of targets"
+        )
+        training = self.training
+        lines = [
+            f"{self.pairs:,} pairs, a vocabulary of {sizes}",
+            *self.notes,
+            f"{training.step:,} training steps in {training.seconds:.1f} s ({ENDINGS[training.stopped]}); "
+            f"weights of step {training.best_step:,}; {self.parameters:,} parameters",
+            "",
+            f"held out: {self.held:,} pair{'s' * (self.held > 1)}, to choose the weights by",
+            str(self.validation),
+            *self._examples(),
+            *self._verdict(),
+        ]
+        return "\n".join(lines)
+
+    def _examples(self) -> list[str]:
+        found = self.validation
+        lines = []
+        for texts in list(zip(found.sources, found.references, found.translations, strict=True))[:EXAMPLES]:
+            lines.append("")
+            lines += [
+                f"{name:<12} {text[:SHOWN]}{' …' if len(text) > SHOWN else ''}"
+                for name, text in zip(("source", "target", "translation"), texts, strict=True)
+            ]
+        return lines
+
+    def _verdict(self) -> list[str]:
+        model, copy = self.validation.metrics.values()
+        if model["chrf"] > copy["chrf"]:
+            return []
+        return ["", "The translations are no better than copying the source: do not use them."]

@@ -1,0 +1,74 @@
+"""The translator's configuration, checked, and all that a run folder keeps of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from fastlstm.data.pairs import PairSchema
+from fastlstm.data.texts import TextKind
+from fastlstm.data.tokens import Level
+from fastlstm.model.attention import AttentionKind
+from fastlstm.model.translator import TranslatorSettings
+from fastlstm.tasks.parameters import CheckedParameters
+
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Parameters(CheckedParameters):
+    """The constructor's arguments, with their types and bounds; :class:`Translator` says what they mean."""
+
+    hidden_size: Annotated[int, Field(gt=0, multiple_of=2)] | None
+    num_layers: PositiveInt
+    embedding: PositiveInt | None
+    attention: AttentionKind
+    input_feeding: bool
+    dropout: Share | None
+    recurrent_dropout: Share
+    label_smoothing: Share
+    level: Level | None
+    vocabulary_size: PositiveInt | None
+    shared_vocabulary: bool
+    longest: PositiveInt | None
+    batch_tokens: PositiveInt | None
+    max_steps: PositiveInt | None
+    learning_rate: PositiveFloat | None
+    patience: PositiveInt
+    device: str | None
+    precision: Literal["no", "bf16", "fp16"]
+    seed: Annotated[int, Field(ge=0)]
+    progress: bool
+
+
+class RunSettings(BaseModel):
+    """What ``config.json`` holds of a translator.
+
+    Parameters
+    ----------
+    parameters : dict
+        The constructor's arguments.
+    network : TranslatorSettings
+        Of the network.
+    pairs : PairSchema
+        How pairs are read.
+    kind : str
+        The kind of data that was fitted.
+    source, target : str
+        The vocabularies; ``target`` is empty where one is shared.
+    longest : int
+        Tokens of a text that are read, or written at most.
+    growth : float
+        Target tokens a source token, of which nearly all pairs have fewer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: dict[str, Any]
+    network: TranslatorSettings
+    pairs: PairSchema
+    kind: TextKind
+    source: str
+    target: str
+    longest: int
+    growth: float

@@ -1,0 +1,46 @@
+"""The loss with smoothed labels against PyTorch's, and what is above it."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from fastlstm.ops.smoothed_loss import smoothed_cross_entropy
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 2), (33, 129)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_loss_and_gradient_are_pytorchs(shape, smoothing):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(*shape, generator=generator, dtype=torch.float64) * 5
+    targets = torch.randint(0, shape[1], shape[:1], generator=generator)
+    found = []
+    for loss in (
+        lambda x: smoothed_cross_entropy(x, targets, smoothing),
+        lambda x: F.cross_entropy(x, targets, label_smoothing=smoothing),
+    ):
+        x = logits.clone().requires_grad_()
+        value = loss(x)
+        (value * 3).backward()
+        found.append((value.detach(), x.grad))
+    # float64 sums in another order
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)
+
+
+def test_float32_is_as_good_as_pytorchs_where_a_probability_underflows():
+    logits = torch.tensor([[200.0, 0.0, -200.0]], requires_grad=True)
+    loss = smoothed_cross_entropy(logits, torch.tensor([2]))
+    loss.backward()
+    assert loss.item() == 400.0
+    assert logits.grad.tolist() == [[1.0, 0.0, -1.0]]
+
+
+def test_half_precision_is_computed_in_float32():
+    logits = torch.randn(4, 9, generator=torch.Generator().manual_seed(1)).bfloat16()
+    loss = smoothed_cross_entropy(logits, torch.arange(4), 0.1)
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, F.cross_entropy(logits.float(), torch.arange(4), label_smoothing=0.1))
+
+
+def test_without_gradients_nothing_is_kept():
+    logits = torch.randn(4, 9)
+    assert smoothed_cross_entropy(logits, torch.arange(4)).grad_fn is None
