@@ -35,7 +35,8 @@ class Transcriber(FittedTranscriber):
         Samples a second that are heard, Hz; recordings at other rates are resampled. Default: the rate of most of them,
         at most 16,000.
     subsampling : {2, 4}, optional
-        How many frames, of 10 ms each, become a step. Default: 4, or 2 where recordings are too short for their texts.
+        How many frames, of 10 ms each, become a step. Default: 4, but 2 where there is less than an hour, or recordings
+        are too short for their texts.
     channels : int
         Of the convolutions.
     hidden_size : int
@@ -50,7 +51,7 @@ class Transcriber(FittedTranscriber):
     batch_size : int
         Recordings a training step.
     max_steps : int, optional
-        The most training steps. Default: as many as show all recordings 30 times, at least 600 and at most 20,000.
+        The most training steps. Default: as many as show all recordings 50 times, at least 600 and at most 20,000.
     learning_rate : float
         The peak of the one-cycle learning rate.
     patience : int
