@@ -97,6 +97,7 @@ SMALLER = {
     "regress": LABELLED,
     "detect": "--max-steps 20 --hidden-size 8",
     "generate": "--max-steps 20 --hidden-size 16",
+    "transcribe": "",  # what it hears is shown, and so it must learn
     # So long that what is written are digits, which are compared as little as other numbers.
     "translate": "--hidden-size 64 --embedding 32 --max-steps 300 --learning-rate 0.007",
 }
@@ -108,6 +109,7 @@ SMALLER = {
         ("classifying", {"train", "evaluate", "predict", "cross-validate"}),
         ("detecting", {"train", "evaluate", "predict"}),
         ("generating", {"train", "evaluate", "predict"}),
+        ("transcribing", {"train", "evaluate", "predict"}),
         ("translating", {"train", "evaluate", "predict"}),
     ],
 )
@@ -178,6 +180,7 @@ def test_the_public_names():
         "docs/detecting.md",
         "docs/forecasting.md",
         "docs/tables.md",
+        "docs/transcribing.md",
         "docs/translating.md",
     ],
 )

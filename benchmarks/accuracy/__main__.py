@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 import fastlstm
-from benchmarks.accuracy import classify, detect, forecast, generate, translate
+from benchmarks.accuracy import classify, detect, forecast, generate, transcribe, translate
 from benchmarks.measure import machine
 
 # folder of the data: what is run on it
@@ -21,6 +21,7 @@ TASKS = {
     "classify": classify.PROTOCOLS,
     "detect": detect.PROTOCOLS,
     "text": generate.PROTOCOLS | translate.PROTOCOLS,
+    "speech": transcribe.PROTOCOLS,
 }
 
 

@@ -19,7 +19,13 @@ from fastlstm.tasks.transcribe.learning import SpeechLearning
 from fastlstm.tasks.transcribe.levels import default_level
 from tests.spoken import PAUSE, RATE, recordings, say
 
-SMALL = {"hidden_size": 32, "num_layers": 1, "channels": 8, "learning_rate": 0.01, "progress": False}
+SMALL = {
+    "hidden_size": 32,
+    "num_layers": 1,
+    "channels": 8,
+    "learning_rate": 0.01,
+    "progress": False,
+}
 
 
 def small(**changes):
@@ -59,7 +65,7 @@ def test_the_report(fitted):
     report = str(fitted.report_)
     assert report.startswith("120 recordings, ")
     assert "at 8,000 Hz, in training as they are" in report
-    assert "4 words; 40 mel bands, a step every 40 ms" in report
+    assert "4 words; 40 mel bands, a step every 20 ms" in report
     assert "held out: 30 recordings of speaker s" in report  # one speaker of four, whole
     assert fitted.metrics_["validation"]["model"]["wer"] == fitted.report_.validation.metrics["model"]["wer"]
     assert {"step", "loss", "validation_loss"} <= fitted.history_[0].keys()

@@ -11,7 +11,13 @@ from tests.spoken import RATE, recordings, say, texts
 @pytest.fixture(scope="module")
 def live(tmp_path_factory):
     manifest = recordings(tmp_path_factory.mktemp("whistles"), "train", 120, seed=0)
-    sizes = {"hidden_size": 32, "num_layers": 2, "channels": 8, "max_steps": 240, "learning_rate": 0.01}
+    sizes = {
+        "hidden_size": 32,
+        "num_layers": 2,
+        "channels": 8,
+        "max_steps": 240,
+        "learning_rate": 0.01,
+    }
     return Transcriber(live=True, augmentation=False, progress=False, **sizes).fit(manifest)
 
 

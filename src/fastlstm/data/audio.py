@@ -202,9 +202,8 @@ def refuse_missing(paths: Sequence[Path], places: Sequence[str]) -> None:
     named = ", ".join(f"{path} ({place})" if place else f"{path}" for path, place in missing[:MOST_NAMED])
     more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
     count = "1 audio file is" if len(missing) == 1 else f"{len(missing):,} audio files are"
-    raise DataError(
-        f"{count} not there: {named}{more}; check the paths, which count from the manifest's folder"
-    )
+    listed = ", which count from the manifest's folder" if any(place for _, place in missing) else ""
+    raise DataError(f"{count} not there: {named}{more}; check the paths{listed}")
 
 
 def resample(samples: Samples, rate: int, to: int) -> Samples:

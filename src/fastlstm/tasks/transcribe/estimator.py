@@ -29,13 +29,14 @@ class Transcriber(FittedTranscriber):
         Hear forwards only, so that ``stream`` can write while one speaks; less is understood so.
     level : {"word", "char", "bpe"}, optional
         What a token is. Default: words where few are said and each often, as in digits and commands, else characters.
-    vocabulary_size : int
-        The most tokens, the most frequent ones; for pieces of words (``bpe``) as many as this.
+    vocabulary_size : int, optional
+        The most tokens, the most frequent ones. Default: 20,000, of pieces of words (``bpe``) 1,000.
     rate : int, optional
         Samples a second that are heard, Hz; recordings at other rates are resampled. Default: the rate of most of them,
         at most 16,000.
     subsampling : {2, 4}, optional
-        How many frames, of 10 ms each, become a step. Default: 4, or 2 where recordings are too short for their texts.
+        How many frames, of 10 ms each, become a step. Default: 4, but 2 where there is less than an hour, or recordings
+        are too short for their texts.
     channels : int
         Of the convolutions.
     hidden_size : int
@@ -50,7 +51,7 @@ class Transcriber(FittedTranscriber):
     batch_size : int
         Recordings a training step.
     max_steps : int, optional
-        The most training steps. Default: as many as show all recordings 40 times, at least 600 and at most 20,000.
+        The most training steps. Default: as many as show all recordings 50 times, at least 600 and at most 20,000.
     learning_rate : float
         The peak of the one-cycle learning rate.
     patience : int
@@ -88,7 +89,8 @@ class Transcriber(FittedTranscriber):
     >>> import numpy as np
     >>> second = np.arange(4000) / 8000
     >>> rise, fall = (np.sin(2 * np.pi * (1000 + pace * second) * second) for pace in (900, -900))
-    >>> transcriber = Transcriber(hidden_size=16, augmentation=False, max_steps=80, progress=False)
+    >>> sizes = {"hidden_size": 16, "num_layers": 1, "max_steps": 80, "learning_rate": 0.01}
+    >>> transcriber = Transcriber(**sizes, augmentation=False, progress=False)
     >>> fitted = transcriber.fit([(rise, 8000), (fall, 8000)] * 20, text=["up", "down"] * 20)
     >>> fitted.predict((rise, 8000), (fall, 8000))["text"].to_list()
     ['up', 'down']
@@ -99,7 +101,7 @@ class Transcriber(FittedTranscriber):
         *,
         live: bool = False,
         level: Literal["word", "char", "bpe"] | None = None,
-        vocabulary_size: int = 1000,
+        vocabulary_size: int | None = None,
         rate: int | None = None,
         subsampling: Literal[2, 4] | None = None,
         channels: int = 32,

@@ -32,9 +32,10 @@ from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_acc
 
 VALIDATIONS = 20
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
-EPOCHS = 40
+EPOCHS = 50
 MOST_HELD = 1000  # recordings that choose the weights, where none belong together
-LITTLE = 10 * 3600.0  # seconds: less speech is varied in training
+HOUR = 3600.0  # seconds
+LITTLE = 10 * HOUR  # less speech is varied in training
 MOST_NAMED = 10  # recordings in one note
 
 
@@ -133,7 +134,7 @@ def fit_speech(
     parts, mel, seconds, notes = features
     ids, offsets = tokenizer.encode(speech.texts)
     lengths = np.array([len(part) for part in parts], np.int64)
-    subsampling = parameters.subsampling or default_subsampling(ids, offsets, lengths)
+    subsampling = parameters.subsampling or default_subsampling(ids, offsets, lengths, seconds)
     short = fewest_frames(ids, offsets, subsampling) > lengths
     notes = notes + _too_short(speech, short, lengths, mel)
     learnt, held = learnt[~short[learnt]], held[~short[held]]
@@ -260,8 +261,11 @@ def sound_notes(several: int, others: Counter[int], rate: int) -> list[str]:
     return notes
 
 
-def default_subsampling(ids: Integers, offsets: Integers, lengths: Integers) -> Literal[2, 4]:
-    """Settle how many frames become a step: 4 where all recordings but one in a hundred are long enough, else 2.
+def default_subsampling(ids: Integers, offsets: Integers, lengths: Integers, seconds: float) -> Literal[2, 4]:
+    """Settle how many frames become a step: 4, but 2 of less than an hour, and where recordings are short.
+
+    Short they are where more than one in a hundred has fewer steps than its text needs. Finer steps are heard better
+    and take longer.
 
     Parameters
     ----------
@@ -269,13 +273,15 @@ def default_subsampling(ids: Integers, offsets: Integers, lengths: Integers) -> 
         The tokens of n texts.
     lengths : numpy.ndarray
         (n,) frames of their recordings.
+    seconds : float
+        How long they are together.
     """
     short = fewest_frames(ids, offsets, 4) > lengths
-    return 2 if short.mean() > 0.01 else 4
+    return 2 if seconds < HOUR or short.mean() > 0.01 else 4
 
 
 def default_steps(learnt: int, batch_size: int) -> int:
-    """Settle how many training steps there are at most: 40 times all recordings, from 600 to 20,000.
+    """Settle how many training steps there are at most: 50 times all recordings, from 600 to 20,000.
 
     Parameters
     ----------
@@ -287,7 +293,7 @@ def default_steps(learnt: int, batch_size: int) -> int:
     Examples
     --------
     >>> default_steps(40, 32), default_steps(1600, 32), default_steps(10**6, 32)
-    (600, 2000, 20000)
+    (600, 2500, 20000)
     """
     return min(max(EPOCHS * learnt // batch_size, FEWEST_STEPS), MOST_STEPS)
 

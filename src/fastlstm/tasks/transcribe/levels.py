@@ -10,7 +10,7 @@ from fastlstm.data.tokens import Level, Tokenizer
 MOST_WORDS = 1000  # of a closed vocabulary
 OFTEN = 10  # recordings hold each of its words …
 NEARLY_ALL = 0.99  # … but for a hundredth of what is said
-LARGE = 20_000  # words of a vocabulary
+SIZES: dict[Level, int] = {"word": 20_000, "char": 20_000, "bpe": 1000}  # of vocabularies
 
 
 def default_level(texts: Sequence[str]) -> Level:
@@ -34,13 +34,13 @@ def default_level(texts: Sequence[str]) -> Level:
     if len(counts) > MOST_WORDS or often < NEARLY_ALL * sum(counts.values()):
         return "char"
     # What splits words from their punctuation must leave them as they are.
-    tokenizer = fit_tokenizer(texts, "word", LARGE)
+    tokenizer = fit_tokenizer(texts, "word")
     ids, offsets = tokenizer.encode(sorted(counts))
     whole = len(ids) == len(counts) == len(offsets) - 1 and 1 not in ids
     return "word" if whole else "char"
 
 
-def fit_tokenizer(texts: Sequence[str], level: Level, size: int) -> Tokenizer:
+def fit_tokenizer(texts: Sequence[str], level: Level, size: int | None = None) -> Tokenizer:
     """Learn a vocabulary; "The" and "the" are two words of it.
 
     Parameters
@@ -49,7 +49,7 @@ def fit_tokenizer(texts: Sequence[str], level: Level, size: int) -> Tokenizer:
         Of the training part.
     level : {"word", "char", "bpe"}
         What a token is.
-    size : int
-        The most tokens, with those of padding and of what is unknown.
+    size : int, optional
+        The most tokens, with those of padding and of what is unknown. Default: 20,000, of ``bpe`` 1,000.
     """
-    return Tokenizer.fit(texts, level=level, size=size, lowercase=False)
+    return Tokenizer.fit(texts, level=level, size=size or SIZES[level], lowercase=False)

@@ -20,7 +20,7 @@ class Parameters(CheckedParameters):
 
     live: bool
     level: Level | None
-    vocabulary_size: PositiveInt
+    vocabulary_size: PositiveInt | None
     rate: Annotated[int, Field(ge=LOWEST_RATE)] | None
     subsampling: Literal[2, 4] | None
     channels: PositiveInt
