@@ -1,8 +1,8 @@
 """Spoken digits: recordings held out of every speaker, and each speaker held out in turn; with default settings.
 
-The defaults (normalisation, dropout, how far training varies voices) were compared on two speakers, nicolas and
-yweweler, each heard by networks that had learnt from the three others but george. So the figures of those two, where
-they are held out, are not untouched by the choice; those of the others are.
+The defaults (normalisation, dropout, how far training varies voices) were compared on nicolas and yweweler, each heard by
+networks that had learnt from the three others but george; earlier sweeps used jackson and theo likewise. So where these
+four are held out, their figures are not untouched by choices. george was never held out in a comparison.
 """
 
 from __future__ import annotations
