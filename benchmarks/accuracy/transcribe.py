@@ -1,8 +1,8 @@
 """Spoken digits: recordings held out of every speaker, and each speaker held out in turn; with default settings.
 
-The defaults (normalisation, dropout, how far training varies voices) were compared on nicolas and yweweler, each heard by
-networks that had learnt from the three others but george; earlier sweeps used jackson and theo likewise. So where these
-four are held out, their figures are not untouched by choices. george was never held out in a comparison.
+The defaults (normalisation, dropout, how far training varies voices) were compared on nicolas and yweweler, each heard
+by networks that had learnt from the three others but george; earlier sweeps used jackson and theo likewise. So where
+these four are held out, their figures are not untouched by choices. george was never held out in a comparison.
 """
 
 from __future__ import annotations
