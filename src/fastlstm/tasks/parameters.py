@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from fastlstm.errors import InputError
 
@@ -50,3 +50,13 @@ class CheckedParameters(BaseModel):
                 raise InputError(reason) from None
             name = str(first["loc"][0])
             raise InputError(f"{name} is {arguments[name]!r}: it {reason}") from None
+
+
+class TrainingParameters(CheckedParameters):
+    """What every training asks for."""
+
+    patience: PositiveInt
+    device: str | None
+    precision: Literal["no", "bf16", "fp16"]
+    seed: Annotated[int, Field(ge=0)]
+    progress: bool

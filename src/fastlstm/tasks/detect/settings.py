@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
@@ -12,10 +12,10 @@ from fastlstm.model.detector import DetectorSettings
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.inputs import DetectorScaling
 from fastlstm.tasks.detect.scoring import Scorer
-from fastlstm.tasks.parameters import CheckedParameters
+from fastlstm.tasks.parameters import TrainingParameters
 
 
-class Parameters(CheckedParameters):
+class Parameters(TrainingParameters):
     """The constructor's arguments, with their types and bounds; :class:`Detector` says what they mean."""
 
     false_alarms: PositiveFloat | None
@@ -29,11 +29,6 @@ class Parameters(CheckedParameters):
     batch_size: PositiveInt
     max_steps: PositiveInt
     learning_rate: PositiveFloat
-    patience: PositiveInt
-    device: str | None
-    precision: Literal["no", "bf16", "fp16"]
-    seed: Annotated[int, Field(ge=0)]
-    progress: bool
 
 
 class RunSettings(BaseModel):

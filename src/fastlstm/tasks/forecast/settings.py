@@ -12,12 +12,12 @@ from fastlstm.data.table import Kind
 from fastlstm.data.windows import CovariateScaling
 from fastlstm.model.distributions import HeadKind
 from fastlstm.model.forecaster import NetworkSettings
-from fastlstm.tasks.parameters import CheckedParameters
+from fastlstm.tasks.parameters import TrainingParameters
 
 Level = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Parameters(CheckedParameters):
+class Parameters(TrainingParameters):
     """The constructor's arguments, with their types and bounds; :class:`Forecaster` says what they mean."""
 
     horizon: PositiveInt
@@ -36,13 +36,8 @@ class Parameters(CheckedParameters):
     origins: PositiveInt
     max_steps: PositiveInt | None
     learning_rate: PositiveFloat | None
-    patience: PositiveInt
     validation_windows: PositiveInt | None
     test_windows: Annotated[int, Field(ge=0)]
-    device: str | None
-    precision: Literal["no", "bf16", "fp16"]
-    seed: Annotated[int, Field(ge=0)]
-    progress: bool
 
     @field_validator("quantiles")
     @classmethod

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from itertools import chain, islice, takewhile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-import polars as pl
-import torch
-
-from fastlstm.data.corpus import Corpus, read_corpus
-from fastlstm.data.table import give_back
-from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
-from fastlstm.errors import DataError, InputError
-from fastlstm.model.language import LanguageNetwork
-from fastlstm.runs import Run, save_run
-from fastlstm.runs.plots import learning_curve
-from fastlstm.search.sampling import Sampling, sample
-from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge
+from fastlstm.data.corpus import read_corpus
+from fastlstm.search.sampling import Sampling
+from fastlstm.tasks.generate.fitted import FittedGenerator
 from fastlstm.tasks.generate.fitting import fingerprint, fit_corpus
-from fastlstm.tasks.generate.learning import text_losses
 from fastlstm.tasks.generate.report import LanguageReport
-from fastlstm.tasks.generate.settings import Parameters, RunSettings
-from fastlstm.tasks.generate.writing import written
-from fastlstm.tasks.resuming import ResumableEstimator
+from fastlstm.tasks.generate.settings import Parameters
 from fastlstm.training.checkpoint import TrainingState
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 SHOWN = 300  # characters of the report's sample, about
 
 
-class Generator(ResumableEstimator):
+class Generator(FittedGenerator):
     r"""An LSTM that learns a language from texts, writes on from a prompt, and says how likely texts are.
 
     The constructor's arguments are the configuration and nothing else: ``get_params``, ``set_params`` and
@@ -107,17 +93,6 @@ class Generator(ResumableEstimator):
     'she sells sea shell'
     """
 
-    task: ClassVar[str] = "generate"
-    run_settings: ClassVar[type[RunSettings]] = RunSettings
-    fitted_by: ClassVar[str] = "network_"
-    time_format_: ClassVar[None] = None
-
-    network_: LanguageNetwork
-    tokenizer_: Tokenizer
-    ends_: bool
-    counts_: tuple[int, ...]
-    report_: LanguageReport | None
-
     def __init__(
         self,
         *,
@@ -187,127 +162,6 @@ class Generator(ResumableEstimator):
         """
         return self._fit(data, {"text": text}, checkpoint)
 
-    def predict(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 500,
-        temperature: float = 0.8,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        stream: bool = False,
-    ) -> str | Iterator[str]:
-        """Write on from a prompt.
-
-        Parameters
-        ----------
-        prompt : str
-            What the text begins with. Default: it begins as texts do; where one text was learnt from, with a line.
-        length : int
-            How many tokens to write at most. A model of several texts ends where it thinks that a text ends.
-        temperature : float
-            Below 1 likely tokens come more often than they should, which reads better; 1 draws as it was learnt, 0
-            takes the likeliest.
-        top_k : int, optional
-            Draw from so many of the likeliest.
-        top_p : float, optional
-            Draw from the fewest that are together at least so likely.
-        seed : int, optional
-            Of the draws: with one, the text is the same every time. Default: a new text every time.
-        stream : bool
-            Whether to give pieces of text as they come.
-
-        Returns
-        -------
-        str or iterator of str
-            The prompt and what follows.
-
-        Raises
-        ------
-        InputError
-            If an argument is out of its range.
-
-        Notes
-        -----
-        Characters of the prompt that are not in the vocabulary are read as one unknown token each; ``notes_`` tells.
-        """
-        self._require_fitted()
-        if length < 1:
-            raise InputError(f"length is {length}: give 1 or more")
-        pieces = self._write(prompt, length, Sampling(temperature, top_k, top_p), seed)
-        return pieces if stream else "".join(pieces)
-
-    def evaluate(self, data: Any, *, text: str | None = None) -> LanguageEvaluation:
-        """Measure how well texts are foretold.
-
-        Parameters
-        ----------
-        data : path, DataFrame or list of str
-            As for ``fit``.
-        text : str, optional
-            The column of texts of a table. Default: ``text``.
-
-        Returns
-        -------
-        LanguageEvaluation
-            ``metrics``: nats and bits a character and the perplexity of a token; beside the model's those of the
-            tokens' frequencies alone.
-        """
-        self._require_fitted()
-        corpus = self._read(data, text)
-        found = judge(self.network_, self.tokenizer_, corpus, self.counts_, ends=self.ends_)
-        self.notes_ = []
-        if found.unknown:
-            self.notes_.append(
-                f"{corpus.source}: {found.unknown:,} of {found.tokens:,} tokens are not in the vocabulary; each "
-                "costs what it costs to foretell that some unknown one comes"
-            )
-        return found
-
-    def log_probability(self, data: Any, *, text: str | None = None) -> Any:
-        """Say how likely texts are, each from its beginning.
-
-        Parameters
-        ----------
-        data : path, DataFrame or list of str
-            As for ``fit``.
-        text : str, optional
-            The column of texts of a table. Default: ``text``.
-
-        Returns
-        -------
-        DataFrame
-            A row a text: ``text``, ``tokens``, ``log_probability`` (nats, of its tokens; not that it ends there), and
-            ``nats_per_character``. Of the kind that ``data`` is, a pandas frame for a path or list.
-        """
-        self._require_fitted()
-        corpus = self._read(data, text)
-        ids, offsets = self.tokenizer_.encode(corpus.texts)
-        nats = text_losses(self.network_, ids, offsets, len(self.tokenizer_))
-        frame = pl.DataFrame(
-            {
-                "text": corpus.texts,
-                "tokens": np.diff(offsets),
-                "log_probability": -nats,
-                "nats_per_character": nats / np.maximum([len(each) for each in corpus.texts], 1),
-            }
-        )
-        return give_back(frame, "file" if corpus.kind == "list" else corpus.kind)
-
-    def score(self, data: Any, target: Any = None) -> float:
-        """Return minus the nats a character, for scikit-learn: the higher the better.
-
-        Parameters
-        ----------
-        data : path, DataFrame or list of str
-            As for ``fit``.
-        target : None
-            Not looked at.
-        """
-        del target
-        return -self.evaluate(data).metrics["model"]["nats_per_character"]
-
     def _fit(
         self,
         data: Any,
@@ -340,74 +194,3 @@ class Generator(ResumableEstimator):
         )
         self.metrics_ = self.report_.metrics
         return self
-
-    def _write(self, prompt: str, length: int, sampling: Sampling, seed: int | None) -> Iterator[str]:
-        """Return the pieces of a text."""
-        tokenizer, boundary = self.tokenizer_, len(self.tokenizer_)
-        read = self._read_prompt(prompt)
-        # What never came in training, bytes for instance, does not come now.
-        never = {PADDING, UNKNOWN, *np.flatnonzero(np.array(self.counts_) == 0).tolist()}
-        if not self.ends_:
-            never.add(boundary)
-        drawn = sample(
-            self.network_,
-            torch.from_numpy(read[None, :-1]).to(self.network_.embed.weight.device),
-            torch.from_numpy(read[-1:]).to(self.network_.embed.weight.device),
-            sampling,
-            seed=int(np.random.SeedSequence().entropy or 0) if seed is None else seed,  # type: ignore[arg-type]
-            never=sorted(never),
-        )
-        tokens = takewhile(lambda token: token != boundary, (int(row[0]) for row in islice(drawn, length)))
-        return chain([prompt] if prompt else [], written(tokenizer, tokens, after=bool(prompt)))
-
-    def _read_prompt(self, prompt: str) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Return the ids of a prompt, with the boundary before it."""
-        tokenizer, boundary = self.tokenizer_, len(self.tokenizer_)
-        self.notes_ = []
-        begin = np.array([boundary])
-        if not prompt:
-            if not self.ends_ and tokenizer.level != "word":  # of one text the boundary was seen but once
-                begin = np.concatenate([begin, tokenizer.encode(["\n"])[0]])
-            return begin
-        ids = tokenizer.encode([prompt])[0]
-        unknown = int((ids == UNKNOWN).sum())
-        if unknown:
-            self.notes_.append(
-                f"{unknown:,} of the prompt's {len(ids):,} tokens are not in the vocabulary, and are read as unknown"
-            )
-        return np.concatenate([begin, ids])
-
-    def _read(self, data: Any, text: str | None) -> Corpus:
-        corpus = read_corpus(data, text=text)
-        if not corpus.characters:
-            raise DataError(f"{corpus.source} holds no characters; give some text")
-        return corpus
-
-    def _save(self, path: str | Path) -> None:
-        plots: dict[str, Figure | bytes] = dict(self.pictures_)
-        if self.report_ is not None:
-            plots = {"learning_curve": learning_curve(self.history_)}
-        interrupted = self.report_ is not None and self.report_.training.stopped == "interrupted"
-        save_run(
-            path,
-            task=self.task,
-            settings=RunSettings(
-                parameters=self.get_params(),
-                network=self.network_.settings,
-                tokens=self.tokenizer_.to_json(),
-                ends=self.ends_,
-                counts=self.counts_,
-            ),
-            tensors=self.network_.state_dict(),
-            history=self.history_,
-            metrics=self.metrics_,
-            plots=plots,
-            keep=("checkpoint",) if interrupted else (),
-        )
-
-    def _restore(self, run: Run, settings: RunSettings) -> None:
-        self.network_ = LanguageNetwork(settings.network)
-        self.network_.load_state_dict(run.tensors)
-        self.network_.eval()
-        self.tokenizer_ = Tokenizer.from_json(settings.tokens)
-        self.ends_, self.counts_ = settings.ends, settings.counts

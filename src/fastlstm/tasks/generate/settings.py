@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from fastlstm.data.tokens import Level
 from fastlstm.model.language import LanguageSettings
-from fastlstm.tasks.parameters import CheckedParameters
+from fastlstm.tasks.parameters import TrainingParameters
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Parameters(CheckedParameters):
+class Parameters(TrainingParameters):
     """The constructor's arguments, with their types and bounds; the estimator says what they mean."""
 
     level: Level
@@ -30,11 +30,6 @@ class Parameters(CheckedParameters):
     window: Annotated[int, Field(ge=2)]
     max_steps: PositiveInt | None
     learning_rate: PositiveFloat | None
-    patience: PositiveInt
-    device: str | None
-    precision: Literal["no", "bf16", "fp16"]
-    seed: Annotated[int, Field(ge=0)]
-    progress: bool
 
     @model_validator(mode="after")
     def _one_way_out(self) -> Self:

@@ -13,10 +13,10 @@ from fastlstm.data.texts import TextSchema
 from fastlstm.model.pooling import PoolingKind
 from fastlstm.model.sequence import SequenceSettings
 from fastlstm.tasks.labelled.target import Target
-from fastlstm.tasks.parameters import CheckedParameters
+from fastlstm.tasks.parameters import TrainingParameters
 
 
-class Parameters(CheckedParameters):
+class Parameters(TrainingParameters):
     """The constructor's arguments, with their types and bounds; the estimators say what they mean."""
 
     hidden_size: PositiveInt
@@ -38,11 +38,6 @@ class Parameters(CheckedParameters):
     batch_size: PositiveInt | None
     max_steps: PositiveInt | None
     learning_rate: PositiveFloat | None
-    patience: PositiveInt
-    device: str | None
-    precision: Literal["no", "bf16", "fp16"]
-    seed: Annotated[int, Field(ge=0)]
-    progress: bool
 
 
 class RunSettings(BaseModel):

@@ -26,8 +26,7 @@ from fastlstm.data.table import give_back
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.transcriber import SpeechNetwork
-from fastlstm.runs import Run, save_run
-from fastlstm.runs.plots import learning_curve
+from fastlstm.runs import Run
 from fastlstm.search.ctc import Prior
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
@@ -39,7 +38,7 @@ from fastlstm.tasks.transcribe.settings import RunSettings
 from fastlstm.tasks.transcribe.stream import Stream
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
 NOTHING = (None, None, None)  # in the place of word, start and end
 BEAM = 16  # prefixes, where a language model is given and nothing else said
@@ -227,14 +226,9 @@ class FittedTranscriber(ResumableEstimator):
     @override
     def _save(self, path: str | Path) -> None:
         model = self.model_
-        plots: dict[str, Figure | bytes] = dict(self.pictures_)
-        if self.report_ is not None:
-            plots = {"learning_curve": learning_curve(self.history_)}
-        interrupted = self.report_ is not None and self.report_.training.stopped == "interrupted"
-        save_run(
+        self._write_run(
             path,
-            task=self.task,
-            settings=RunSettings(
+            RunSettings(
                 parameters=self.get_params(),
                 network=model.network.settings,
                 mel=model.mel,
@@ -244,11 +238,7 @@ class FittedTranscriber(ResumableEstimator):
                 speech=self.speech_,
                 kind=self.kind_,
             ),
-            tensors=model.network.state_dict(),
-            history=self.history_,
-            metrics=self.metrics_,
-            plots=plots,
-            keep=("checkpoint",) if interrupted else (),
+            model.network.state_dict(),
         )
 
     @override

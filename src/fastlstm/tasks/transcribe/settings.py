@@ -12,10 +12,10 @@ from fastlstm.data.manifest import SpeechKind, SpeechSchema
 from fastlstm.data.speech_features import SpeechScaling
 from fastlstm.data.tokens import Level
 from fastlstm.model.transcriber import SpeechSettings
-from fastlstm.tasks.parameters import CheckedParameters
+from fastlstm.tasks.parameters import TrainingParameters
 
 
-class Parameters(CheckedParameters):
+class Parameters(TrainingParameters):
     """The constructor's arguments, with their types and bounds; :class:`Transcriber` says what they mean."""
 
     live: bool
@@ -31,11 +31,6 @@ class Parameters(CheckedParameters):
     batch_size: PositiveInt
     max_steps: PositiveInt | None
     learning_rate: PositiveFloat
-    patience: PositiveInt
-    device: str | None
-    precision: Literal["no", "bf16", "fp16"]
-    seed: Annotated[int, Field(ge=0)]
-    progress: bool
 
 
 class RunSettings(BaseModel):

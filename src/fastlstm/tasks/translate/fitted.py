@@ -16,10 +16,8 @@ from fastlstm.data.texts import TextKind
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.translator import TranslatorNetwork
-from fastlstm.runs import Run, save_run
+from fastlstm.runs import Run
 from fastlstm.runs.attention_plot import attention_weights
-from fastlstm.runs.checkpoint import CHECKPOINT
-from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.tasks.translate.fitting import Fitted, judge
@@ -208,19 +206,14 @@ class FittedTranslator(ResumableEstimator):
     @override
     def _save(self, path: str | Path) -> None:
         model, vocabulary = self.model_, self.model_.vocabulary
-        pictures: dict[str, Figure | bytes] = {**self.pictures_}
-        interrupted = self.report_ is not None and self.report_.training.stopped == "interrupted"
+        plots = {}
         if self.report_ is not None:
             shown = self.report_.validation
             found = model.attend(shown.sources[0], shown.translations[0])
-            pictures = {
-                "learning_curve": learning_curve(self.history_),
-                "attention": attention_weights(found.weights, found.source, found.target),
-            }
-        save_run(
+            plots["attention"] = attention_weights(found.weights, found.source, found.target)
+        self._write_run(
             path,
-            task=self.task,
-            settings=RunSettings(
+            RunSettings(
                 parameters=self.get_params(),
                 network=model.network.settings,
                 pairs=self.schema_,
@@ -230,11 +223,8 @@ class FittedTranslator(ResumableEstimator):
                 longest=vocabulary.longest,
                 growth=model.growth,
             ),
-            tensors=_unshared(model.network),
-            history=self.history_,
-            metrics=self.metrics_,
-            plots=pictures,
-            keep=(CHECKPOINT,) if interrupted else (),
+            _unshared(model.network),
+            plots,
         )
 
     @override

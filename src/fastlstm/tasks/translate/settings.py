@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
@@ -11,12 +11,12 @@ from fastlstm.data.texts import TextKind
 from fastlstm.data.tokens import Level
 from fastlstm.model.attention import AttentionKind
 from fastlstm.model.translator import TranslatorSettings
-from fastlstm.tasks.parameters import CheckedParameters
+from fastlstm.tasks.parameters import TrainingParameters
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Parameters(CheckedParameters):
+class Parameters(TrainingParameters):
     """The constructor's arguments, with their types and bounds; :class:`Translator` says what they mean."""
 
     hidden_size: Annotated[int, Field(gt=0, multiple_of=2)] | None
@@ -34,11 +34,6 @@ class Parameters(CheckedParameters):
     batch_tokens: PositiveInt | None
     max_steps: PositiveInt | None
     learning_rate: PositiveFloat | None
-    patience: PositiveInt
-    device: str | None
-    precision: Literal["no", "bf16", "fp16"]
-    seed: Annotated[int, Field(ge=0)]
-    progress: bool
 
 
 class RunSettings(BaseModel):
