@@ -205,3 +205,13 @@ def test_a_destination_is_checked_before_the_work(tmp_path, folder):
     with pytest.raises(RunError, match="not a folder that can be written to"):
         check_destination(folder / "config.json" / "run")
     assert not (tmp_path / "new").exists()
+
+
+def test_vocabularies_stand_in_files_of_their_own(tmp_path):
+    vocabularies = {"vocabulary": '["é"]', "vocabulary_target": "[]"}
+    save(tmp_path / "run", vocabularies=vocabularies)
+    run = load_run(tmp_path / "run")
+    assert (run.vocabulary(), run.vocabulary("vocabulary_target")) == ('["é"]', "[]")
+    (tmp_path / "run" / "vocabulary.json").unlink()
+    with pytest.raises(RunError, match=r"vocabulary\.json is missing: copy the run again"):
+        run.vocabulary()

@@ -28,6 +28,7 @@ WEIGHTS = "model.safetensors"
 HISTORY = "history.csv"
 METRICS = "metrics.json"
 PLOTS = "plots"
+VOCABULARY = "vocabulary"
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -126,6 +127,23 @@ class Run:
             if whole.startswith(before)
         }
 
+    def vocabulary(self, name: str = VOCABULARY) -> str:
+        """Return a vocabulary, as JSON.
+
+        Parameters
+        ----------
+        name : str
+            That of its file, without the suffix.
+
+        Raises
+        ------
+        RunError
+            If it is missing or cannot be read.
+        """
+        path = self.folder / f"{name}.json"
+        with _explained(path):
+            return path.read_text(encoding="utf-8")
+
     @property
     def pictures(self) -> dict[str, bytes]:
         """What ``plots`` holds: name without suffix → the bytes of a PNG."""
@@ -140,6 +158,7 @@ def save_run(
     tensors: Mapping[str, Tensor],
     history: Sequence[Mapping[str, float]] = (),
     metrics: Mapping[str, Any] | None = None,
+    vocabularies: Mapping[str, str] | None = None,
     plots: Mapping[str, Figure | bytes] | None = None,
     keep: Sequence[str] = (),
 ) -> None:
@@ -159,6 +178,8 @@ def save_run(
         One entry a validation, all with the same keys.
     metrics : mapping, optional
         For ``metrics.json``; numbers that are not finite become null.
+    vocabularies : mapping, optional
+        Name without suffix → JSON: ``vocabulary`` where there is one alone.
     plots : mapping, optional
         Name without suffix → figure, or the bytes of a PNG.
     keep : sequence of str
@@ -199,6 +220,8 @@ def save_run(
         write_through(temporary / CONFIG, config.model_dump_json(indent=2).encode())
         write_through(temporary / HISTORY, _to_csv(history).encode())
         write_through(temporary / METRICS, json.dumps(finite(metrics or {}), indent=2).encode())
+        for name, text in (vocabularies or {}).items():
+            write_through(temporary / f"{name}.json", text.encode())
         for name, figure in (plots or {}).items():
             write_through(temporary / PLOTS / f"{name}.png", _to_png(figure))
 

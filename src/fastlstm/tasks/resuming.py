@@ -110,6 +110,7 @@ class ResumableEstimator(SavedEstimator):
         path: str | Path,
         settings: BaseModel,
         tensors: Mapping[str, Tensor],
+        vocabularies: Mapping[str, str],
         plots: Mapping[str, Figure] | None = None,
     ) -> None:
         """Write the run folder; the checkpoint in it stays where training was left.
@@ -122,6 +123,8 @@ class ResumableEstimator(SavedEstimator):
             What ``config.json`` is to hold.
         tensors : mapping
             What ``model.safetensors`` is to hold.
+        vocabularies : mapping
+            Name → JSON.
         plots : mapping, optional
             Name → what this fit has to show beside its learning curve.
         """
@@ -136,6 +139,7 @@ class ResumableEstimator(SavedEstimator):
             tensors=tensors,
             history=self.history_,
             metrics=self.metrics_,
+            vocabularies=vocabularies,
             plots=pictures,
             keep=(CHECKPOINT,) if interrupted else (),
         )

@@ -17,6 +17,7 @@ from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.language import LanguageNetwork
 from fastlstm.runs import Run
+from fastlstm.runs.folder import VOCABULARY
 from fastlstm.search.sampling import Sampling, sample
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge
 from fastlstm.tasks.generate.learning import text_losses
@@ -209,16 +210,16 @@ class FittedGenerator(ResumableEstimator):
             RunSettings(
                 parameters=self.get_params(),
                 network=self.network_.settings,
-                tokens=self.tokenizer_.to_json(),
                 ends=self.ends_,
                 counts=self.counts_,
             ),
             self.network_.state_dict(),
+            {VOCABULARY: self.tokenizer_.to_json()},
         )
 
     def _restore(self, run: Run, settings: RunSettings) -> None:
         self.network_ = LanguageNetwork(settings.network)
         self.network_.load_state_dict(run.tensors)
         self.network_.eval()
-        self.tokenizer_ = Tokenizer.from_json(settings.tokens)
+        self.tokenizer_ = Tokenizer.from_json(run.vocabulary())
         self.ends_, self.counts_ = settings.ends, settings.counts

@@ -49,8 +49,6 @@ class RunSettings(BaseModel):
         The constructor's arguments.
     network : LanguageSettings
         How the network is built.
-    tokens : str
-        The vocabulary.
     ends : bool
         Whether it learnt from several texts, and so where one ends.
     counts : tuple of int
@@ -61,6 +59,5 @@ class RunSettings(BaseModel):
 
     parameters: dict[str, Any]
     network: LanguageSettings
-    tokens: str
     ends: bool
     counts: tuple[int, ...]

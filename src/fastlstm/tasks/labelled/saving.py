@@ -10,6 +10,7 @@ from torch import nn
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.runs import Run, save_run
+from fastlstm.runs.folder import VOCABULARY
 from fastlstm.runs.label_plots import calibration_curve, confusion_matrix, roc_curves
 from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
@@ -51,7 +52,6 @@ def save_labels(estimator: FittedLabels, path: str | Path) -> None:
             temperature=model.temperature,
             threshold=model.threshold,
             scaling=model.scaling,
-            tokens=model.tokenizer.to_json() if model.tokenizer else None,
             sequences=estimator.sequences_,
             texts=estimator.texts_,
             kind=estimator.kind_,
@@ -59,6 +59,7 @@ def save_labels(estimator: FittedLabels, path: str | Path) -> None:
         tensors=dict(model.networks.state_dict()),
         history=estimator.history_,
         metrics=estimator.metrics_,
+        vocabularies={VOCABULARY: model.tokenizer.to_json()} if model.tokenizer else {},
         plots=plots,
     )
 
@@ -102,7 +103,7 @@ def restore_labels(estimator: FittedLabels, run: Run, settings: RunSettings) -> 
         settings.target,
         networks.eval(),
         settings.scaling,
-        Tokenizer.from_json(settings.tokens) if settings.tokens else None,
+        Tokenizer.from_json(run.vocabulary()) if settings.texts else None,
         int(settings.parameters["longest"]),
         settings.temperature,
         settings.threshold,

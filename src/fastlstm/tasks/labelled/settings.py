@@ -59,8 +59,6 @@ class RunSettings(BaseModel):
         Of two classes.
     scaling : SequenceScaling, optional
         Of numbers.
-    tokens : str, optional
-        The vocabulary of texts.
     sequences : SequenceSchema, optional
         How sequences are read.
     texts : TextSchema, optional
@@ -78,7 +76,6 @@ class RunSettings(BaseModel):
     temperature: float
     threshold: float | None
     scaling: SequenceScaling | None
-    tokens: str | None
     sequences: SequenceSchema | None
     texts: TextSchema | None
     kind: SequenceKind | Literal["list"]

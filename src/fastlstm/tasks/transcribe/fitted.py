@@ -27,6 +27,7 @@ from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.transcriber import SpeechNetwork
 from fastlstm.runs import Run
+from fastlstm.runs.folder import VOCABULARY
 from fastlstm.search.ctc import Prior
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
@@ -233,12 +234,12 @@ class FittedTranscriber(ResumableEstimator):
                 network=model.network.settings,
                 mel=model.mel,
                 scaling=model.scaling,
-                tokens=model.tokenizer.to_json(),
                 usual=self.usual_,
                 speech=self.speech_,
                 kind=self.kind_,
             ),
             model.network.state_dict(),
+            {VOCABULARY: model.tokenizer.to_json()},
         )
 
     @override
@@ -246,7 +247,7 @@ class FittedTranscriber(ResumableEstimator):
         network = SpeechNetwork(settings.network)
         network.load_state_dict(run.tensors)
         self.model_ = SpeechModel(
-            network.eval(), settings.mel, settings.scaling, Tokenizer.from_json(settings.tokens)
+            network.eval(), settings.mel, settings.scaling, Tokenizer.from_json(run.vocabulary())
         )
         self.usual_, self.speech_, self.kind_ = settings.usual, settings.speech, settings.kind
 

@@ -46,8 +46,6 @@ class RunSettings(BaseModel):
         From samples to features.
     scaling : SpeechScaling
         How features are normalised.
-    tokens : str
-        The vocabulary.
     usual : str
         The most frequent text of the training part.
     speech : SpeechSchema
@@ -62,7 +60,6 @@ class RunSettings(BaseModel):
     network: SpeechSettings
     mel: LogMel
     scaling: SpeechScaling
-    tokens: str
     usual: str
     speech: SpeechSchema
     kind: SpeechKind

@@ -18,6 +18,7 @@ from fastlstm.errors import InputError
 from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.runs import Run
 from fastlstm.runs.attention_plot import attention_weights
+from fastlstm.runs.folder import VOCABULARY
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.tasks.translate.fitting import Fitted, judge
@@ -28,6 +29,7 @@ from fastlstm.tasks.translate.translating import AttentionMap, SearchOptions, Tr
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+OF_TARGET = f"{VOCABULARY}_target"  # where it is not that of the source
 NAMED = 10  # unknown characters or words that a note names
 
 
@@ -206,6 +208,9 @@ class FittedTranslator(ResumableEstimator):
     @override
     def _save(self, path: str | Path) -> None:
         model, vocabulary = self.model_, self.model_.vocabulary
+        vocabularies = {VOCABULARY: vocabulary.source.to_json()}
+        if not model.network.settings.shared:
+            vocabularies[OF_TARGET] = vocabulary.target.to_json()
         plots = {}
         if self.report_ is not None:
             shown = self.report_.validation
@@ -218,12 +223,11 @@ class FittedTranslator(ResumableEstimator):
                 network=model.network.settings,
                 pairs=self.schema_,
                 kind=self.kind_,
-                source=vocabulary.source.to_json(),
-                target="" if vocabulary.shared else vocabulary.target.to_json(),
                 longest=vocabulary.longest,
                 growth=model.growth,
             ),
             _unshared(model.network),
+            vocabularies,
             plots,
         )
 
@@ -234,8 +238,8 @@ class FittedTranslator(ResumableEstimator):
         if settings.network.shared:
             tensors["of_target.weight"] = tensors["of_source.weight"]
         network.load_state_dict(tensors)
-        source = Tokenizer.from_json(settings.source)
-        target = Tokenizer.from_json(settings.target) if settings.target else source
+        source = Tokenizer.from_json(run.vocabulary())
+        target = source if settings.network.shared else Tokenizer.from_json(run.vocabulary(OF_TARGET))
         vocabulary = PairVocabulary(source, target, settings.longest)
         self.model_ = TranslationModel(network.eval(), vocabulary, settings.growth)
         self.schema_, self.kind_ = settings.pairs, settings.kind

@@ -49,8 +49,6 @@ class RunSettings(BaseModel):
         How pairs are read.
     kind : str
         The kind of data that was fitted.
-    source, target : str
-        The vocabularies; ``target`` is empty where one is shared.
     longest : int
         Tokens of a text that are read, or written at most.
     growth : float
@@ -63,7 +61,5 @@ class RunSettings(BaseModel):
     network: TranslatorSettings
     pairs: PairSchema
     kind: TextKind
-    source: str
-    target: str
     longest: int
     growth: float
