@@ -58,7 +58,8 @@ class Translator(FittedTranslator):
     batch_tokens : int, optional
         Tokens of a side of a training step's pairs. Default: 512 to 2,048, by how many there are.
     max_steps : int, optional
-        The most training steps. Default: as many as show all pairs 18 times, at least 1,000 and at most 7,000.
+        The most training steps. Default: as many as show all pairs 18 times, at least 1,000; of more than 7,000 only
+        as many as show them thrice.
     learning_rate : float, optional
         The peak of the one-cycle learning rate. Default: 0.004, 0.003 or 0.002, as of ``hidden_size``.
     patience : int

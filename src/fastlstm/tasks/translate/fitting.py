@@ -27,6 +27,7 @@ ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
 LONGEST = {"bpe": 200, "word": 200, "char": 500}
 GROWTH = 0.99  # the share of pairs that are no longer, beside their sources, than is written at most
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 18, 1000, 7000
+FEWEST_EPOCHS = 3  # however many pairs there are
 STEPS_AN_EPOCH = 420  # about, between the smallest and the largest batch
 FEW_WORDS = 1000  # of a vocabulary
 FEWEST_TOKENS, MOST_TOKENS = 512, 2048  # of a side of a batch
@@ -254,7 +255,9 @@ def default_batch_tokens(tokens: int) -> int:
 
 
 def default_steps(batches: int) -> int:
-    """Settle how many training steps there are at most: 18 times all pairs, at least 1,000 and at most 7,000.
+    """Settle how many training steps there are at most.
+
+    All pairs are shown 18 times, in at least 1,000 steps; where that takes more than 7,000, less often, but thrice.
 
     Parameters
     ----------
@@ -264,9 +267,9 @@ def default_steps(batches: int) -> int:
     Examples
     --------
     >>> default_steps(20), default_steps(300), default_steps(10_000)
-    (1000, 5400, 7000)
+    (1000, 5400, 30000)
     """
-    return min(max(EPOCHS * batches, FEWEST_STEPS), MOST_STEPS)
+    return min(max(EPOCHS * batches, FEWEST_STEPS), max(FEWEST_EPOCHS * batches, MOST_STEPS))
 
 
 def _growth(features: PairFeatures, learnt: Integers) -> float:
