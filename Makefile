@@ -42,6 +42,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.step
 	$(BIN)/python -m benchmarks.features
 	$(BIN)/python -m benchmarks.forecast_step
+	$(BIN)/python -m benchmarks.language
 	$(BIN)/python -m benchmarks.translator_training
 
 # Reads FASTLSTM_DATA: a folder with the data sets that benchmarks/accuracy names.

@@ -39,7 +39,7 @@ def make_app(arguments: Sequence[str]) -> App:
     """
     app = App(
         name="fastlstm",
-        help="Long Short-Term Memory networks, from a data file to a forecast.",
+        help="Long Short-Term Memory networks, from a data file to a prediction.",
         version=__version__,
         exit_on_error=False,
         print_error=False,
