@@ -3,12 +3,16 @@
 import errno
 import os
 import shutil
+import subprocess
+import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from sales import HEADER, SMALL, hourly_rows, train_run, write_table
 
 from fastlstm.cli import main
+from fastlstm.cli.output import write_whole
 
 
 @pytest.fixture(scope="module")
@@ -326,3 +330,30 @@ def test_tables_of_other_shapes(refused, tmp_path, text, flags, message):
     line = refused("forecast", "train", tmp_path / "table.csv", *named, *SMALL)
     assert line.startswith(f"fastlstm: {tmp_path / 'table.csv'}")
     assert message in line
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="needs a device that is always full")
+def test_an_output_that_cannot_be_written_is_told(tmp_path):
+    command = [sys.executable, "-c", "import sys; from fastlstm.cli import main; sys.exit(main())", "--help"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "No space left on device" in done.stderr
+
+
+def test_a_name_that_is_none_is_told_in_one_line(capfd):
+    assert main(["generate", "train", "some text " * 100, "--out", "run"]) == 2
+    printed = capfd.readouterr().err
+    assert printed.count("\n") == 1
+    assert "File name too long" in printed
+
+
+def test_a_device_stays_one(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(b"read me", pipe)
+    assert os.read(reader, 100) == b"read me"
+    os.close(reader)
+    assert pipe.is_fifo()

@@ -328,7 +328,16 @@ def test_arguments_that_make_no_sense_are_refused(parameters, message):
 
 
 def test_arguments_of_predict_are_checked(rhymes):
-    with pytest.raises(InputError, match="length is 0: give 1 or more"):
+    with pytest.raises(InputError, match="length is 0: give a whole number, 1 or more"):
         rhymes.predict("she", length=0)
+    for options, message in (
+        ({"length": 2.5}, "length is 2.5"),
+        ({"seed": -1}, "seed is -1: give a whole number, 0 or more"),
+        ({"temperature": "hot"}, "temperature is 'hot'"),
+    ):
+        with pytest.raises(InputError, match=message):
+            rhymes.predict("she", **options)
+    with pytest.raises(InputError, match="the prompt is not UTF-8"):
+        rhymes.predict("a\udcff")
     with pytest.raises(InputError, match="temperature is -1"):
         rhymes.predict("she", temperature=-1, stream=True)  # at once, not when the first piece is asked for

@@ -294,7 +294,10 @@ def test_judging_is_apart_from_learning():
         ({"hidden_size": 7}, "hidden_size is 7: it should be a multiple of 2"),
         ({"attention": "dot"}, "attention is 'dot': it should be 'luong' or 'bahdanau'"),
         ({"dropout": 1.0}, "dropout is 1.0: it should be less than 1"),
-        ({"vocabulary_size": 100, "level": "bpe"}, "size is 100: level 'bpe' needs 258 or more"),
+        (
+            {"vocabulary_size": 100, "level": "bpe"},
+            "a vocabulary of 100 is too small: level 'bpe' needs 258 or more",
+        ),
     ],
 )
 def test_arguments_out_of_range(changed, told):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from fastlstm.errors import FastLSTMError
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+LONGEST_NAME = 80  # characters of a name that a message shows
 
 __all__ = ["main"]
 
@@ -60,9 +61,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("fastlstm: interrupted, nothing was saved", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # whoever read our output, `head` for instance, has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return DONE
+    except OSError as error:  # a full disk, a name too long for one, a file that must not be read
+        _drop_output()
+        place = "" if error.filename is None else f"{str(error.filename)[:LONGEST_NAME]}: "
+        print(
+            f"fastlstm: {place}{error.strerror or error}; mend that, or name another place", file=sys.stderr
+        )
+        return WRONG_INPUT
     finally:
         logger.removeHandler(told)
         logger.setLevel(level)
     return DONE if code is None else int(code)
+
+
+def _drop_output() -> None:
+    """Let what was not written yet go nowhere, so that Python does not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,8 +12,8 @@ from fastlstm.cli.info import info
 from fastlstm.tasks import TASKS
 
 MODES = {
-    "train": "Learn from a table and save a run.",
-    "evaluate": "Compare forecasts or predictions of a saved run with what came.",
+    "train": "Learn from data and save a run.",
+    "evaluate": "Compare what a saved run says with what is known.",
     "predict": "Predict with a saved run.",
     "backtest": "Predict the last stretch of the data as if it were the future: RUN DATA, or DATA with train's flags.",
     "cross-validate": "Fit to all parts of a table but one and judge that one, each in its turn.",

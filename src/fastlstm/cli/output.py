@@ -170,6 +170,9 @@ def write_whole(content: bytes, path: Path) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
+        if path.exists() and not path.is_file():  # a pipe or a device, which is to stay one
+            path.write_bytes(content)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_bytes(content)
         temporary.replace(path)

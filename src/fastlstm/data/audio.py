@@ -142,6 +142,10 @@ def take_audio(samples: npt.ArrayLike, rate: int, name: str = "the array") -> Re
     array([0. , 0.5], dtype=float32)
     """
     array = np.asarray(samples)
+    if not isinstance(rate, int | np.integer):
+        raise InputError(f"rate is {rate!r}: give samples a second, a whole number")
+    if not array.size:
+        raise DataError(f"{name} has no samples; leave it out")
     if array.dtype in (np.int16, np.int32):
         array = array / -float(np.iinfo(array.dtype).min)
     if (

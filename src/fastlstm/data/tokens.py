@@ -114,7 +114,7 @@ class Tokenizer:
             raise InputError(f"level is {level!r}: give one of {', '.join(get_args(Level))}")
         least = FIRST + (BYTES if level == "bpe" else 1)
         if size < least:
-            raise InputError(f"size is {size}: level {level!r} needs {least} or more")
+            raise InputError(f"a vocabulary of {size} is too small: level {level!r} needs {least} or more")
         if fewest < 1:
             raise InputError(f"fewest is {fewest}: give 1 or more")
         texts = _checked(texts)

@@ -69,8 +69,8 @@ def read_checkpoint(folder: str | Path) -> TrainingState:
         raise RunError(f"{folder} does not exist; give a folder that 'fastlstm TASK train --out' made")
     if not (folder / CHECKPOINT / STATE).is_file():
         raise RunError(
-            f"{folder} has no checkpoint: its training is done, or was left in its first minute; train again, or "
-            "train on from its weights with init"
+            f"{folder} has no checkpoint: its training is done, or was left in its first minute; there is nothing "
+            "to go on with: train again"
         )
     return TrainingState.read(folder / CHECKPOINT / STATE)
 

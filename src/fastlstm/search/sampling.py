@@ -40,8 +40,8 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature < np.inf:
-            raise InputError(f"temperature is {self.temperature}: give 0 or more, 1 draws as it was learnt")
+        if not (isinstance(self.temperature, int | float) and 0 <= self.temperature < np.inf):
+            raise InputError(f"temperature is {self.temperature!r}: give 0 or more, 1 draws as it was learnt")
         if self.top_k is not None and self.top_k < 1:
             raise InputError(f"top_k is {self.top_k}: give 1 or more")
         if self.top_p is not None and not 0 < self.top_p <= 1:

@@ -23,7 +23,7 @@ class CheckedParameters(BaseModel):
     fastlstm.errors.InputError: hidden_size is 0: it should be greater than 0
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
     def check(cls, arguments: Mapping[str, Any]) -> Self:
@@ -58,5 +58,5 @@ class TrainingParameters(CheckedParameters):
     patience: PositiveInt
     device: str | None
     precision: Literal["no", "bf16", "fp16"]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     progress: bool

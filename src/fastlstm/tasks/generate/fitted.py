@@ -87,8 +87,15 @@ class FittedGenerator(ResumableEstimator):
         Characters of the prompt that are not in the vocabulary are read as one unknown token each; ``notes_`` tells.
         """
         self._require_fitted()
-        if length < 1:
-            raise InputError(f"length is {length}: give 1 or more")
+        if not isinstance(length, int) or length < 1:
+            raise InputError(f"length is {length!r}: give a whole number, 1 or more")
+        if seed is not None and not (isinstance(seed, int) and seed >= 0):
+            raise InputError(f"seed is {seed!r}: give a whole number, 0 or more")
+        if not prompt.isascii():
+            try:
+                prompt.encode()
+            except UnicodeEncodeError as error:
+                raise InputError(f"the prompt is not UTF-8 (character {error.start}): correct it") from None
         pieces = self._write(prompt, length, Sampling(temperature, top_k, top_p), seed)
         return pieces if stream else "".join(pieces)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -278,6 +279,9 @@ class FittedTranscriber(ResumableEstimator):
         size = (1 if language_model is None else BEAM) if beam_size is None else beam_size
         if size < 1:
             raise InputError(f"beam_size is {size}: give 1 or more")
+        for name, value in (("language_weight", weight), ("insertion_bonus", bonus)):
+            if not math.isfinite(value):
+                raise InputError(f"{name} is {value}: give a number")
         if language_model is None:
             return size, None
         return size, make_prior(language_model, self.model_.tokenizer, weight, bonus)

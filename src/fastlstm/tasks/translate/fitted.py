@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,6 +97,8 @@ class FittedTranslator(ResumableEstimator):
         if (data is None) == (text is None):
             found = "neither data nor text is" if data is None else "both data and text are"
             raise InputError(f"{found} given: give a table or texts as data, or a single text")
+        if isinstance(data, str | Path) and len(str(data).split()) > 1 and not os.path.exists(data):
+            raise InputError(f"{str(data)[:40]!r} is no file; a single text is given as text (--text)")
         options = SearchOptions(beam_size, n_best, length_normalisation, coverage_penalty, longest)
         pairs = read_pairs(
             [text] if text is not None else data, source=source, schema=self.schema_, paired=False
