@@ -175,7 +175,11 @@ def test_unknown_tokens_are_counted():
         (["a", "b\ud800"], {"level": "char"}, r"text 1 is no Unicode text: surrogates .*\(character 1\)"),
         (["a"], {"level": "words"}, "level is 'words': give one of word, char, bpe"),
         (["a"], {"size": 2}, "a vocabulary of 2 is too small: level 'word' needs 3 or more"),
-        (["a"], {"level": "bpe", "size": 257}, "a vocabulary of 257 is too small: level 'bpe' needs 258 or more"),
+        (
+            ["a"],
+            {"level": "bpe", "size": 257},
+            "a vocabulary of 257 is too small: level 'bpe' needs 258 or more",
+        ),
         (["a"], {"fewest": 0}, "fewest is 0: give 1 or more"),
         (["a"], {"fewest": 2}, "no token comes 2 times in 1 texts; give a smaller fewest"),
         ([" "], {}, "no text has a token"),

@@ -100,6 +100,17 @@ def test_a_seed_gives_one_text_and_pieces_make_it_up(rhymes):
     assert len(first) == 63
 
 
+def test_fewer_bits_write_nearly_as_full_weights_do(rhymes):
+    text = RHYME.rstrip("\n")
+    for weights in ("bfloat16", "int8"):
+        assert rhymes.predict("she sells sea", length=24, temperature=0, weights=weights) == text
+        assert rhymes.network_.step_weights == weights
+    assert rhymes.predict("she sells sea", length=24, temperature=0) == text
+    assert rhymes.network_.step_weights is None
+    with pytest.raises(InputError, match="weights is 'int4': give one of bfloat16, int8"):
+        rhymes.predict("she", weights="int4")
+
+
 def test_a_run_writes_the_same_text(rhymes, tmp_path):
     rhymes.save(tmp_path / "run")
     loaded = fastlstm.load(tmp_path / "run")

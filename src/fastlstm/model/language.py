@@ -15,6 +15,8 @@ from fastlstm.nn import LSTM
 from fastlstm.ops.linear import linear
 from fastlstm.ops.smoothed_loss import smoothed_cross_entropy
 
+FEW_ROWS = 8
+
 LayerState = Any  # of one layer: the pair (h, c), as LSTM takes and gives it
 
 
@@ -103,6 +105,7 @@ class LanguageNetwork(nn.Module):
     def __init__(self, settings: LanguageSettings) -> None:
         super().__init__()
         self.settings = settings
+        self.step_weights: str | None = None  # of single steps: "bfloat16" or "int8" instead of full ones
         self.embed = nn.Embedding(settings.tokens, settings.embedding)
         last = settings.embedding if settings.tied else settings.hidden_size
         widths = [settings.embedding, *[settings.hidden_size] * (settings.num_layers - 1), last]
@@ -205,7 +208,9 @@ class LanguageNetwork(nn.Module):
         if self.adaptive is not None:
             found: Tensor = self.adaptive.log_prob(features)
             return found
-        return self._logits(features).log_softmax(-1)
+        # Of few rows PyTorch's product is done sooner than ours has begun.
+        product = F.linear if len(features) < FEW_ROWS else linear
+        return product(features, self._vectors(), self.bias).log_softmax(-1)
 
     def start(self, context: Tensor) -> LanguageState:
         """Read the beginnings of texts, but for the token that :meth:`step` is to read first.
@@ -240,10 +245,10 @@ class LanguageNetwork(nn.Module):
         state : LanguageState
             After the tokens.
         """
-        x = self.embed(tokens)
+        x = F.embedding(tokens, self.embed.weight)
         after = []
         for layer, before in zip(self._stack(), state.layers, strict=True):
-            x, reached = layer.step(x, before)
+            x, reached = layer.step(x, before, weights=self.step_weights)
             after.append(reached)
         return self.log_probabilities(x), LanguageState(tuple(after))
 
@@ -267,4 +272,8 @@ class LanguageNetwork(nn.Module):
         return x * mask
 
     def _logits(self, rows: Tensor) -> Tensor:
-        return linear(rows, self.embed.weight if self.weight is None else self.weight, self.bias)
+        return linear(rows, self._vectors(), self.bias)
+
+    def _vectors(self) -> Tensor:
+        """(V, E or H), what features are compared with."""
+        return self.embed.weight if self.weight is None else self.weight

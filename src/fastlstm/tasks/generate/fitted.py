@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, islice, takewhile
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -16,6 +16,7 @@ from fastlstm.data.table import give_back
 from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.language import LanguageNetwork
+from fastlstm.ops.step import REDUCED
 from fastlstm.runs import Run
 from fastlstm.runs.folder import VOCABULARY
 from fastlstm.search.sampling import Sampling, sample
@@ -50,6 +51,7 @@ class FittedGenerator(ResumableEstimator):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        weights: Literal["bfloat16", "int8"] | None = None,
         stream: bool = False,
     ) -> str | Iterator[str]:
         """Write on from a prompt.
@@ -69,6 +71,9 @@ class FittedGenerator(ResumableEstimator):
             Draw from the fewest that are together at least so likely.
         seed : int, optional
             Of the draws: with one, the text is the same every time. Default: a new text every time.
+        weights : {"bfloat16", "int8"}, optional
+            Write with the LSTM's weights in so few bits, which is the faster the wider it is, and changes probabilities
+            by a percent or so (:meth:`fastlstm.LSTM.step`). Default: as they were learnt.
         stream : bool
             Whether to give pieces of text as they come.
 
@@ -96,6 +101,9 @@ class FittedGenerator(ResumableEstimator):
                 prompt.encode()
             except UnicodeEncodeError as error:
                 raise InputError(f"the prompt is not UTF-8 (character {error.start}): correct it") from None
+        if weights not in (None, *REDUCED):
+            raise InputError(f"weights is {weights!r}: give one of {', '.join(REDUCED)}, or none")
+        self.network_.step_weights = weights
         pieces = self._write(prompt, length, Sampling(temperature, top_k, top_p), seed)
         return pieces if stream else "".join(pieces)
 
