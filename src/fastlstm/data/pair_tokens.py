@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastlstm.data.batches import batches_of_like_length
 from fastlstm.data.pairs import PairSet
 from fastlstm.data.rows import Integers
+from fastlstm.data.sequence_features import side_by_side
 from fastlstm.data.tokens import PADDING, UNKNOWN, Level, Tokenizer
 
 LONGEST_STRING = 40.0  # characters, mean; what is no longer and has no blanks is read character by character
@@ -280,12 +282,12 @@ class PairFeatures:
         """
         size = torch.maximum(self.lengths, self.target_lengths)
         if generator is None:
-            return _cut(which[size[which].argsort(stable=True)], size, tokens)
+            return _cut(which, size, tokens)
         shuffled = which[torch.randperm(len(which), generator=generator).to(which.device)]
         mean = float(size[which].double().mean())
         batches: list[Tensor] = []
         for pool in shuffled.split(max(1, int(POOL * tokens / mean))):
-            batches += _cut(pool[size[pool].argsort(stable=True)], size, tokens)
+            batches += _cut(pool, size, tokens)
         return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
 
 
@@ -304,17 +306,11 @@ def _bounded(
 
 def _padded(ids: Tensor, starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     """Return rows (B, T), 0 past their ends, and where there is something."""
-    places = torch.arange(int(lengths.max()), device=ids.device)
-    there = places < lengths[:, None]
-    return ids[torch.where(there, starts[:, None] + places, 0)].where(there, PADDING), there
+    rows, there = side_by_side(starts, lengths)
+    return ids[rows].where(there, PADDING), there
 
 
-def _cut(ordered: Tensor, size: Tensor, tokens: int) -> list[Tensor]:
-    """Cut pairs, the shortest first, where the next would make a batch too large."""
-    batches, first = [], 0
-    for place, length in enumerate(size[ordered].tolist()):
-        if place > first and (place - first + 1) * length > tokens:
-            batches.append(ordered[first:place])
-            first = place
-    batches.append(ordered[first:])
-    return batches
+def _cut(which: Tensor, size: Tensor, tokens: int) -> list[Tensor]:
+    """Cut pairs into batches, the shortest first."""
+    parts = batches_of_like_length(size[which].cpu().numpy(), tokens)
+    return [which[torch.from_numpy(part).to(which.device)] for part in parts]

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from fastlstm.training.checkpoint import TrainingState
 
+NUMBERED = 5  # examples of a batch that a message names
+
 Batch = TypeVar("Batch")
 Stopped = Literal["finished", "early", "interrupted"]
 ENDINGS: dict[Stopped, str] = {
@@ -150,6 +152,26 @@ class TrainingResult:
     best_step: int = 0
     best_loss: float = math.inf
     seconds: float = 0.0
+
+
+def numbered(what: str, which: Tensor) -> str:
+    """Say which examples a batch holds, by the first of their numbers.
+
+    Parameters
+    ----------
+    what : str
+        What they are, in the plural.
+    which : Tensor
+        (B,) int64
+
+    Examples
+    --------
+    >>> numbered("pairs", torch.tensor([7, 2]))
+    'pairs number 7, 2, counted from 0'
+    """
+    places = which.tolist()
+    more = f" and {len(places) - NUMBERED} more" if len(places) > NUMBERED else ""
+    return f"{what} number {', '.join(map(str, places[:NUMBERED]))}{more}, counted from 0"
 
 
 def history_of(training: Sequence[TrainingResult]) -> list[dict[str, float]]:

@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fastlstm.data.batches import batches_of_like_length
 from fastlstm.data.rows import Integers
 from fastlstm.data.sequence_features import SequenceBatch, SequenceFeatures, TokenFeatures, side_by_side
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.target import Target
-from fastlstm.training.loop import Learner
+from fastlstm.training.learner import Learner, numbered
 
 AT_ONCE = 256  # sequences, when answering …
 STEPS_AT_ONCE = 2**17  # … and steps of all of them together
@@ -164,9 +165,7 @@ class LabelledLearning:
     def describe(self, network: nn.Module, batch: LabelledBatch) -> str:
         """Say which sequences a batch holds."""
         del network  # the loss is one number for all of them
-        places = batch.which.tolist()
-        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-        return f"sequences number {', '.join(map(str, places[:5]))}{more}, counted from 0"
+        return numbered("sequences", batch.which)
 
 
 def parts_of(which: Tensor, features: Features) -> list[Tensor]:
@@ -179,16 +178,8 @@ def parts_of(which: Tensor, features: Features) -> list[Tensor]:
     features : SequenceFeatures or TokenFeatures
         For their lengths.
     """
-    ordered = which[features.lengths[which].argsort(stable=True)]
-    parts, first = [], 0
-    lengths = features.lengths[ordered].tolist()
-    for place, length in enumerate(lengths):
-        if place > first and (place - first >= AT_ONCE or (place - first + 1) * length > STEPS_AT_ONCE):
-            parts.append(ordered[first:place])
-            first = place
-    if len(ordered):
-        parts.append(ordered[first:])
-    return parts
+    parts = batches_of_like_length(features.lengths[which].cpu().numpy(), STEPS_AT_ONCE, AT_ONCE)
+    return [which[torch.from_numpy(part).to(which.device)] for part in parts]
 
 
 def answer(network: SequenceNetwork, features: Features, which: Integers) -> Array:

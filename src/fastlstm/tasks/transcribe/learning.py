@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastlstm.data.batches import batches_of_like_length
 from fastlstm.data.log_mel import LogMel
 from fastlstm.data.rows import Integers
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
 from fastlstm.model.speech_augmentation import SpeechAugmentation, mask, vary
 from fastlstm.model.transcriber import BLANK
 from fastlstm.search.ctc import fewest_steps
-from fastlstm.tasks.transcribe.model import batches_of
-from fastlstm.training.loop import Learner
+from fastlstm.training.learner import Learner, numbered
 
 FRAMES_AT_ONCE = 2**15  # in a training step
 POOL = 16  # batches that are drawn at once, and sorted by length
@@ -98,7 +98,7 @@ class SpeechLearning:
         lengths = self.lengths.numpy()[held]
         self.held = [
             self.gather(torch.from_numpy(held[part]).to(device))
-            for part in batches_of(lengths, FRAMES_AT_ONCE)
+            for part in batches_of_like_length(lengths, FRAMES_AT_ONCE)
         ]
         self._ahead: list[tuple[Tensor, int]] = []
         self._generator: torch.Generator | None = None
@@ -152,7 +152,7 @@ class SpeechLearning:
         drawn: list[Tensor] = []
         shuffled = self.learnt[torch.randperm(len(self.learnt), generator=generator)]
         for pool in shuffled.split(POOL * self.batch_size):
-            parts = batches_of(self.lengths[pool].numpy(), FRAMES_AT_ONCE, self.batch_size)
+            parts = batches_of_like_length(self.lengths[pool].numpy(), FRAMES_AT_ONCE, self.batch_size)
             # What is left over, the longest, makes a small batch: it must not be left out every time.
             drawn += [pool[torch.from_numpy(part)] for part in parts]
         order = torch.randperm(len(drawn), generator=generator).tolist()
@@ -184,9 +184,7 @@ class SpeechLearning:
     def describe(self, network: nn.Module, batch: SpeechBatch) -> str:
         """Say which recordings a batch holds."""
         del network  # the loss is one number for all of them
-        places = batch.which.tolist()
-        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-        return f"recordings number {', '.join(map(str, places[:5]))}{more}, counted from 0"
+        return numbered("recordings", batch.which)
 
     def _lost(self, answers: Tensor, steps: Tensor, batch: SpeechBatch) -> Tensor:
         """Return the sum of CTC's losses."""

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from fastlstm.data.audio import Recording, resample
+from fastlstm.data.batches import batches_of_like_length
 from fastlstm.data.log_mel import Frames, LogMel
 from fastlstm.data.manifest import SpeechSet
-from fastlstm.data.rows import Integers
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
 from fastlstm.data.tokens import UNKNOWN, Tokenizer
 from fastlstm.model.transcriber import SpeechNetwork
@@ -108,7 +108,7 @@ class SpeechModel:
         features = SpeechFeatures(parts, device)
         found: list[Array] = [np.empty(0)] * len(parts)
         with torch.inference_mode():
-            for which in batches_of(features.lengths.cpu().numpy(), FRAMES_AT_ONCE):
+            for which in batches_of_like_length(features.lengths.cpu().numpy(), FRAMES_AT_ONCE):
                 frames, lengths = features.gather(torch.from_numpy(which).to(device))
                 answers, steps = self.network(self.scaling(frames, lengths), lengths)
                 for place, answer, count in zip(
@@ -246,29 +246,3 @@ def words_of(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[tuple[str, lis
                 words[-1] = (word + character, places if places[-1] == place else [*places, place])
         whole = text
     return words
-
-
-def batches_of(lengths: Integers, frames: int, most: int | None = None) -> list[Integers]:
-    """Cut recordings into batches of like length that fit into memory, the shortest first.
-
-    Parameters
-    ----------
-    lengths : numpy.ndarray
-        (n,) frames of each.
-    frames : int
-        The most that are laid side by side, with what fills the shorter ones up; one recording may be longer.
-    most : int, optional
-        The most recordings.
-
-    Examples
-    --------
-    >>> batches_of(np.array([5, 1, 4, 2]), 8)
-    [array([1, 3]), array([2]), array([0])]
-    """
-    order = np.argsort(lengths, kind="stable")
-    parts, first = [], 0
-    for place, length in enumerate(lengths[order].tolist()):
-        if place > first and ((place - first + 1) * length > frames or place - first == most):
-            parts.append(order[first:place])
-            first = place
-    return [*parts, order[first:]] if len(order) else []

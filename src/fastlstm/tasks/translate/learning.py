@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fastlstm.data.pair_tokens import PairBatch, PairFeatures
 from fastlstm.data.rows import Integers
 from fastlstm.tasks.translate.translating import TOKENS, batch_loss, mean_loss
-from fastlstm.training.loop import Learner
+from fastlstm.training.learner import Learner, numbered
 
 
 class TranslationLearning:
@@ -70,6 +69,4 @@ class TranslationLearning:
     def describe(self, network: nn.Module, batch: PairBatch) -> str:
         """Say which pairs a batch holds."""
         del network  # the loss is one number for all of them
-        places = np.sort(batch.which.cpu().numpy()).tolist()
-        more = f" and {len(places) - 5} more" if len(places) > 5 else ""
-        return f"pairs number {', '.join(map(str, places[:5]))}{more}, counted from 0"
+        return numbered("pairs", batch.which.sort().values)
