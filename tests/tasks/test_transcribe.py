@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -225,3 +226,10 @@ def test_training_goes_on_exactly_where_it_was_left(folder, tmp_path, monkeypatc
         assert torch.equal(weight, second.network_.state_dict()[name]), name
     with pytest.raises(InputError, match=r"the data is not what .* was being fitted to"):
         Transcriber.resume(left, folder / "test.csv")
+
+
+def test_without_the_library_that_judges_no_training_begins(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jiwer", None)
+    monkeypatch.setattr("fastlstm.tasks.transcribe.fitting.train", lambda *_: pytest.fail("it began"))
+    with pytest.raises(InputError, match=r'jiwer, which is not here: pip install "fastlstm\[speech\]"'):
+        small().fit(folder / "train.csv")

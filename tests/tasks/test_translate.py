@@ -3,6 +3,7 @@
 import math
 import random
 import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -322,3 +323,10 @@ def test_it_is_a_scikit_learn_estimator():
     model = Translator(hidden_size=10, attention="bahdanau")
     assert clone(model).get_params() == model.get_params()
     assert model.set_params(num_layers=1).num_layers == 1
+
+
+def test_without_the_library_that_judges_no_training_begins(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    monkeypatch.setattr("fastlstm.tasks.translate.fitting.train", lambda *_: pytest.fail("it began"))
+    with pytest.raises(InputError, match=r'sacrebleu, which is not here: pip install "fastlstm\[text\]"'):
+        Translator().fit(words(60), target=words(60))

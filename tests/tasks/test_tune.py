@@ -183,5 +183,5 @@ def test_what_the_user_settled_is_not_tried() -> None:
 
 def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(InputError, match=r"tune needs Optuna: pip install 'fastlstm\[tune\]'"):
+    with pytest.raises(InputError, match=r'optuna, which is not here: pip install "fastlstm\[tune\]"'):
         quick().tune(hourly(), **ROLES, trials=2)

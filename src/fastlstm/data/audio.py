@@ -6,13 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastlstm.errors import DataError, InputError
+from fastlstm.extras import library
 
 Samples = npt.NDArray[np.float32]
 
@@ -101,7 +101,7 @@ def rate_of(path: str | Path, where: str | None = None) -> int:
 @contextmanager
 def _opened(path: str | Path, where: str | None) -> Iterator[tuple[Any, str]]:
     """Open a file, with the name that messages give it; what goes wrong within is said in one line."""
-    soundfile = _soundfile()
+    soundfile = library("speech", "audio files are read by", "soundfile")
     name = f"{where}: {path}" if where else str(path)
     path = Path(path)
     if path.is_dir() or not path.exists():
@@ -327,14 +327,3 @@ def _checked(found: Samples, rate: int, name: str) -> Recording:
     check_rate(rate)
     samples = found[:, 0] if found.shape[1] == 1 else found.mean(axis=1, dtype=np.float32)
     return Recording(np.ascontiguousarray(samples), rate, found.shape[1])
-
-
-def _soundfile() -> ModuleType:
-    try:
-        import soundfile
-    except (ImportError, OSError):  # the latter where there is no libsndfile
-        raise InputError(
-            "audio files are read by soundfile, which is not here: install it with pip install 'fastlstm[speech]'"
-        ) from None
-    module: ModuleType = soundfile
-    return module

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastlstm.data.rows import Integers
 from fastlstm.errors import InputError
+from fastlstm.extras import library
 
 if TYPE_CHECKING:
     import tokenizers
@@ -45,14 +46,14 @@ def fit_byte_pairs(texts: Sequence[str], *, size: int, fewest: int, first: int) 
     InputError
         If the library is not installed.
     """
-    library = _library()
-    model = library.Tokenizer(library.models.BPE())
-    model.pre_tokenizer = library.pre_tokenizers.ByteLevel(add_prefix_space=False)
-    model.decoder = library.decoders.ByteLevel()
-    trainer = library.trainers.BpeTrainer(
+    tools = _tokenizers()
+    model = tools.Tokenizer(tools.models.BPE())
+    model.pre_tokenizer = tools.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    model.decoder = tools.decoders.ByteLevel()
+    trainer = tools.trainers.BpeTrainer(
         vocab_size=size,
         min_frequency=fewest,
-        initial_alphabet=library.pre_tokenizers.ByteLevel.alphabet(),
+        initial_alphabet=tools.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     model.train_from_iterator(texts, trainer)
@@ -79,9 +80,9 @@ def load_byte_pairs(state: str) -> tokenizers.Tokenizer:
     InputError
         If the library is not installed, or does not know the JSON.
     """
-    library = _library()
+    tools = _tokenizers()
     try:
-        return library.Tokenizer.from_str(state)  # type: ignore[no-any-return]  # as _library has no type
+        return tools.Tokenizer.from_str(state)  # type: ignore[no-any-return]  # as _tokenizers has no type
     except Exception as error:  # the library raises bare Exception
         raise InputError(f"the vocabulary's byte pairs cannot be read ({error}); train again") from None
 
@@ -107,16 +108,9 @@ def encode_byte_pairs(model: tokenizers.Tokenizer, texts: Sequence[str]) -> Iter
             yield np.array(encoded.ids, np.int64)
 
 
-def _library() -> Any:
-    try:
-        import tokenizers
-        import tokenizers.decoders
-        import tokenizers.models
-        import tokenizers.pre_tokenizers
-        import tokenizers.trainers
-    except ImportError:
-        raise InputError(
-            'byte pairs (level "bpe") need the tokenizers library: pip install "fastlstm[text]", '
-            "or take words or characters"
-        ) from None
-    return tokenizers
+def _tokenizers() -> Any:
+    names = [
+        "tokenizers",
+        *(f"tokenizers.{part}" for part in ("decoders", "models", "pre_tokenizers", "trainers")),
+    ]
+    return library("text", 'byte pairs (level "bpe") are learnt by', *names)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastlstm.errors import InputError, TrainingError
+from fastlstm.extras import library
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -124,14 +125,11 @@ def open_study(storage: str | Path | None, setting: Mapping[str, Any], first: Ma
     InputError
         If Optuna is not installed, or the study there is of something else.
     """
-    try:
-        import optuna
-    except ImportError:
-        raise InputError("tune needs Optuna: pip install 'fastlstm[tune]'") from None
+    optuna = library("tune", "settings are searched by", "optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = None if storage is None else f"sqlite:///{Path(storage).absolute()}"
     with _alone_in(None if storage is None else Path(storage).absolute().parent):
-        study = optuna.create_study(
+        study: Study = optuna.create_study(
             storage=url,
             study_name=NAME,
             direction="minimize",

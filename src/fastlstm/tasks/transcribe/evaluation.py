@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fastlstm.errors import InputError
+from fastlstm.extras import library
 
 LABELS = {"model": "LSTM", "most_frequent": "most frequent"}
 TITLES = {
@@ -93,7 +93,7 @@ def error_rates(texts: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
     >>> {name: round(value, 3) for name, value in found.items()}
     {'wer': 0.333, 'cer': 0.1, 'word_accuracy': 0.667, 'sentence_accuracy': 0.5}
     """
-    jiwer = _jiwer()
+    jiwer = scoring_library()
     words = jiwer.process_words(list(texts), list(heard))
     said = words.hits + words.substitutions + words.deletions
     return {
@@ -119,11 +119,12 @@ def metric_lines(metrics: dict[str, dict[str, float]]) -> list[str]:
     return rows
 
 
-def _jiwer() -> Any:
-    try:
-        import jiwer
-    except ImportError:
-        raise InputError(
-            "errors are counted by jiwer, which is not here: install it with pip install 'fastlstm[speech]'"
-        ) from None
-    return jiwer
+def scoring_library() -> Any:
+    """Import jiwer; fitting does so first, because a training that nobody can judge is a training lost.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    return library("speech", "errors are counted by", "jiwer")

@@ -22,7 +22,7 @@ from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
 from fastlstm.search.ctc import GreedySearch
 from fastlstm.tasks.labelled.folds import make_folds
-from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
+from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation, scoring_library
 from fastlstm.tasks.transcribe.learning import SpeechLearning, fewest_frames
 from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
 from fastlstm.tasks.transcribe.model import SpeechModel
@@ -120,13 +120,14 @@ def fit_speech(
     Raises
     ------
     InputError
-        If there are too few, or hardly any is as long as its text.
+        If there are too few, hardly any is as long as its text, or jiwer is not installed.
     DataError
         If one cannot be read.
     TrainingError
         If the loss is no longer finite.
     """
     assert speech.texts is not None
+    scoring_library()
     accelerator = make_accelerator(parameters.device, parameters.precision)
     learnt, held = _split(speech, speech.texts, parameters.seed)
     level = parameters.level or default_level([speech.texts[place] for place in learnt])

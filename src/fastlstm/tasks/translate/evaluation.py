@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from fastlstm.errors import InputError
+from fastlstm.extras import library
 
 ORDER = 4  # words that BLEU looks at together
 LABELS = {"model": "LSTM", "copy": "copy of the source"}
@@ -71,7 +71,7 @@ class TranslationEvaluation:
 
 
 def _scores(found: Sequence[str], references: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:
-    metrics = _sacrebleu()
+    metrics = scoring_library()
     # Of texts none of which has four words BLEU would be 0 however good they are: shorter n-grams then count alone.
     short = all(len(text.split()) < ORDER for text in references)
     measures = {"bleu": metrics.BLEU(effective_order=short), "chrf": metrics.CHRF()}
@@ -85,9 +85,12 @@ def _scores(found: Sequence[str], references: Sequence[str]) -> tuple[dict[str, 
     return values, {name: str(measure.get_signature()) for name, measure in measures.items()}
 
 
-def _sacrebleu() -> Any:
-    try:
-        import sacrebleu.metrics
-    except ImportError:
-        raise InputError('BLEU and chrF need the sacrebleu library: pip install "fastlstm[text]"') from None
-    return sacrebleu.metrics
+def scoring_library() -> Any:
+    """Import sacrebleu; fitting does so first, because a training that nobody can judge is a training lost.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    return library("text", "BLEU and chrF are computed by", "sacrebleu", "sacrebleu.metrics").metrics

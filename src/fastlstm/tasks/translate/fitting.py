@@ -13,7 +13,7 @@ from fastlstm.data.pair_tokens import PairFeatures, PairVocabulary, default_leve
 from fastlstm.data.pairs import PairSet, split_pairs
 from fastlstm.data.rows import Integers
 from fastlstm.model.translator import TranslatorNetwork, TranslatorSettings
-from fastlstm.tasks.translate.evaluation import TranslationEvaluation
+from fastlstm.tasks.translate.evaluation import TranslationEvaluation, scoring_library
 from fastlstm.tasks.translate.learning import TranslationLearning
 from fastlstm.tasks.translate.report import TranslationReport
 from fastlstm.tasks.translate.settings import Parameters
@@ -84,10 +84,11 @@ def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None
     Raises
     ------
     InputError
-        If there are too few.
+        If there are too few, or sacrebleu is not installed.
     TrainingError
         If the loss is no longer finite.
     """
+    scoring_library()
     accelerator = make_accelerator(parameters.device, parameters.precision)
     learnt, held = split_pairs(pairs, parameters.seed)
     vocabulary = learn_vocabulary(parameters, pairs.subset(learnt))
