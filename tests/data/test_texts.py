@@ -179,7 +179,7 @@ def test_json_lines_may_have_any_values(tmp_path):
     [
         ('{"text": "a"}\n{"text": "b"\n', r"line 2 is not JSON \(.*\); write one object a line"),
         ('{"text": "a"}\n\n["b"]\n', r'line 3 is \["b"\]: write one object a line, {"text": …}'),
-        ('{"text": 3}\n', r"column 'text' \(text\) holds Int64, no text; name the column of texts"),
+        ('{"text": 3}\n', r"column 'text' \(text\) holds Int64, no text; name a column of texts"),
         ('{"text": "a"}\n{"text": "\\ud800"}', "line 2: 'text' has half of a surrogate pair"),
         ("\n\n", "is empty: it needs one JSON object a line"),
     ],

@@ -16,6 +16,7 @@ from fastlstm.data.labels import read_labels
 from fastlstm.data.rows import Integers
 from fastlstm.data.table import Kind, Table
 from fastlstm.data.text_tables import read_text_table
+from fastlstm.data.texts import text_cells
 from fastlstm.errors import DataError, InputError
 
 SpeechKind = Kind | Literal["list"]
@@ -172,8 +173,10 @@ def is_pair(given: object) -> bool:
     >>> is_pair((np.zeros(8000), 8000)), is_pair(("a.wav", "b.wav"))
     (True, False)
     """
-    pair = isinstance(given, tuple) and not isinstance(given, Recording) and len(given) == 2
-    return pair and isinstance(given[1], int | np.integer) and not isinstance(given[0], str | Path)  # type: ignore[index]
+    if not isinstance(given, tuple) or isinstance(given, Recording) or len(given) != 2:
+        return False
+    samples, rate = given
+    return isinstance(rate, int | np.integer) and not isinstance(samples, str | Path)
 
 
 def read_speech(
@@ -242,7 +245,7 @@ def read_speech(
     )
     if roles.audio == roles.text and transcribed:
         raise InputError(f"column {roles.audio!r} is given as audio and as text; name another text")
-    cells = _strings(table, roles.audio, "audio")
+    cells = text_cells(table, roles.audio, "audio").to_list()
     places = (
         tuple(table.where(row) for row in range(len(cells)))
         if table.path
@@ -254,7 +257,7 @@ def read_speech(
     refuse_missing(files, places)
     texts = None
     if transcribed:
-        texts = tuple(" ".join(cell.split()) for cell in _strings(table, roles.text, "text"))
+        texts = tuple(" ".join(cell.split()) for cell in text_cells(table, roles.text, "text"))
         _refuse_empty(texts, places, roles.text, "text")
     found = None
     if roles.groups is not None:
@@ -331,17 +334,6 @@ def _name(given: str | Sequence[Any] | None) -> str | None:
     if len(given) == 1 and isinstance(given[0], str):  # as the command line reads what may be several
         return given[0]
     raise InputError(f"{given!r:.40} is given for a column of a table: give its name")
-
-
-def _strings(table: Table, column: str, role: str) -> list[str]:
-    cells = table.frame[column]
-    if cells.dtype in (pl.Categorical, pl.Enum, pl.Null):
-        cells = cells.cast(pl.String)
-    if cells.dtype != pl.String:
-        raise DataError(
-            f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, no text; name another"
-        )
-    return cells.fill_null("").to_list()
 
 
 def _refuse_empty(cells: Sequence[str], places: Sequence[str], column: str, role: str) -> None:

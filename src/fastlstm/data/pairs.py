@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from fastlstm.data.rows import Integers
 from fastlstm.data.table import Table
 from fastlstm.data.text_tables import read_text_table
-from fastlstm.data.texts import TEXTS, TextKind, as_list, refuse_surrogates
+from fastlstm.data.texts import TEXTS, TextKind, as_list, refuse_surrogates, text_cells
 from fastlstm.errors import DataError, InputError
 
 SOURCE, TARGET = "source", "target"  # the columns, where no others are named
@@ -149,15 +148,14 @@ def read_pairs(
     schema = known.model_copy(update=given)
     table.require(schema.source, SOURCE)
     if not paired:
-        return _without_targets(
-            table.name, table.kind, _cells(table, schema.source, SOURCE).to_list(), schema
-        )
+        sources = text_cells(table, schema.source, SOURCE)
+        return _without_targets(table.name, table.kind, sources.to_list(), schema)
     table.require(schema.target, TARGET)
     if schema.source == schema.target:
         raise InputError(
             f"column {schema.source!r} is given as source and as target; name another as one of them"
         )
-    sources, targets = _cells(table, schema.source, SOURCE), _cells(table, schema.target, TARGET)
+    sources, targets = text_cells(table, schema.source, SOURCE), text_cells(table, schema.target, TARGET)
     _refuse_empty(table, {SOURCE: sources, TARGET: targets})
     return PairSet(table.name, table.kind, tuple(sources.to_list()), tuple(targets.to_list()), schema)
 
@@ -207,21 +205,6 @@ def split_pairs(pairs: PairSet, seed: int) -> tuple[Integers, Integers]:
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def fingerprint(pairs: PairSet) -> str:
-    """Return a digest of pairs, to tell others from them.
-
-    Parameters
-    ----------
-    pairs : PairSet
-        With targets or without.
-    """
-    digest = hashlib.sha256()
-    for text in (*pairs.sources, *(pairs.targets or ())):
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        digest.update(b"\0")
-    return digest.hexdigest()
-
-
 def _column(table: Table, name: Any, role: str) -> str:
     if name is not None:
         return _only(name, role)
@@ -237,17 +220,6 @@ def _only(name: Any, role: str) -> str:
     if not isinstance(name, str):
         raise InputError(f"{role} is {name!r:.40}: a table has columns; name one")
     return name
-
-
-def _cells(table: Table, column: str, role: str) -> pl.Series:
-    cells = table.frame[column]
-    if cells.dtype in (pl.Categorical, pl.Enum) or cells.dtype == pl.Null:
-        cells = cells.cast(pl.String)
-    if cells.dtype != pl.String:
-        raise DataError(
-            f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, no text; name a column of texts"
-        )
-    return cells.fill_null("")
 
 
 def _refuse_empty(table: Table, sides: dict[str, pl.Series]) -> None:

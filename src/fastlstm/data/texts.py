@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -197,6 +198,48 @@ def read_texts(
     )
 
 
+def text_cells(table: Table, column: str, role: str) -> pl.Series:
+    """Return a column of texts, empty ones where there is nothing.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    column : str
+        One of its columns.
+    role : str
+        What messages call it.
+
+    Raises
+    ------
+    DataError
+        If the column holds no texts.
+    """
+    cells = table.frame[column]
+    if cells.dtype in (pl.Categorical, pl.Enum) or cells.dtype == pl.Null:
+        cells = cells.cast(pl.String)
+    if cells.dtype != pl.String:
+        raise DataError(
+            f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, no text; name a column of texts"
+        )
+    return cells.fill_null("")
+
+
+def fingerprint(texts: Iterable[str]) -> str:
+    """Return a digest of texts, to tell others from them.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        In their order.
+    """
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode("utf-8", "surrogatepass"))
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
 def as_list(source: Any) -> list[Any] | None:
     """Return the texts where they were given themselves, None where the source is a table.
 
@@ -316,14 +359,7 @@ def _label_columns(table: Table, label: Names | None, text: str) -> tuple[str, .
 
 def _read_column(table: Table, column: str, *, learning: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the texts, and a note where some are empty."""
-    cells = table.frame[column]
-    if cells.dtype in (pl.Categorical, pl.Enum) or cells.dtype == pl.Null:
-        cells = cells.cast(pl.String)
-    if cells.dtype != pl.String:
-        raise DataError(
-            f"{table.name}: column {column!r} (text) holds {cells.dtype}, no text; name the column of texts"
-        )
-    cells = cells.fill_null("")
+    cells = text_cells(table, column, "text")
     blank = cells.str.strip_chars() == ""
     found = int(blank.sum())
     if not found:

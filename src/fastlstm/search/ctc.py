@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from fastlstm.data.rows import Integers
 from fastlstm.search.contract import StepModel
 
 Array = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 BLANK = 0
 

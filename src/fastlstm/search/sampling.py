@@ -94,7 +94,7 @@ def sample(
     first: Tensor,
     sampling: Sampling,
     *,
-    seed: int = 0,
+    seed: int | None = 0,
     never: Sequence[int] = (),
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Go on from a beginning, without end.
@@ -112,8 +112,8 @@ def sample(
         (B,) int64, the token that is read before the first one is drawn.
     sampling : Sampling
         How to draw.
-    seed : int
-        Of the draws.
+    seed : int, optional
+        Of the draws; None for others every time.
     never : sequence of int
         Tokens that must not come.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -55,6 +55,8 @@ class ResumableEstimator(SavedEstimator):
     A task's ``fit`` hands its arguments to ``_fit``, and ``_fit`` asks :meth:`_hooks` for what looks on. Everything
     else that ``_fit`` does (split, vocabulary, first weights) must come out the same for the same data and seed.
     """
+
+    time_format_: ClassVar[str | None] = None  # no task of these answers with times of day
 
     @classmethod
     def resume(cls, path: str | Path, data: Any | None = None) -> Self:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from fastlstm.data.corpus import read_corpus
+from fastlstm.data.texts import fingerprint
 from fastlstm.search.sampling import Sampling
 from fastlstm.tasks.generate.fitted import FittedGenerator
-from fastlstm.tasks.generate.fitting import fingerprint, fit_corpus
+from fastlstm.tasks.generate.fitting import fit_corpus
 from fastlstm.tasks.generate.report import LanguageReport
 from fastlstm.tasks.generate.settings import Parameters
 from fastlstm.training.checkpoint import TrainingState
-
-if TYPE_CHECKING:
-    pass
 
 SHOWN = 300  # characters of the report's sample, about
 
@@ -171,7 +169,7 @@ class Generator(FittedGenerator):
     ) -> Self:
         parameters = Parameters.check(self.get_params())
         corpus = read_corpus(data, text=roles["text"])
-        hooks = self._hooks(data, fingerprint(corpus), roles, folder, resume)
+        hooks = self._hooks(data, fingerprint(corpus.texts), roles, folder, resume)
         fitted = fit_corpus(parameters, corpus, hooks)
         self.network_, self.tokenizer_ = fitted.network, fitted.tokenizer
         self.ends_, self.counts_ = fitted.ends, fitted.counts

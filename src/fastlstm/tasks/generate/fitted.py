@@ -12,6 +12,7 @@ import polars as pl
 import torch
 
 from fastlstm.data.corpus import Corpus, read_corpus
+from fastlstm.data.rows import Integers
 from fastlstm.data.table import give_back
 from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
 from fastlstm.errors import DataError, InputError
@@ -34,13 +35,22 @@ class FittedGenerator(ResumableEstimator):
     task: ClassVar[str] = "generate"
     run_settings: ClassVar[type[RunSettings]] = RunSettings
     fitted_by: ClassVar[str] = "network_"
-    time_format_: ClassVar[None] = None
 
     network_: LanguageNetwork
     tokenizer_: Tokenizer
     ends_: bool
     counts_: tuple[int, ...]
     report_: LanguageReport | None
+
+    @property
+    def beginning_(self) -> Integers:
+        """(P,) int64, what the network reads before the first token of a new text.
+
+        The boundary between texts; where one text was learnt from, which knows that boundary but once, the beginning
+        of a line.
+        """
+        line = () if self.ends_ or self.tokenizer_.level == "word" else self.tokenizer_.encode(["\n"])[0]
+        return np.array([len(self.tokenizer_), *line])
 
     def predict(
         self,
@@ -190,28 +200,25 @@ class FittedGenerator(ResumableEstimator):
             torch.from_numpy(read[None, :-1]).to(self.network_.embed.weight.device),
             torch.from_numpy(read[-1:]).to(self.network_.embed.weight.device),
             sampling,
-            seed=int(np.random.SeedSequence().entropy or 0) if seed is None else seed,  # type: ignore[arg-type]
+            seed=seed,
             never=sorted(never),
         )
         tokens = takewhile(lambda token: token != boundary, (int(row[0]) for row in islice(drawn, length)))
         return chain([prompt] if prompt else [], written(tokenizer, tokens, after=bool(prompt)))
 
-    def _read_prompt(self, prompt: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _read_prompt(self, prompt: str) -> Integers:
         """Return the ids of a prompt, with the boundary before it."""
         tokenizer, boundary = self.tokenizer_, len(self.tokenizer_)
         self.notes_ = []
-        begin = np.array([boundary])
         if not prompt:
-            if not self.ends_ and tokenizer.level != "word":  # of one text the boundary was seen but once
-                begin = np.concatenate([begin, tokenizer.encode(["\n"])[0]])
-            return begin
+            return self.beginning_
         ids = tokenizer.encode([prompt])[0]
         unknown = int((ids == UNKNOWN).sum())
         if unknown:
             self.notes_.append(
                 f"{unknown:,} of the prompt's {len(ids):,} tokens are not in the vocabulary, and are read as unknown"
             )
-        return np.concatenate([begin, ids])
+        return np.concatenate([[boundary], ids])
 
     def _read(self, data: Any, text: str | None) -> Corpus:
         corpus = read_corpus(data, text=text)

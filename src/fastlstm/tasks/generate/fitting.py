@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,21 +64,6 @@ class Fitted:
     validation: LanguageEvaluation
 
 
-def fingerprint(corpus: Corpus) -> str:
-    """Return a digest of texts.
-
-    Parameters
-    ----------
-    corpus : Corpus
-        The texts.
-    """
-    digest = hashlib.sha256()
-    for text in corpus.texts:
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        digest.update(b"\0")
-    return digest.hexdigest()
-
-
 def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
     r"""Hold a part out: the end of a single text, from the beginning of a line; of several texts some.
 
@@ -112,17 +96,18 @@ def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
         cut = len(text) - max(1, round(size))
         line = text.rfind("\n", len(text) - 2 * round(size), cut)
         cut = cut if line < 0 else line + 1
-        parts = (text[:cut],), (text[cut:],)
+        parts: tuple[tuple[str, ...], tuple[str, ...]] = (text[:cut],), (text[cut:],)
     else:
         lengths = np.array([len(text) for text in corpus.texts])
         order = np.random.default_rng(seed).permutation(len(lengths))
         held = order[: int(np.searchsorted(lengths[order].cumsum(), size)) + 1]
         chosen = np.zeros(len(lengths), bool)
         chosen[held] = True
-        parts = tuple(
-            tuple(text for text, is_held in zip(corpus.texts, chosen, strict=True) if is_held == wanted)
-            for wanted in (False, True)
-        )  # type: ignore[assignment]  # of two
+        marked = list(zip(corpus.texts, chosen, strict=True))
+        parts = (
+            tuple(text for text, is_held in marked if not is_held),
+            tuple(text for text, is_held in marked if is_held),
+        )
     if not all(any(part) for part in parts):
         raise DataError(
             f"{corpus.source} holds {corpus.characters:,} characters: too few to learn from; give more text"

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -39,9 +39,6 @@ from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import RunSettings
 from fastlstm.tasks.transcribe.stream import Stream
 
-if TYPE_CHECKING:
-    pass
-
 NOTHING = (None, None, None)  # in the place of word, start and end
 BEAM = 16  # prefixes, where a language model is given and nothing else said
 
@@ -52,7 +49,6 @@ class FittedTranscriber(ResumableEstimator):
     task = "transcribe"
     run_settings = RunSettings
     fitted_by = "model_"
-    time_format_ = None
 
     model_: SpeechModel
     usual_: str

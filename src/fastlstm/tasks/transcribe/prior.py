@@ -14,8 +14,6 @@ from fastlstm.errors import InputError
 from fastlstm.search.ctc import Prior
 from fastlstm.tasks import load
 
-NEWLINE = "\n"
-
 
 def make_prior(generator: Any, tokenizer: Tokenizer, weight: float, bonus: float) -> Prior:
     """Let a generator say how likely texts are.
@@ -55,17 +53,11 @@ def make_prior(generator: Any, tokenizer: Tokenizer, weight: float, bonus: float
         raise InputError(
             "the language model knows no token of the transcriber: train it on texts like those spoken"
         )
-    boundary = len(known)
-    read = [boundary]
-    if (
-        not generator.ends_ and known.level != "word"
-    ):  # of running text the boundary was seen but once: a line begins
-        read += known.encode([NEWLINE])[0].tolist()
-    device = next(generator.network_.parameters()).device
+    read = torch.from_numpy(generator.beginning_).to(next(generator.network_.parameters()).device)
     return Prior(
         generator.network_,
-        torch.tensor([read[:-1]], dtype=torch.int64, device=device),
-        read[-1],
+        read[None, :-1],
+        int(read[-1]),
         ids,
         weight,
         bonus,

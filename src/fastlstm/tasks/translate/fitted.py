@@ -203,11 +203,6 @@ class FittedTranslator(ResumableEstimator):
         """The trained network."""
         return self._require_fitted().model_.network
 
-    @property
-    def time_format_(self) -> str | None:
-        """How files write the times (``strftime``): there are none."""
-        return None
-
     @override
     def _save(self, path: str | Path) -> None:
         model, vocabulary = self.model_, self.model_.vocabulary
