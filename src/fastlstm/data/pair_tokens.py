@@ -236,10 +236,12 @@ class PairFeatures:
             ids, offsets = tokenizer.encode(texts)
             long = np.diff(offsets) > longest
             cut |= long
-            ended, starts, lengths = _bounded(ids, offsets, longest, len(tokenizer))
+            row, starts, lengths = (
+                torch.from_numpy(part).to(device) for part in _bounded(ids, offsets, longest, len(tokenizer))
+            )
             if side:
-                lengths = lengths - long  # what was cut off does not end there
-            rows.append(tuple(torch.from_numpy(part).to(device) for part in (ended, starts, lengths)))  # type: ignore[arg-type]
+                lengths = lengths - torch.from_numpy(long).to(lengths)  # what was cut off does not end there
+            rows.append((row, starts, lengths))
         self.cut = int(cut.sum())
         self.boundary = vocabulary.boundary
         self.source, self.starts, self.lengths = rows[0]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import tokenizers
 
 Level = Literal["word", "char", "bpe"]
+LEVEL_NAMES: dict[Level, str] = {"word": "words", "char": "characters", "bpe": "pieces of words"}
 
 PADDING = 0
 UNKNOWN = 1

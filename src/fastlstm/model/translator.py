@@ -9,11 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fastlstm.data.tokens import PADDING
 from fastlstm.model.attention import Attention, AttentionKind
 from fastlstm.nn import LSTM
 from fastlstm.ops.linear import linear
-
-PADDING = 0
 
 LayerStates = tuple[tuple[Tensor, Tensor], ...]  # (h, c) of each LSTM of the decoder, (layers, B, H) each
 

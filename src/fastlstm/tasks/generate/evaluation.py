@@ -14,6 +14,7 @@ from fastlstm.data.rows import Integers
 from fastlstm.data.tokens import UNKNOWN, Tokenizer
 from fastlstm.model.language import LanguageNetwork
 from fastlstm.tasks.generate.learning import token_losses
+from fastlstm.tasks.metric_table import metric_table
 
 TITLES = {
     "nats_per_character": "nats/character",
@@ -58,11 +59,7 @@ class LanguageEvaluation:
 
     def __str__(self) -> str:
         """Return the metrics as a table."""
-        width = max(map(len, LABELS.values()))
-        lines = [" " * width + "".join(f"{title:>17}" for title in TITLES.values())]
-        for name, values in self.metrics.items():
-            lines.append(f"{LABELS[name]:<{width}}" + "".join(f"{values[key]:>17.4g}" for key in TITLES))
-        return "\n".join(lines)
+        return metric_table(self.metrics, LABELS, TITLES, width=17)
 
 
 def judge(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,6 +11,7 @@ import polars as pl
 
 from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget, NumberTarget
+from fastlstm.tasks.metric_table import metric_table
 
 LABELS = {"model": "LSTM", "majority": "majority", "mean": "mean"}
 TITLES = {
@@ -99,7 +99,8 @@ class LabelledEvaluation:
 
     def __str__(self) -> str:
         """Return the metrics as a table, and one of the classes."""
-        return "\n".join(metric_lines(self.metrics) + (["", self.details] if self.details else []))
+        table = metric_table(self.metrics, LABELS, TITLES, width=11)
+        return f"{table}\n\n{self.details}" if self.details else table
 
 
 @dataclass(frozen=True)
@@ -141,24 +142,3 @@ class CrossValidation(LabelledEvaluation):
             each = " ".join(f"{part.metrics['model'][name]:.4g}" for part in self.parts)
             lines.append(f"{TITLES[name]} of each part: {each}")
         return "\n".join(lines)
-
-
-def metric_lines(metrics: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Lay metrics out as a table.
-
-    Parameters
-    ----------
-    metrics : mapping
-        ``model`` and the others, each with its metrics.
-
-    Examples
-    --------
-    >>> metric_lines({"model": {"mae": 0.25}, "mean": {"mae": 1.5}})
-    ['                MAE', 'LSTM           0.25', 'mean            1.5']
-    """
-    names = list(metrics["model"])
-    rows = [f"{'':<10}" + "".join(f"{TITLES[name]:>11}" for name in names).removeprefix("  ")]
-    for who, found in metrics.items():
-        cells = "".join(f"{found[name]:>11.4g}" for name in names)
-        rows.append(f"{LABELS[who]:<8}{cells}")
-    return rows

@@ -18,9 +18,9 @@ from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError
 from fastlstm.runs import Run
+from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
 from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
-from fastlstm.tasks.labelled.folds import make_folds
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.saving import restore_labels, save_labels

@@ -17,9 +17,9 @@ from fastlstm.data.texts import TextSet
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
+from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
-from fastlstm.tasks.labelled.folds import make_folds
 from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledLearning, answer
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, lay_out
 from fastlstm.tasks.labelled.report import LabelledReport

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from fastlstm.extras import library
+from fastlstm.tasks.metric_table import metric_table
 
 LABELS = {"model": "LSTM", "most_frequent": "most frequent"}
 TITLES = {
@@ -68,8 +69,8 @@ class SpeechEvaluation:
 
     def __str__(self) -> str:
         """Return the metrics as a table, and some of what was heard wrong."""
-        lines = metric_lines(self.metrics)
-        return "\n".join([*lines, "", self.details] if self.details else lines)
+        table = metric_table(self.metrics, LABELS, TITLES, width=15, form=".4f")
+        return f"{table}\n\n{self.details}" if self.details else table
 
 
 def error_rates(texts: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
@@ -102,21 +103,6 @@ def error_rates(texts: Sequence[str], heard: Sequence[str]) -> dict[str, float]:
         "word_accuracy": words.hits / said,
         "sentence_accuracy": sum(map(str.__eq__, texts, heard)) / len(texts),
     }
-
-
-def metric_lines(metrics: dict[str, dict[str, float]]) -> list[str]:
-    """Lay metrics out as a table.
-
-    Parameters
-    ----------
-    metrics : dict
-        ``model`` and the others, each with its metrics.
-    """
-    width = max(map(len, LABELS.values()))
-    rows = [" " * width + "".join(f"{TITLES[name]:>15}" for name in metrics["model"])]
-    for who, found in metrics.items():
-        rows.append(f"{LABELS[who]:<{width}}" + "".join(f"{value:>15.4f}" for value in found.values()))
-    return rows
 
 
 def scoring_library() -> Any:

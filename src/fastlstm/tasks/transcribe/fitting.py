@@ -21,7 +21,7 @@ from fastlstm.errors import InputError
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
 from fastlstm.search.ctc import GreedySearch
-from fastlstm.tasks.labelled.folds import make_folds
+from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation, scoring_library
 from fastlstm.tasks.transcribe.learning import SpeechLearning, fewest_frames
 from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer

@@ -14,6 +14,7 @@ from fastlstm.data.batches import batches_of_like_length
 from fastlstm.data.log_mel import LogMel
 from fastlstm.data.rows import Integers
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
+from fastlstm.extras import library
 from fastlstm.model.speech_augmentation import SpeechAugmentation, mask, vary
 from fastlstm.model.transcriber import BLANK
 from fastlstm.search.ctc import fewest_steps
@@ -95,6 +96,9 @@ class SpeechLearning:
         self.lengths = features.lengths.cpu()
         self.mel, self.scaling, self.augmentation = mel, scaling, augmentation
         self.batch_size = min(batch_size, len(learnt))
+        # The fewest tokens to put in, take out or change that turn one text into another (Levenshtein 1966).
+        rapidfuzz = library("speech", "errors are counted by", "rapidfuzz", "rapidfuzz.distance")
+        self.distance = rapidfuzz.distance.Levenshtein.distance
         lengths = self.lengths.numpy()[held]
         self.held = [
             self.gather(torch.from_numpy(held[part]).to(device))
@@ -178,7 +182,7 @@ class SpeechLearning:
             paths = answers.argmax(-1).cpu().numpy()
             texts = np.split(batch.tokens.cpu().numpy(), batch.counts.cumsum(0)[:-1].cpu().numpy())
             for path, count, text in zip(paths, steps.tolist(), texts, strict=True):
-                wrong += edit_distance(collapsed(path[:count]), text)
+                wrong += self.distance(collapsed(path[:count]).tolist(), text.tolist())
         return wrong / tokens + TIE * lost / tokens
 
     def describe(self, network: nn.Module, batch: SpeechBatch) -> str:
@@ -229,26 +233,3 @@ def collapsed(path: Integers) -> Integers:
     kept = path[np.append(True, path[1:] != path[:-1])[: len(path)]]
     found: Integers = kept[kept != BLANK]
     return found
-
-
-def edit_distance(said: Integers, text: Integers) -> int:
-    """Count the fewest tokens to put in, take out or change that turn one sequence into another.
-
-    Levenshtein 1966. All that begins with so many tokens of the text is looked at together.
-
-    Parameters
-    ----------
-    said, text : numpy.ndarray
-        Sequences of tokens.
-
-    Examples
-    --------
-    >>> edit_distance(np.array([1, 2, 3]), np.array([2, 3, 3, 4]))
-    3
-    """
-    places = np.arange(len(text) + 1)
-    costs = places
-    for token in said:
-        changed = np.append(costs[0] + 1, np.minimum(costs[1:] + 1, costs[:-1] + (text != token)))
-        costs = np.minimum.accumulate(changed - places) + places
-    return int(costs[-1])

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.data.log_mel import LogMel
-from fastlstm.data.tokens import Level
+from fastlstm.data.tokens import LEVEL_NAMES, Level
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
 from fastlstm.training.learner import ENDINGS, TrainingResult
-
-TOKENS: dict[Level, str] = {"word": "words", "char": "characters", "bpe": "pieces of words"}
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class SpeechReport:
         lines = [
             f"{self.recordings:,} recordings, {length_of(self.seconds)} at {self.mel.rate:,} Hz, in training {changed}",
             *self.notes,
-            f"{self.tokens:,} {TOKENS[self.level]}; {self.mel.bands} mel bands, a step every "
+            f"{self.tokens:,} {LEVEL_NAMES[self.level]}; {self.mel.bands} mel bands, a step every "
             f"{1000 * self.subsampling * self.mel.hop:.0f} ms",
             f"{self.training.step:,} training steps in {self.training.seconds:.1f} s "
             f"({ENDINGS[self.training.stopped]}); weights of step {self.training.best_step:,}; "

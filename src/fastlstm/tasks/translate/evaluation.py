@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from fastlstm.extras import library
+from fastlstm.tasks.metric_table import metric_table
 
 ORDER = 4  # words that BLEU looks at together
 LABELS = {"model": "LSTM", "copy": "copy of the source"}
@@ -44,14 +45,18 @@ class TranslationEvaluation:
         """
         own = {"loss": self.loss, "perplexity": math.exp(min(self.loss, 700.0))}
         return {
-            "model": own | _scores(self.translations, self.references)[0],
+            "model": own | self._scores[0],
             "copy": _scores(self.sources, self.references)[0],
         }
 
     @property
     def signatures(self) -> dict[str, str]:
         """The signatures by sacrebleu of ``bleu`` and ``chrf``: all that another must know to compute the same."""
-        return _scores(self.translations, self.references)[1]
+        return self._scores[1]
+
+    @cached_property
+    def _scores(self) -> tuple[dict[str, float], dict[str, str]]:
+        return _scores(self.translations, self.references)
 
     def frame(self) -> pl.DataFrame:
         """Return ``source``, ``reference`` and ``translation`` of every pair."""
@@ -61,13 +66,8 @@ class TranslationEvaluation:
 
     def __str__(self) -> str:
         """Return the metrics as a table, and the signatures."""
-        names = list(self.metrics["model"])
-        width = max(map(len, LABELS.values()))
-        rows = [" " * width + "".join(f"{TITLES[name]:>12}" for name in names)]
-        for who, found in self.metrics.items():
-            cells = "".join(f"{found[name]:>12.4g}" if name in found else f"{'-':>12}" for name in names)
-            rows.append(f"{LABELS[who]:<{width}}{cells}")
-        return "\n".join([*rows, *(f"{TITLES[name]}: {text}" for name, text in self.signatures.items())])
+        table = metric_table(self.metrics, LABELS, TITLES, width=12)
+        return "\n".join([table, *(f"{TITLES[name]}: {text}" for name, text in self.signatures.items())])
 
 
 def _scores(found: Sequence[str], references: Sequence[str]) -> tuple[dict[str, float], dict[str, str]]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.data.pair_tokens import PairVocabulary
+from fastlstm.data.tokens import LEVEL_NAMES
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.training.learner import ENDINGS, TrainingResult
 
-KINDS = {"bpe": "pieces of words", "word": "words", "char": "characters"}
 EXAMPLES = 3
 SHOWN = 100  # characters of an example
 
@@ -53,7 +53,7 @@ class TranslationReport:
 
     def __str__(self) -> str:
         """Return the report as text."""
-        words = KINDS[self.vocabulary.source.level]
+        words = LEVEL_NAMES[self.vocabulary.source.level]
         sizes = (
             f"{len(self.vocabulary.source):,} {words} of both sides"
             if self.vocabulary.shared

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from fastlstm.errors import InputError
 from fastlstm.tasks.classify import Classifier
-from fastlstm.tasks.labelled.folds import SPLITS, make_folds
+from fastlstm.tasks.folds import SPLITS, make_folds
 
 
 def torn(folds, groups) -> list[object]:
