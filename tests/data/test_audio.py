@@ -54,6 +54,15 @@ def test_files_that_are_no_audio(tmp_path):
             read_audio(tmp_path / f"{name}.wav", "a.csv, line 3")
     with pytest.raises(DataError, match=r"cut\.flac cannot be read as audio"):
         read_audio(tmp_path / "cut.flac")
+    soundfile.write(tmp_path / "whole.wav", np.zeros(1000), 8000)
+    whole = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(whole[:1500])
+    with pytest.raises(
+        DataError, match=r"cut\.wav was cut short: its header tells of 2,044 bytes, and 1,500 are"
+    ):
+        read_audio(tmp_path / "cut.wav")
+    (tmp_path / "live.wav").write_bytes(whole[:4] + b"\xff" * 4 + whole[8:])  # its length was never written
+    assert len(read_audio(tmp_path / "live.wav").samples) == 1000
     with pytest.raises(DataError, match=r"none\.wav: no such file"):
         read_audio(tmp_path / "none.wav")
     with pytest.raises(DataError, match="is a folder"):

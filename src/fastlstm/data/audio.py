@@ -20,6 +20,7 @@ HIGHEST_RATE = 16_000  # Hz: what lies above 8 kHz tells little about words
 LOWEST_RATE = 1000  # Hz
 MOST_CHANNELS = 64  # of an array; more are rather samples, the wrong way round
 MOST_NAMED = 10  # missing files
+UNTOLD = 2**31 - 2**16  # bytes, from which on a size in a header stands for "more to come"
 
 
 class Recording(NamedTuple):
@@ -109,6 +110,7 @@ def _opened(path: str | Path, where: str | None) -> Iterator[tuple[Any, str]]:
             f"{name}: " + ("is a folder; name a file" if path.is_dir() else "no such file; check the path")
         )
     try:
+        _refuse_cut(path, name)
         with soundfile.SoundFile(path) as file:
             yield file, name
     except (soundfile.SoundFileError, RuntimeError, OSError) as error:
@@ -117,6 +119,21 @@ def _opened(path: str | Path, where: str | None) -> Iterator[tuple[Any, str]]:
         raise DataError(
             f"{name} cannot be read as audio: {what}; give a wav or flac file that plays"
         ) from None
+
+
+def _refuse_cut(path: Path, name: str) -> None:
+    """Raise where a wav file is shorter than it says itself: libsndfile reads what is left without a word."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    told = int.from_bytes(head[4:8], "little") + len(head)  # of RIFF: what follows the first eight bytes
+    size = path.stat().st_size
+    # What is written while it is recorded may tell of no end: 0, or the largest size there is.
+    if (
+        head[:4] == b"RIFF" and told < UNTOLD and size < told - 1
+    ):  # the last may be a filling byte that was left out
+        raise DataError(
+            f"{name} was cut short: its header tells of {told:,} bytes, and {size:,} are there; copy it again"
+        )
 
 
 def take_audio(samples: npt.ArrayLike, rate: int, name: str = "the array") -> Recording:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.fingerprint import fingerprint
 from fastlstm.data.rows import Floats, Integers
 from fastlstm.data.sequence_schema import SERIES_COLUMN, SequenceSchema
 from fastlstm.data.table import Kind
@@ -82,6 +83,12 @@ class SequenceSet:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that learning sees of the sequences: the same for the same data."""
+        labels = None if self.labels is None else self.labels.to_dict(as_series=False)
+        groups = None if self.groups is None else self.groups.to_list()
+        return fingerprint(self.names, self.offsets, self.values, self.elapsed, self.static, labels, groups)
 
     @property
     def name_column(self) -> str:

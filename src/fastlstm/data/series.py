@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.fingerprint import fingerprint
 from fastlstm.data.frequency import Frequency
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.history import nothing, summarise
@@ -225,6 +226,10 @@ class SeriesSet:
             "last_observed": self.last_observed,
             "origins": self.axis.origins,
         }
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that learning sees of the series: the same for the same table."""
+        return fingerprint(self.names, *(part for item in sorted(self.arrays().items()) for part in item))
 
     @classmethod
     def from_arrays(

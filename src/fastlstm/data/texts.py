@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
@@ -12,6 +11,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from fastlstm.data.fingerprint import fingerprint
 from fastlstm.data.labels import read_labels
 from fastlstm.data.rows import Integers
 from fastlstm.data.schema import Names, several
@@ -81,6 +81,12 @@ class TextSet:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that learning sees of the texts: the same for the same data."""
+        labels = None if self.labels is None else self.labels.to_dict(as_series=False)
+        groups = None if self.groups is None else self.groups.to_list()
+        return fingerprint(*self.texts, labels, groups)
 
     def subset(self, indices: Integers | Sequence[int]) -> Self:
         """Return some of the texts.
@@ -223,21 +229,6 @@ def text_cells(table: Table, column: str, role: str) -> pl.Series:
             f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, no text; name a column of texts"
         )
     return cells.fill_null("")
-
-
-def fingerprint(texts: Iterable[str]) -> str:
-    """Return a digest of texts, to tell others from them.
-
-    Parameters
-    ----------
-    texts : iterable of str
-        In their order.
-    """
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode("utf-8", "surrogatepass"))
-        digest.update(b"\0")
-    return digest.hexdigest()
 
 
 def as_list(source: Any) -> list[Any] | None:

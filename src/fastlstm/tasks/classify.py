@@ -6,6 +6,7 @@ The network is described in :mod:`fastlstm.model.sequence`, how it learns in :mo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -181,6 +182,7 @@ class Classifier(FittedLabels):
         missing: Sequence[float] = (),
         text: str | None = None,
         vectors: Any | None = None,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         """Learn to tell classes.
 
@@ -221,6 +223,8 @@ class Classifier(FittedLabels):
             The column of texts, where those are to be classified.
         vectors : path, optional
             A file of word vectors (GloVe, fastText as text) to begin with; ``embedding`` is their width then.
+        checkpoint : path, optional
+            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
 
         Returns
         -------
@@ -234,25 +238,25 @@ class Classifier(FittedLabels):
         TrainingError
             If the loss is no longer finite.
         """
-        return self._fit(
-            data,
-            vectors,
-            label=label,
-            series=series,
-            time=time,
-            features=features,
-            static=static,
-            categories=categories,
-            groups=groups,
-            per_step=per_step,
-            variable=variable,
-            value=value,
-            labels=labels,
-            labels_series=labels_series,
-            columns=columns or None,
-            missing=missing,
-            text=text,
-        )
+        roles = {
+            "label": label,
+            "series": series,
+            "time": time,
+            "features": features,
+            "static": static,
+            "categories": categories,
+            "groups": groups,
+            "per_step": per_step,
+            "variable": variable,
+            "value": value,
+            "labels": labels,
+            "labels_series": labels_series,
+            "columns": columns or None,
+            "missing": missing,
+            "text": text,
+            "vectors": vectors,
+        }
+        return self._fit(data, roles, checkpoint)
 
     def predict_proba(self, data: Any) -> Any:
         """Return the probability of each class.

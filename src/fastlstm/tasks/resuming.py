@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fastlstm.errors import InputError, RunError
@@ -14,13 +15,11 @@ from fastlstm.runs.checkpoint import CHECKPOINT
 from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.saving import SavedEstimator
 from fastlstm.training.checkpoint import TrainingState
-from fastlstm.training.learner import Hooks
+from fastlstm.training.learner import CHECKPOINT_SECONDS, Hooks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
-
-CHECKPOINT_SECONDS = 60.0
 
 
 class FitRecord(BaseModel):
@@ -56,7 +55,12 @@ class ResumableEstimator(SavedEstimator):
     else that ``_fit`` does (split, vocabulary, first weights) must come out the same for the same data and seed.
     """
 
-    time_format_: ClassVar[str | None] = None  # no task of these answers with times of day
+    files: ClassVar[tuple[str, ...]] = ()  # arguments of fit beside the data that may name files
+
+    @property
+    def time_format_(self) -> str | None:
+        """How files write the times (``strftime``); None where there are none."""
+        return None
 
     @classmethod
     def resume(cls, path: str | Path, data: Any | None = None) -> Self:
@@ -112,7 +116,7 @@ class ResumableEstimator(SavedEstimator):
         path: str | Path,
         settings: BaseModel,
         tensors: Mapping[str, Tensor],
-        vocabularies: Mapping[str, str],
+        vocabularies: Mapping[str, str] | None = None,
         plots: Mapping[str, Figure] | None = None,
     ) -> None:
         """Write the run folder; the checkpoint in it stays where training was left.
@@ -125,15 +129,17 @@ class ResumableEstimator(SavedEstimator):
             What ``config.json`` is to hold.
         tensors : mapping
             What ``model.safetensors`` is to hold.
-        vocabularies : mapping
+        vocabularies : mapping, optional
             Name → JSON.
         plots : mapping, optional
             Name → what this fit has to show beside its learning curve.
         """
         pictures: dict[str, Figure | bytes] = dict(self.pictures_)
+        interrupted = False
         if self.report_ is not None:
+            training = self.report_.training  # of a network, or of each member
+            interrupted = (training[-1] if isinstance(training, list) else training).stopped == "interrupted"
             pictures = {"learning_curve": learning_curve(self.history_), **(plots or {})}
-        interrupted = self.report_ is not None and self.report_.training.stopped == "interrupted"
         save_run(
             path,
             task=self.task,
@@ -141,7 +147,7 @@ class ResumableEstimator(SavedEstimator):
             tensors=tensors,
             history=self.history_,
             metrics=self.metrics_,
-            vocabularies=vocabularies,
+            vocabularies=vocabularies or {},
             plots=pictures,
             keep=(CHECKPOINT,) if interrupted else (),
         )
@@ -178,7 +184,7 @@ class ResumableEstimator(SavedEstimator):
         record = FitRecord(
             task=self.task,
             parameters=self.get_params(),
-            roles=dict(roles),
+            roles={name: self._kept(name, value) for name, value in roles.items()},
             source=str(Path(data).absolute()) if isinstance(data, str | Path) else None,
             fingerprint=fingerprint,
         ).model_dump(mode="json")
@@ -187,3 +193,18 @@ class ResumableEstimator(SavedEstimator):
             keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": record}))
 
         return Hooks(checkpoint=checkpoint, checkpoint_seconds=CHECKPOINT_SECONDS, resume=resume)
+
+    def _kept(self, name: str, value: Any) -> Any:
+        """Return an argument of ``fit`` as a checkpoint keeps it."""
+        if name in self.files and isinstance(value, str | Path):
+            return str(Path(value).absolute())
+        if hasattr(value, "to_list") or isinstance(
+            value, np.ndarray
+        ):  # a Series of polars or pandas, or an array
+            value = value.to_list() if hasattr(value, "to_list") else value.tolist()
+        if not isinstance(value, list | tuple | str | int | float | None):
+            raise InputError(
+                f"{name} is a {type(value).__name__}, which no checkpoint keeps: give a file or a list, or fit "
+                "without checkpoint"
+            )
+        return value

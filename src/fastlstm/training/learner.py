@@ -15,6 +15,8 @@ from fastlstm.training.checkpoint import TrainingState
 NUMBERED = 5  # examples of a batch that a message names
 
 Batch = TypeVar("Batch")
+CHECKPOINT_SECONDS = 60.0  # at least so long between two of them
+
 Stopped = Literal["finished", "early", "interrupted"]
 ENDINGS: dict[Stopped, str] = {
     "finished": "all steps done",
@@ -122,7 +124,7 @@ class Hooks:
 
     validated: Callable[[int, nn.Module], None] | None = None
     checkpoint: Callable[[TrainingState], None] | None = None
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
     resume: TrainingState | None = None
 
 

@@ -5,9 +5,12 @@ The network is described in :mod:`fastlstm.model.detector`, the score in :mod:`f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal, Self
+
+from typing_extensions import override
 
 from fastlstm.data.table import read_table
 from fastlstm.tasks.detect.fitted import FittedDetector
@@ -15,6 +18,7 @@ from fastlstm.tasks.detect.fitting import fit_table, leave_out_constant
 from fastlstm.tasks.detect.frames import refuse_own_names
 from fastlstm.tasks.detect.reading import find_channels, read_detection_table
 from fastlstm.tasks.detect.settings import Parameters
+from fastlstm.training.checkpoint import TrainingState
 
 
 class Detector(FittedDetector):
@@ -136,6 +140,7 @@ class Detector(FittedDetector):
         future_covariates: Sequence[str] = (),
         categories: Sequence[str] = (),
         frequency: str | None = None,
+        checkpoint: str | Path | None = None,
     ) -> Self:
         """Learn what is usual from a table.
 
@@ -163,6 +168,8 @@ class Detector(FittedDetector):
             Those of the covariates that hold codes of categories, though they are numbers. Text needs no naming.
         frequency : str, optional
             The step between two rows, for instance ``"5min"``. Default: found from the timestamps.
+        checkpoint : path, optional
+            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
 
         Returns
         -------
@@ -176,21 +183,35 @@ class Detector(FittedDetector):
         TrainingError
             If the loss is no longer finite.
         """
+        roles = {
+            "target": target,
+            "time": time,
+            "series": series,
+            "past_covariates": past_covariates,
+            "future_covariates": future_covariates,
+            "categories": categories,
+            "frequency": frequency,
+        }
+        return self._fit(data, roles, checkpoint)
+
+    @override
+    def _fit(
+        self,
+        data: Any,
+        roles: Mapping[str, Any],
+        folder: str | Path | None,
+        resume: TrainingState | None = None,
+    ) -> Self:
         parameters = Parameters.check(self.get_params())
         table = read_table(data)
-        columns = find_channels(
-            table,
-            target=target,
-            time=time,
-            series=series,
-            past_covariates=past_covariates,
-            future_covariates=future_covariates,
-            categories=categories,
-        )
+        asked = dict(roles)
+        frequency = asked.pop("frequency")
+        columns = find_channels(table, **asked)
         refuse_own_names(columns, table.name)
         read = read_detection_table(table, columns, frequency=frequency)
-        kept, still = leave_out_constant(read, columns, named=target is not None)
+        kept, still = leave_out_constant(read, columns, named=asked["target"] is not None)
         if still:
             read = read_detection_table(table, replace(columns, target=kept), frequency=frequency)
-        self._take(fit_table(parameters, read, still), read)
+        hooks = self._hooks(data, read.series.fingerprint(), roles, folder, resume)
+        self._take(fit_table(parameters, read, still, hooks), read)
         return self

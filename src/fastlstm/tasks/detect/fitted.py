@@ -23,18 +23,18 @@ from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
 from fastlstm.tasks.detect.pictures import draw_scores
 from fastlstm.tasks.detect.reading import DetectionTable, read_detection_table
 from fastlstm.tasks.detect.report import DetectionReport
-from fastlstm.tasks.detect.saving import restore_detector, save_detector
+from fastlstm.tasks.detect.saving import restore_detector, saved_detector
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import RunSettings
 from fastlstm.tasks.detect.stream import Stream
 from fastlstm.tasks.detect.truth import labelled, windowed
-from fastlstm.tasks.saving import SavedEstimator
+from fastlstm.tasks.resuming import ResumableEstimator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class FittedDetector(SavedEstimator):
+class FittedDetector(ResumableEstimator):
     """The methods of a detector that was fitted or loaded; :class:`Detector` adds configuration and ``fit``."""
 
     task = "detect"
@@ -200,13 +200,16 @@ class FittedDetector(SavedEstimator):
         return self._require_fitted().detection_.network
 
     @property
+    @override
     def time_format_(self) -> str | None:
-        """How files write the times (``strftime``)."""
         return self._require_fitted().schema_.time_format
 
     @override
     def _save(self, path: str | Path) -> None:
-        save_detector(self, path)
+        plots = {}
+        if self.table_ is not None and self.verdicts_ is not None:
+            plots["scores"] = draw_scores(self.table_, self.verdicts_, self.threshold_)
+        self._write_run(path, *saved_detector(self), plots=plots)
 
     @override
     def _restore(self, run: Run, settings: RunSettings) -> None:

@@ -22,7 +22,7 @@ from fastlstm.tasks.detect.report import DetectionReport, stretches
 from fastlstm.tasks.detect.running import Expected, Memory, run
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import Parameters
-from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
+from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
 
 VALIDATIONS = 20
 STEPS_BEFORE_STOPPING = 200
@@ -181,7 +181,9 @@ def leave_out_constant(
     return kept, tuple(still)
 
 
-def fit_table(parameters: Parameters, table: DetectionTable, left_out: tuple[str, ...]) -> Fitted:
+def fit_table(
+    parameters: Parameters, table: DetectionTable, left_out: tuple[str, ...], hooks: Hooks | None = None
+) -> Fitted:
     """Train a network on a table, and calibrate what it finds unlikely.
 
     Parameters
@@ -192,6 +194,8 @@ def fit_table(parameters: Parameters, table: DetectionTable, left_out: tuple[str
         Rows that nobody has labelled.
     left_out : tuple of str
         Constant columns, to be told.
+    hooks : Hooks, optional
+        What looks on, and where to go on.
 
     Raises
     ------
@@ -232,7 +236,7 @@ def fit_table(parameters: Parameters, table: DetectionTable, left_out: tuple[str
         seed=parameters.seed,
         progress=parameters.progress,
     )
-    training = train(learning.learner(), loop, accelerator)
+    training = train(learning.learner(), loop, accelerator, hooks)
     rates = rates_of(parameters)
     expected = expect_all(network, series, steps, rates)
     scorer = Scorer.fit(expected, steps.target, rates=rates, hold=hold, alarms_a_row=allowed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,59 +9,40 @@ import torch
 from torch import Tensor
 
 from fastlstm.model.detector import DetectorNetwork
-from fastlstm.runs import Run, save_run
-from fastlstm.runs.plots import learning_curve
+from fastlstm.runs import Run
 from fastlstm.tasks.detect.inputs import Carried
 from fastlstm.tasks.detect.judging import Detection, Ended, arrays_of
-from fastlstm.tasks.detect.pictures import draw_scores
 from fastlstm.tasks.detect.running import Memory
 from fastlstm.tasks.detect.settings import Parameters, RunSettings
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from fastlstm.tasks.detect.fitted import FittedDetector
 
 
-def save_detector(detector: FittedDetector, path: str | Path) -> None:
-    """Write a run folder, whole or not at all.
+def saved_detector(detector: FittedDetector) -> tuple[RunSettings, dict[str, Tensor]]:
+    """Return what a run folder is to hold: ``config.json`` and ``model.safetensors``.
 
     Parameters
     ----------
     detector : FittedDetector
         Fitted or loaded.
-    path : str or Path
-        The folder to make.
     """
     detection = detector.detection_
     network = {f"network.{name}": value for name, value in detection.network.state_dict().items()}
     ends = [arrays_of(ended.memory) for ended in detector.ended_.values()]
     memory = {f"memory.{name}": torch.from_numpy(np.stack([end[name] for end in ends])) for name in ends[0]}
-    plots: dict[str, Figure | bytes] = {
-        **detector.pictures_,
-        "learning_curve": learning_curve(detector.history_),
-    }
-    if detector.table_ is not None and detector.verdicts_ is not None:
-        plots["scores"] = draw_scores(detector.table_, detector.verdicts_, detection.scorer.threshold)
-    save_run(
-        path,
-        task=detector.task,
-        settings=RunSettings(
-            parameters=Parameters.check(detector.get_params()),
-            network=detection.network.settings,
-            scaling=detection.scaling,
-            scorer=detection.scorer,
-            baseline=detector.baseline_,
-            table=detector.schema_,
-            names=detection.scaling.channels.names,
-            ticks=[ended.tick for ended in detector.ended_.values()],
-            kind=detector.kind_,
-        ),
-        tensors={**network, **memory},
-        history=detector.history_,
-        metrics=detector.metrics_,
-        plots=plots,
+    settings = RunSettings(
+        parameters=Parameters.check(detector.get_params()),
+        network=detection.network.settings,
+        scaling=detection.scaling,
+        scorer=detection.scorer,
+        baseline=detector.baseline_,
+        table=detector.schema_,
+        names=detection.scaling.channels.names,
+        ticks=[ended.tick for ended in detector.ended_.values()],
+        kind=detector.kind_,
     )
+    return settings, {**network, **memory}
 
 
 def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) -> None:

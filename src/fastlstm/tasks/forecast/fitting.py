@@ -20,6 +20,7 @@ from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import Split, split_series
 from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
+from fastlstm.training.members import member_hooks, trained_members
 
 VALIDATIONS = 20  # in a training of full length
 STEPS_BEFORE_STOPPING = 200  # so few steps have validations so close together that a bad stretch looks long
@@ -148,7 +149,8 @@ def fit_series(
     network, scaling = prepared.network, prepared.scaling
     learning = prepared.learning
     steps = parameters.max_steps or default_steps(len(learning.index_origins), learning.batch_size)
-    trained = options.trained(network)
+    hooks = options.hooks(prepared)
+    trained = trained_members(hooks, network)
     for member in range(len(trained), parameters.members):
         loop = LoopSettings(
             steps=steps,
@@ -159,8 +161,8 @@ def fit_series(
             seed=parameters.seed + member,
             progress=parameters.progress,
         )
-        hooks = options.hooks(prepared, trained)
-        trained.append(train(learning.learner(member), loop, accelerator, hooks))
+        looking = member_hooks(hooks, network, trained)
+        trained.append(train(learning.learner(member), loop, accelerator, looking))
         if trained[-1].stopped == "interrupted":
             useful = member + 1 if trained[-1].history or member == 0 else member
             del network.members[useful:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,21 +55,6 @@ class FitRecord(BaseModel):
     scaling: CovariateScaling | None = None
 
 
-def fingerprint(series: SeriesSet) -> str:
-    """Return a digest of all that learning sees of series: the same for the same table.
-
-    Parameters
-    ----------
-    series : SeriesSet
-        The series.
-    """
-    digest = hashlib.sha256(repr(series.names).encode())
-    for name, array in sorted(series.arrays().items()):
-        digest.update(name.encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
 def kept_in(
     folder: str | Path,
     parameters: Parameters,
@@ -104,7 +88,7 @@ def kept_in(
         table=series.schema,
         season=season,
         source=str(Path(source).absolute()) if isinstance(source, str | Path) else None,
-        fingerprint=fingerprint(series),
+        fingerprint=series.fingerprint(),
         network=start.settings if start else None,
         scaling=start.scaling if start else None,
     ).model_dump(mode="json")
@@ -150,7 +134,7 @@ def take_up(folder: str | Path, data: Any | None) -> tuple[FitRecord, SeriesSet,
     if source is None:
         raise InputError(f"{folder} was fitted to a frame, which no checkpoint keeps: give it as data")
     series = read_series(source, record.table.columns, schema=record.table)
-    if fingerprint(series) != record.fingerprint:
+    if series.fingerprint() != record.fingerprint:
         raise InputError(
             f"{series.source} is not the table that {folder} was being fitted to: give that one, or train anew"
         )

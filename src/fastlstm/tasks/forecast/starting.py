@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -17,12 +17,10 @@ from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.training.checkpoint import TrainingState
-from fastlstm.training.loop import Hooks, TrainingResult
+from fastlstm.training.learner import CHECKPOINT_SECONDS, Hooks
 
 if TYPE_CHECKING:
     from fastlstm.tasks.forecast.fitting import Prepared
-
-CHECKPOINT_SECONDS = 60.0  # at least so long between two of them
 
 # What a network is given rather than asked for: it comes from the data, and from where training starts.
 FROM_THE_DATA = ("layout", "location", "seasons", "context")
@@ -122,46 +120,15 @@ class FitOptions:
     validated: Callable[[Prepared], None] | None = None
     test: bool = True
 
-    def trained(self, network: ForecastEnsemble) -> list[TrainingResult]:
-        """Return the members that were trained before, and give the network their weights.
-
-        Parameters
-        ----------
-        network : ForecastEnsemble
-            What is being fitted.
-        """
-        if self.resume is None:
-            return []
-        network.load_state_dict(self.resume.part("ensemble"))
-        network.eval()  # training sees to the mode of what it trains alone
-        return [TrainingResult(**result) for result in self.resume.numbers["trained"]]
-
-    def hooks(self, prepared: Prepared, trained: list[TrainingResult]) -> Hooks:
-        """Return what looks on while the next member is trained.
+    def hooks(self, prepared: Prepared) -> Hooks:
+        """Return what looks on while members are trained.
 
         Parameters
         ----------
         prepared : Prepared
             All that training needs.
-        trained : list of TrainingResult
-            The members that are done.
         """
-        keep, look, resume = self.checkpoint, self.validated, None
-        if self.resume is not None and len(trained) == len(self.resume.numbers["trained"]):
-            resume = TrainingState(self.resume.part("training"), self.resume.numbers["training"])
-
-        def checkpoint(state: TrainingState) -> None:
-            assert keep is not None
-            ensemble = prepared.network.state_dict()
-            tensors = {
-                **{f"ensemble.{name}": value for name, value in ensemble.items()},
-                **{f"training.{name}": value for name, value in state.tensors.items()},
-            }
-            numbers: dict[str, Any] = {
-                "trained": [asdict(result) for result in trained],
-                "training": state.numbers,
-            }
-            keep(TrainingState(tensors, numbers))
+        look = self.validated
 
         def validated(*_: object) -> None:
             assert look is not None
@@ -169,9 +136,9 @@ class FitOptions:
 
         return Hooks(
             validated=None if look is None else validated,
-            checkpoint=None if keep is None else checkpoint,
+            checkpoint=self.checkpoint,
             checkpoint_seconds=CHECKPOINT_SECONDS,
-            resume=resume,
+            resume=self.resume,
         )
 
 

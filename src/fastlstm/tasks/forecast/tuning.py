@@ -17,7 +17,6 @@ from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.defaults import LONGEST_CONTEXT, USUAL, default_network
 from fastlstm.tasks.forecast.evaluation import LABELS, Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fitting import Fitted, Prepared, fit_series
-from fastlstm.tasks.forecast.keeping import fingerprint
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
 from fastlstm.tasks.forecast.starting import FitOptions
@@ -218,7 +217,7 @@ def tune(
         name: list(part.values) if isinstance(part, Choice) else [part.low, part.high, part.log]
         for name, part in chosen.items()
     }
-    setting = {"data": fingerprint(series), "season": season, **shared, "space": written}
+    setting = {"data": series.fingerprint(), "season": season, **shared, "space": written}
     inside = {name: value for name, value in first.items() if name in chosen and _holds(chosen[name], value)}
     study = open_study(storage, setting, inside)
     kept: list[Fitted] = []

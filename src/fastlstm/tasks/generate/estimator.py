@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from fastlstm.data.corpus import read_corpus
-from fastlstm.data.texts import fingerprint
+from fastlstm.data.fingerprint import fingerprint
 from fastlstm.search.sampling import Sampling
 from fastlstm.tasks.generate.fitted import FittedGenerator
 from fastlstm.tasks.generate.fitting import fit_corpus
@@ -169,7 +169,7 @@ class Generator(FittedGenerator):
     ) -> Self:
         parameters = Parameters.check(self.get_params())
         corpus = read_corpus(data, text=roles["text"])
-        hooks = self._hooks(data, fingerprint(corpus.texts), roles, folder, resume)
+        hooks = self._hooks(data, fingerprint(*corpus.texts), roles, folder, resume)
         fitted = fit_corpus(parameters, corpus, hooks)
         self.network_, self.tokenizer_ = fitted.network, fitted.tokenizer
         self.ends_, self.counts_ = fitted.ends, fitted.counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -23,18 +24,20 @@ from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluati
 from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model
 from fastlstm.tasks.labelled.report import LabelledReport
-from fastlstm.tasks.labelled.saving import restore_labels, save_labels
+from fastlstm.tasks.labelled.saving import draw, restore_labels, saved_labels
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
 from fastlstm.tasks.labelled.target import NumberTarget
-from fastlstm.tasks.saving import SavedEstimator
+from fastlstm.tasks.resuming import ResumableEstimator
+from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.learner import history_of
 
 
-class FittedLabels(SavedEstimator):
+class FittedLabels(ResumableEstimator):
     """What classifier and regressor share; they add configuration and what a label is."""
 
     run_settings = RunSettings
     fitted_by = "model_"
+    files = ("labels", "vectors")
     numeric: ClassVar[bool]
 
     model_: Model
@@ -153,14 +156,10 @@ class FittedLabels(SavedEstimator):
             tuple(parts),
         )
 
-    @property
-    def time_format_(self) -> str | None:
-        """How files write the times (``strftime``)."""
-        return None
-
     @override
     def _save(self, path: str | Path) -> None:
-        save_labels(self, path)
+        plots = None if self.report_ is None else draw(self.report_.validation)
+        self._write_run(path, *saved_labels(self), plots)
 
     @override
     def _restore(self, run: Run, settings: RunSettings) -> None:
@@ -170,13 +169,22 @@ class FittedLabels(SavedEstimator):
         """Learn what a label is."""
         raise NotImplementedError
 
-    def _fit(self, data: Any, vectors: Any | None, **roles: Any) -> Self:
-        """Fit to data that are read as ``roles`` say."""
+    @override
+    def _fit(
+        self,
+        data: Any,
+        roles: Mapping[str, Any],
+        folder: str | Path | None,
+        resume: TrainingState | None = None,
+    ) -> Self:
         parameters = Parameters.check(self.get_params())
-        examples = self._read_to_fit(data, **roles)
+        reading = dict(roles)
+        vectors = _vectors(reading.pop("vectors"))
+        examples = self._read_to_fit(data, **reading)
         assert examples.labels is not None
         target = self._target(examples.labels, examples.source)
-        return self._take(fit_examples(parameters, examples, target, _vectors(vectors)), examples)
+        hooks = self._hooks(data, examples.fingerprint(), roles, folder, resume)
+        return self._take(fit_examples(parameters, examples, target, vectors, hooks), examples)
 
     def _read_to_fit(
         self, data: Any, *, text: str | None = None, label: Any = None, groups: Any = None, **roles: Any

@@ -25,7 +25,8 @@ from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, lay_out
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
 from fastlstm.tasks.labelled.target import ClassTarget
-from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
+from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
+from fastlstm.training.members import member_hooks, trained_members
 
 VALIDATIONS = 20
 STEPS_BEFORE_STOPPING = 200
@@ -66,6 +67,7 @@ def fit_examples(
     examples: Examples,
     target: AnyTarget,
     vectors: ReadVectors | None = None,
+    hooks: Hooks | None = None,
 ) -> Fitted:
     """Train networks on labelled sequences.
 
@@ -82,6 +84,8 @@ def fit_examples(
         What a label is.
     vectors : callable, optional
         Vocabulary of V words → their vectors (V, D), and which were found (V,).
+    hooks : Hooks, optional
+        What looks on, and where to go on.
 
     Raises
     ------
@@ -114,15 +118,12 @@ def fit_examples(
     steps = parameters.max_steps or default_steps(len(folds[0][0]), batch_size, text=tokenizer is not None)
     few = tokenizer is None and len(examples) < FEW
     augmentation = (JITTER if few else 0.0) if parameters.augmentation is None else parameters.augmentation
-    networks, training = nn.ModuleList(), []
-    raw = np.full((len(labelled.target), target.outputs), np.nan)
-    for member, (learnt, held) in enumerate(folds):
-        with torch.random.fork_rng([]):
-            torch.manual_seed(parameters.seed + member)
-            network = SequenceNetwork(settings)
-            if words is not None and network.embed is not None:
-                _set_vectors(network.embed, *words)
-        network = network.to(accelerator.device)
+    networks = nn.ModuleList(
+        _first_network(settings, parameters.seed + member, words) for member in range(len(folds))
+    ).to(accelerator.device)
+    hooks = hooks or Hooks()
+    training = trained_members(hooks, networks)
+    for member, (learnt, held) in enumerate(folds[len(training) :], start=len(training)):
         learning = LabelledLearning(
             labelled,
             target,
@@ -142,11 +143,15 @@ def fit_examples(
             seed=parameters.seed + member,
             progress=parameters.progress,
         )
-        training.append(train(learning.learner(network), loop, accelerator))
-        networks.append(network)
-        raw[_rows(examples, held, per_step=per_step)] = answer(network, features, held)
+        looking = member_hooks(hooks, networks, training)
+        training.append(train(learning.learner(networks[member]), loop, accelerator, looking))
         if training[-1].stopped == "interrupted":
+            del networks[member + 1 :]
             break
+    raw = np.full((len(labelled.target), target.outputs), np.nan)
+    for network, (_, held) in zip(networks, folds, strict=False):
+        assert isinstance(network, SequenceNetwork)
+        raw[_rows(examples, held, per_step=per_step)] = answer(network, features, held)
     model = Model(target, networks, scaling, tokenizer, parameters.longest)
     judged = ~np.isnan(raw[:, 0])
     model = calibrated(model, raw[judged], encoded[judged], parameters.threshold)
@@ -290,6 +295,16 @@ def _notes(features: Features, longest: int, words: WordVectors | None) -> list[
             f"{found.sum():,} of {len(found):,} words begin with vectors of {vectors.shape[1]:,} numbers"
         )
     return notes
+
+
+def _first_network(settings: SequenceSettings, seed: int, words: WordVectors | None) -> SequenceNetwork:
+    """Return a network before training."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        network = SequenceNetwork(settings)
+    if words is not None and network.embed is not None:
+        _set_vectors(network.embed, *words)
+    return network
 
 
 def _set_vectors(embed: nn.Embedding, vectors: npt.NDArray[np.float32], found: npt.NDArray[np.bool_]) -> None:

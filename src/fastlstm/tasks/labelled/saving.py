@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import nn
+from torch import Tensor, nn
 
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.model.sequence import SequenceNetwork
-from fastlstm.runs import Run, save_run
+from fastlstm.runs import Run
 from fastlstm.runs.folder import VOCABULARY
 from fastlstm.runs.label_plots import calibration_curve, confusion_matrix, roc_curves
-from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.model import Model
 from fastlstm.tasks.labelled.settings import RunSettings
@@ -24,47 +22,34 @@ if TYPE_CHECKING:
     from fastlstm.tasks.labelled.fitted import FittedLabels
 
 
-def save_labels(estimator: FittedLabels, path: str | Path) -> None:
-    """Write a run folder, whole or not at all.
+def saved_labels(estimator: FittedLabels) -> tuple[RunSettings, dict[str, Tensor], dict[str, str]]:
+    """Return what a run folder is to hold: ``config.json``, ``model.safetensors``, and vocabularies by their names.
 
     Parameters
     ----------
     estimator : FittedLabels
         Fitted or loaded.
-    path : str or Path
-        The folder to make.
     """
     model = estimator.model_
     first = model.networks[0]
     assert isinstance(first, SequenceNetwork)
-    plots: dict[str, Figure | bytes] = dict(estimator.pictures_)
-    if estimator.report_ is not None:
-        plots = {"learning_curve": learning_curve(estimator.history_)}
-        plots |= draw(estimator.report_.validation)
-    save_run(
-        path,
-        task=estimator.task,
-        settings=RunSettings(
-            parameters=estimator.get_params(),
-            network=first.settings,
-            members=len(model.networks),
-            target=model.target,
-            temperature=model.temperature,
-            threshold=model.threshold,
-            scaling=model.scaling,
-            sequences=estimator.sequences_,
-            texts=estimator.texts_,
-            kind=estimator.kind_,
-        ),
-        tensors=dict(model.networks.state_dict()),
-        history=estimator.history_,
-        metrics=estimator.metrics_,
-        vocabularies={VOCABULARY: model.tokenizer.to_json()} if model.tokenizer else {},
-        plots=plots,
+    settings = RunSettings(
+        parameters=estimator.get_params(),
+        network=first.settings,
+        members=len(model.networks),
+        target=model.target,
+        temperature=model.temperature,
+        threshold=model.threshold,
+        scaling=model.scaling,
+        sequences=estimator.sequences_,
+        texts=estimator.texts_,
+        kind=estimator.kind_,
     )
+    vocabularies = {VOCABULARY: model.tokenizer.to_json()} if model.tokenizer else {}
+    return settings, dict(model.networks.state_dict()), vocabularies
 
 
-def draw(evaluation: LabelledEvaluation) -> dict[str, Figure | bytes]:
+def draw(evaluation: LabelledEvaluation) -> dict[str, Figure]:
     """Draw what an evaluation shows of classes: confusion, ROC, calibration; nothing of other labels.
 
     Parameters

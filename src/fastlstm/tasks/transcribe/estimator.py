@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from fastlstm.data.fingerprint import fingerprint
 from fastlstm.data.manifest import read_speech
 from fastlstm.tasks.transcribe.fitted import FittedTranscriber
-from fastlstm.tasks.transcribe.fitting import fingerprint, fit_speech, read_features
+from fastlstm.tasks.transcribe.fitting import fit_speech, read_features
 from fastlstm.tasks.transcribe.settings import Parameters
 from fastlstm.training.checkpoint import TrainingState
 
@@ -188,6 +189,8 @@ class Transcriber(FittedTranscriber):
         parameters = Parameters.check(self.get_params())
         speech = read_speech(data, **roles)
         features = read_features(speech, parameters.rate)
-        hooks = self._hooks(data, fingerprint(speech, features), roles, folder, resume)
+        told = None if speech.groups is None else speech.groups.to_list()
+        digest = fingerprint(speech.texts, told, features.mel, *features.parts)
+        hooks = self._hooks(data, digest, roles, folder, resume)
         self._take(fit_speech(parameters, speech, features, hooks), speech)
         return self

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -80,23 +79,6 @@ class Features(NamedTuple):
     mel: LogMel
     seconds: float
     notes: list[str]
-
-
-def fingerprint(speech: SpeechSet, features: Features) -> str:
-    """Return a digest of all that learning sees of recordings: the same for the same data.
-
-    Parameters
-    ----------
-    speech : SpeechSet
-        n recordings, with texts.
-    features : Features
-        Of them.
-    """
-    groups = None if speech.groups is None else speech.groups.to_list()
-    digest = hashlib.sha256(repr((speech.texts, groups, features.mel)).encode("utf-8", "surrogatepass"))
-    for part in features.parts:
-        digest.update(part.tobytes())
-    return digest.hexdigest()
 
 
 def fit_speech(

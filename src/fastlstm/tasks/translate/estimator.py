@@ -11,8 +11,8 @@ from typing import Any, Literal, Self
 
 from typing_extensions import override
 
+from fastlstm.data.fingerprint import fingerprint
 from fastlstm.data.pairs import read_pairs
-from fastlstm.data.texts import fingerprint
 from fastlstm.tasks.translate.fitted import FittedTranslator
 from fastlstm.tasks.translate.fitting import fit_pairs
 from fastlstm.tasks.translate.settings import Parameters
@@ -187,7 +187,7 @@ class Translator(FittedTranslator):
     ) -> Self:
         parameters = Parameters.check(self.get_params())
         pairs = read_pairs(data, **roles)
-        digest = fingerprint((*pairs.sources, *(pairs.targets or ())))
+        digest = fingerprint(*pairs.sources, *(pairs.targets or ()))
         hooks = self._hooks(data, digest, roles, folder, resume)
         self._take(fit_pairs(parameters, pairs, hooks), pairs)
         return self
