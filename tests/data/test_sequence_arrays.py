@@ -37,7 +37,7 @@ def test_labels_of_all_kinds():
     assert (steps.labels["label"].to_list(), steps.per_step) == (["a", "b", "c"], True)
     assert steps.subset([1]).labels["label"].to_list() == ["c"]
     assert read_sequences(x, until_end=True).labels["remaining"].to_list() == [2, 1, 0, 2, 1, 0]
-    assert read_sequences(x, label=pl.Series([True, False])).labels["label"].to_list() == ["True", "False"]
+    assert read_sequences(x, label=pl.Series([True, False])).labels["label"].to_list() == [True, False]
     numbers = read_sequences(x, label=["1", "2.5"], numeric_labels=True)
     assert numbers.labels["label"].to_list() == [1, 2.5]
 

@@ -482,3 +482,18 @@ def test_texts_come_in_rows_of_any_kind(form):
     texts = form(["good film", "dull film", "good end", "dull end"] * 4)
     model = small().fit(texts, ["good", "dull"] * 8)
     assert model.predict(texts).shape == (16,)
+
+
+def test_truth_values_come_back_as_such(tmp_path):
+    arrays, kinds = waves()
+    slow = np.array(kinds) == "slow"
+    of_arrays = small().fit(arrays, label=slow)
+    assert of_arrays.classes_ == [False, True]
+    assert of_arrays.predict(arrays).dtype == bool
+    table = long_table().with_columns(kind=pl.col("kind") == "slow").to_pandas()
+    roles = {"series": "stay", "time": "hour"}
+    small().fit(table, "kind", **roles).save(tmp_path / "run")
+    loaded = fastlstm.load(tmp_path / "run")
+    assert loaded.predict(table)["label"].dtype == bool
+    table.to_csv(tmp_path / "table.csv", index=False)  # as "True" and "False"
+    assert loaded.evaluate(tmp_path / "table.csv").metrics == loaded.evaluate(table).metrics

@@ -36,7 +36,8 @@ def read_labels(table: Table, column: str, *, numeric: bool = False) -> pl.Serie
     Returns
     -------
     polars.Series
-        Numbers where all cells are (whole ones as integers), otherwise text; null where a cell is empty.
+        Numbers where all cells are (whole ones as integers), truth values where the column holds such, otherwise text;
+        null where a cell is empty.
 
     Raises
     ------
@@ -60,6 +61,8 @@ def read_labels(table: Table, column: str, *, numeric: bool = False) -> pl.Serie
         numbers = cells.cast(pl.Float64, strict=False)
         if numbers.null_count() > cells.null_count():
             return cells
+    elif cells.dtype == pl.Boolean:
+        return cells
     elif not cells.dtype.is_numeric():
         return cells.cast(pl.String)
     else:

@@ -179,12 +179,14 @@ def _frame(label: Any, count: int) -> pl.DataFrame:
 
 
 def _column(given: Any, count: int, role: str) -> pl.Series:
-    """One value a sequence: integers, floats or text."""
+    """One value a sequence: truth values, integers, floats or text."""
     array = np.asarray(given)
     if array.shape != (count,):
         raise DataError(
             f"{role} has shape {array.shape} and there are {count} of them to give; give one for each"
         )
+    if array.dtype.kind == "b":
+        return pl.Series(role, array)
     if array.dtype.kind in "iu":
         return pl.Series(role, array.astype(np.int64))
     if array.dtype.kind == "f":

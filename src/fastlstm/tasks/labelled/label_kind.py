@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 Array = npt.NDArray[np.float64]
-Label = str | int | float
+Label = bool | str | int | float
 
 
 class LabelKind(BaseModel):

@@ -80,6 +80,9 @@ class ClassTarget(LabelKind):
         cells = labels[self.column]
         texts = cells.cast(pl.String)
         as_text = {str(name): float(place) for place, name in enumerate(self.classes)}
+        if all(isinstance(name, bool) for name in self.classes):  # files write them in small letters or not
+            texts = texts.str.to_lowercase()
+            as_text = {name.lower(): place for name, place in as_text.items()}
         if (
             cells.dtype.is_numeric()
         ):  # whole numbers alone are read as integers, with fractions among them as floats
@@ -339,12 +342,12 @@ def _refuse_none(labels: pl.DataFrame, source: str) -> None:
 def _zeros_and_ones(labels: pl.DataFrame, names: Sequence[str], source: str) -> Array:
     for name in names:
         cells = labels[name].drop_nulls().cast(pl.String).unique()
-        wrong = cells.filter(~cells.is_in(["0", "1", "0.0", "1.0", "true", "false"]))
+        wrong = cells.filter(~cells.str.to_lowercase().is_in(["0", "1", "0.0", "1.0", "true", "false"]))
         if len(wrong):
             raise DataError(
                 f"{source}: column {name!r} holds {wrong.sort()[0]!r}: of several labels each is 0 or 1"
             )
-    texts = (labels[name].cast(pl.String) for name in names)
+    texts = (labels[name].cast(pl.String).str.to_lowercase() for name in names)
     ones = [text.is_in(["1", "1.0", "true"]).cast(pl.Float64) for text in texts]
     found: Array = np.stack([one.to_numpy() for one in ones], axis=1).astype(np.float64)
     return found
