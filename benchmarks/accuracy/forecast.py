@@ -174,6 +174,7 @@ PROTOCOLS: dict[str, tuple[Callable[[Path, int], Figures], str]] = {
         lambda folder, seed: bikes(folder, seed, members=3, trunk="points"),
         "50 % below seasonal-naive",
     ),
+    "camels, h 1": (lambda folder, seed: camels(folder, seed, horizon=1), "median NSE 0.75"),
     "camels, h 7": (lambda folder, seed: camels(folder, seed, horizon=7, members=5), "median NSE 0.75"),
     "camels, h 30": (lambda folder, seed: camels(folder, seed, horizon=30, members=5), "median NSE 0.75"),
 }
