@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastlstm.search.ctc import GreedySearch, PrefixBeamSearch, Prior, align, fewest_steps
+from fastlstm.search.ctc import GreedySearch, PrefixBeamSearch, Prior, align, fewest_steps, log_likelihood
 
 EVERYTHING = 10_000  # a beam that no prefix falls out of
 
@@ -79,10 +79,9 @@ def test_the_sum_is_that_of_torch():
     search.advance(given)
     found = {hypothesis.tokens: hypothesis.score for hypothesis in search.hypotheses}
     for text in [(1, 2), (3, 3, 1), (2,)]:
-        loss = torch.nn.functional.ctc_loss(
-            torch.from_numpy(given)[:, None], torch.tensor([text]), (7,), (len(text),), reduction="sum"
-        )
-        assert found[text] == pytest.approx(-loss.item(), abs=1e-9)
+        assert found[text] == pytest.approx(log_likelihood(given, text), abs=1e-9)
+    assert found[()] == pytest.approx(log_likelihood(given, ()), abs=1e-9)
+    assert log_likelihood(given, [1] * 5) == -np.inf  # and a blank between any two: nine steps
 
 
 def test_a_small_beam_finds_what_is_clear_and_bits_of_it_make_the_whole():
@@ -122,6 +121,8 @@ def test_a_language_model_counts_as_the_equation_says(weight, bonus):
     for text, score in expected.items():
         assert found[text] == pytest.approx(score, abs=1e-5)  # the model is of float32
     assert search.tokens == max(expected, key=expected.get)
+    own = log_likelihood(given, search.tokens)
+    assert search.gain == pytest.approx(expected[search.tokens] - own, abs=1e-5)
 
 
 def test_the_model_is_asked_for_prefixes_together():

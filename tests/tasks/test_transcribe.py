@@ -18,6 +18,7 @@ from fastlstm import Transcriber
 from fastlstm.errors import DataError, InputError
 from fastlstm.tasks.transcribe.learning import SpeechLearning
 from fastlstm.tasks.transcribe.levels import default_level
+from fastlstm.tasks.transcribe.model import agree
 from tests.spoken import PAUSE, RATE, recordings, say
 
 SMALL = {
@@ -25,6 +26,7 @@ SMALL = {
     "num_layers": 1,
     "channels": 8,
     "learning_rate": 0.01,
+    "members": 1,
     "progress": False,
 }
 
@@ -218,12 +220,12 @@ def test_training_goes_on_exactly_where_it_was_left(folder, tmp_path, monkeypatc
 
     monkeypatch.setattr(SpeechLearning, "loss", interrupted)
     first = small(**changes).fit(folder / "train.csv", checkpoint=left)
-    assert first.report_.training.stopped == "interrupted"
+    assert first.report_.training[-1].stopped == "interrupted"
     first.save(left)
     monkeypatch.setattr(SpeechLearning, "loss", original)
     second = Transcriber.resume(left)
-    for name, weight in whole.network_.state_dict().items():
-        assert torch.equal(weight, second.network_.state_dict()[name]), name
+    for name, weight in whole.networks_.state_dict().items():
+        assert torch.equal(weight, second.networks_.state_dict()[name]), name
     with pytest.raises(InputError, match=r"the data is not what .* was being fitted to"):
         Transcriber.resume(left, folder / "test.csv")
 
@@ -233,3 +235,23 @@ def test_without_the_library_that_judges_no_training_begins(folder, monkeypatch)
     monkeypatch.setattr("fastlstm.tasks.transcribe.fitting.train", lambda *_: pytest.fail("it began"))
     with pytest.raises(InputError, match=r'jiwer, which is not here: pip install "fastlstm\[speech\]"'):
         small().fit(folder / "train.csv")
+
+
+def test_networks_agree_on_what_is_likeliest_for_all_of_them(folder, tmp_path):
+    one, other = (np.log(np.array(steps)) for steps in ([[0.1, 0.8, 0.1]], [[0.1, 0.3, 0.6]]))
+    assert agree([one])[0] == (1,)
+    tokens, steps = agree([other, one])  # 0.8 · 0.3 of the one word, 0.1 · 0.6 of the other
+    assert tokens == (1,)
+    assert steps is one
+    fitted = small(members=2, max_steps=60).fit(folder / "train.csv")
+    assert len(fitted.networks_) == len(fitted.report_.training) == 2
+    assert {entry["member"] for entry in fitted.history_} == {0, 1}
+    first, second = (list(network.parameters()) for network in fitted.networks_)
+    assert not torch.equal(first[0], second[0])
+    fitted.save(tmp_path / "run")
+    loaded = fastlstm.load(tmp_path / "run")
+    pd.testing.assert_frame_equal(loaded.predict(folder / "test.csv"), fitted.predict(folder / "test.csv"))
+    timed = fitted.predict(folder / "test.csv", timestamps=True)
+    assert (timed["start"].dropna() < timed["end"].dropna()).all()
+    with pytest.raises(InputError, match="members is 2: what listens while one speaks is one network"):
+        small(members=2, live=True).fit(folder / "train.csv")

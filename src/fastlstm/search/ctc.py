@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 
 from fastlstm.data.rows import Integers
 from fastlstm.search.contract import StepModel
@@ -108,6 +109,11 @@ class GreedySearch:
         """What was said so far."""
         return tuple(self._tokens)
 
+    @property
+    def gain(self) -> float:
+        """What a language model adds to their score: there is none."""
+        return 0.0
+
 
 class _Prefix(NamedTuple):
     """What is known of the tokens of one hypothesis: the model's logarithm of them, and what it says comes next."""
@@ -163,6 +169,12 @@ class PrefixBeamSearch:
     def tokens(self) -> tuple[int, ...]:
         """What was most likely said so far."""
         return self.hypotheses[0].tokens
+
+    @property
+    def gain(self) -> float:
+        """What the language model adds to the score of ``tokens``."""
+        gains = dict(zip((prefix.tokens for prefix in self._prefixes), self._gains(), strict=True))
+        return float(gains[self.tokens])
 
     def advance(self, log_probabilities: npt.ArrayLike) -> None:
         """Move on by some steps.
@@ -255,6 +267,29 @@ class PrefixBeamSearch:
         )
         found: Array = gains[:, None] + self.prior.weight * following + self.prior.bonus
         return found
+
+
+def log_likelihood(log_probabilities: npt.ArrayLike, tokens: Sequence[int]) -> float:
+    """Return ``ln p(tokens)``, over all paths that say them.
+
+    Parameters
+    ----------
+    log_probabilities : array_like
+        (S, V)
+    tokens : sequence of int
+        Without blanks; minus infinity comes of more than the steps can say.
+
+    Examples
+    --------
+    >>> steps = np.log([[0.5, 0.3, 0.2], [0.6, 0.3, 0.1]])
+    >>> round(float(np.exp(log_likelihood(steps, [1]))), 3)  # 0.3 · 0.6 + 0.5 · 0.3 + 0.3 · 0.3
+    0.42
+    """
+    steps = torch.from_numpy(np.asarray(log_probabilities, np.float64))
+    if not tokens:
+        return float(steps[:, BLANK].sum())
+    sizes = torch.tensor([len(steps)]), torch.tensor([len(tokens)])
+    return -float(F.ctc_loss(steps[:, None], torch.tensor([tokens]), *sizes, blank=BLANK, reduction="sum"))
 
 
 def align(log_probabilities: npt.ArrayLike, tokens: Sequence[int]) -> Integers:

@@ -49,6 +49,9 @@ class Transcriber(FittedTranscriber):
     augmentation : bool, optional
         Whether training varies recordings in pace, voice and noise, and hides bands and stretches of them (SpecAugment,
         Park et al. 2019). Default: where there are less than ten hours.
+    members : int, optional
+        How many networks learn, each from other first weights; what is told is the likeliest for all together, of
+        what each of them would tell. Default: 3 where there is less than an hour, else 1; ``live`` listens with one.
     batch_size : int
         Recordings a training step.
     max_steps : int, optional
@@ -74,10 +77,10 @@ class Transcriber(FittedTranscriber):
     metrics_ : dict
         What ``metrics.json`` of a run holds.
     history_ : list of dict
-        One entry a validation: ``step``, ``loss`` (nats a token), ``validation_loss`` (the share of tokens that are
-        wrong, and a hundredth of the loss), ``learning_rate``, ``seconds``.
-    network_ : SpeechNetwork
-        The trained network.
+        One entry a validation: ``member``, ``step``, ``loss`` (nats a token), ``validation_loss`` (the share of tokens
+        that are wrong, and a hundredth of the loss), ``learning_rate``, ``seconds``.
+    networks_ : torch.nn.ModuleList
+        The trained networks.
     tokenizer_ : Tokenizer
         The vocabulary.
     rate_ : int
@@ -110,6 +113,7 @@ class Transcriber(FittedTranscriber):
         num_layers: int = 2,
         dropout: float = 0.3,
         augmentation: bool | None = None,
+        members: int | None = None,
         batch_size: int = 32,
         max_steps: int | None = None,
         learning_rate: float = 0.003,
@@ -129,6 +133,7 @@ class Transcriber(FittedTranscriber):
         self.num_layers = num_layers
         self.dropout = dropout
         self.augmentation = augmentation
+        self.members = members
         self.batch_size = batch_size
         self.max_steps = max_steps
         self.learning_rate = learning_rate

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from torch import nn
 from typing_extensions import override
 
 from fastlstm.data.audio import check_rate
@@ -38,6 +39,7 @@ from fastlstm.tasks.transcribe.prior import make_prior
 from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import RunSettings
 from fastlstm.tasks.transcribe.stream import Stream
+from fastlstm.training.learner import history_of
 
 NOTHING = (None, None, None)  # in the place of word, start and end
 BEAM = 16  # prefixes, where a language model is given and nothing else said
@@ -207,9 +209,9 @@ class FittedTranscriber(ResumableEstimator):
         return self.evaluate(data, text=target).metrics["model"]["word_accuracy"]
 
     @property
-    def network_(self) -> SpeechNetwork:
-        """The trained network."""
-        return self._require_fitted().model_.network
+    def networks_(self) -> nn.ModuleList:
+        """The trained networks."""
+        return self._require_fitted().model_.networks
 
     @property
     def tokenizer_(self) -> Tokenizer:
@@ -229,29 +231,30 @@ class FittedTranscriber(ResumableEstimator):
             RunSettings(
                 parameters=self.get_params(),
                 network=model.network.settings,
+                members=len(model.networks),
                 mel=model.mel,
                 scaling=model.scaling,
                 usual=self.usual_,
                 speech=self.speech_,
                 kind=self.kind_,
             ),
-            model.network.state_dict(),
+            model.networks.state_dict(),
             {VOCABULARY: model.tokenizer.to_json()},
         )
 
     @override
     def _restore(self, run: Run, settings: RunSettings) -> None:
-        network = SpeechNetwork(settings.network)
-        network.load_state_dict(run.tensors)
+        networks = nn.ModuleList(SpeechNetwork(settings.network) for _ in range(settings.members))
+        networks.load_state_dict(run.tensors)
         self.model_ = SpeechModel(
-            network.eval(), settings.mel, settings.scaling, Tokenizer.from_json(run.vocabulary())
+            networks.eval(), settings.mel, settings.scaling, Tokenizer.from_json(run.vocabulary())
         )
         self.usual_, self.speech_, self.kind_ = settings.usual, settings.speech, settings.kind
 
     def _take(self, fitted: Fitted, speech: SpeechSet) -> None:
         self.model_, self.usual_ = fitted.model, fitted.usual
         self.speech_, self.kind_ = speech.schema, speech.kind
-        self.history_ = fitted.training.history
+        self.history_ = history_of(fitted.training)
         self.report_ = fitted.report
         self.metrics_ = fitted.report.metrics
         self.pictures_, self.notes_ = {}, []

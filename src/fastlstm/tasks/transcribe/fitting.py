@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from fastlstm.data.audio import check_rate, rate_of, resample, usual_rate
 from fastlstm.data.log_mel import Frames, LogMel
@@ -19,22 +20,24 @@ from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
 from fastlstm.errors import InputError
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
-from fastlstm.search.ctc import GreedySearch
 from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation, scoring_library
 from fastlstm.tasks.transcribe.learning import SpeechLearning, fewest_frames
 from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
-from fastlstm.tasks.transcribe.model import SpeechModel
+from fastlstm.tasks.transcribe.model import SpeechModel, agree
 from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import Parameters
 from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
+from fastlstm.training.members import member_hooks, trained_members
 
 VALIDATIONS = 20
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
 EPOCHS = 50
 MOST_HELD = 1000  # recordings that choose the weights, where none belong together
 HOUR = 3600.0  # seconds
-LITTLE = 10 * HOUR  # less speech is varied in training
+LITTLE = 10 * HOUR  # less speech is varied in training …
+SCARCE = HOUR  # … and several networks learn from less than this, as much of what each learns is chance
+MEMBERS = 3
 MOST_NAMED = 10  # recordings in one note
 
 
@@ -48,15 +51,15 @@ class Fitted:
         Trained.
     usual : str
         The most frequent text.
-    training : TrainingResult
-        How training went.
+    training : list of TrainingResult
+        How the training of each network went.
     report : SpeechReport
         What to tell.
     """
 
     model: SpeechModel
     usual: str
-    training: TrainingResult
+    training: list[TrainingResult]
     report: SpeechReport
 
 
@@ -136,9 +139,13 @@ def fit_speech(
         outputs=len(tokenizer),
     )
     scaling = SpeechScaling.fit([parts[place] for place in learnt], by_recording=not parameters.live)
-    with torch.random.fork_rng([]):
-        torch.manual_seed(parameters.seed)
-        network = SpeechNetwork(settings).to(accelerator.device)
+    members = parameters.members or default_members(seconds, live=parameters.live)
+    networks = nn.ModuleList()
+    for member in range(members):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(parameters.seed + member)
+            networks.append(SpeechNetwork(settings))
+    networks = networks.to(accelerator.device)
     augmented = seconds < LITTLE if parameters.augmentation is None else parameters.augmentation
     learning = SpeechLearning(
         SpeechFeatures(parts, accelerator.device),
@@ -153,17 +160,24 @@ def fit_speech(
         augmentation=SpeechAugmentation() if augmented else None,
     )
     steps = parameters.max_steps or default_steps(len(learnt), learning.batch_size)
-    loop = LoopSettings(
-        steps=steps,
-        learning_rate=parameters.learning_rate,
-        validate_every=max(1, steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=min(FEWEST_STEPS, steps),
-        seed=parameters.seed,
-        progress=parameters.progress,
-    )
-    training = train(learning.learner(network), loop, accelerator, hooks)
-    model = SpeechModel(network, mel, scaling, tokenizer)
+    hooks = hooks or Hooks()
+    training = trained_members(hooks, networks)
+    for member in range(len(training), members):
+        loop = LoopSettings(
+            steps=steps,
+            learning_rate=parameters.learning_rate,
+            validate_every=max(1, steps // VALIDATIONS),
+            patience=parameters.patience,
+            fewest_steps=min(FEWEST_STEPS, steps),
+            seed=parameters.seed + member,
+            progress=parameters.progress,
+        )
+        looking = member_hooks(hooks, networks, training)
+        training.append(train(learning.learner(networks[member]), loop, accelerator, looking))
+        if training[-1].stopped == "interrupted":
+            del networks[member + 1 :]
+            break
+    model = SpeechModel(networks, mel, scaling, tokenizer)
     usual = Counter(speech.texts[place] for place in learnt).most_common(1)[0][0]
     report = SpeechReport(
         recordings=len(speech),
@@ -175,11 +189,29 @@ def fit_speech(
         augmented=augmented,
         notes=notes,
         training=training,
-        parameters=sum(weight.numel() for weight in network.parameters()),
+        parameters=sum(weight.numel() for weight in networks.parameters()),
         held=_describe(speech, held),
         validation=_validate(model, speech, parts, held, usual),
     )
     return Fitted(model, usual, training, report)
+
+
+def default_members(seconds: float, *, live: bool) -> int:
+    """Settle how many networks learn.
+
+    Parameters
+    ----------
+    seconds : float
+        Of all recordings together.
+    live : bool
+        Whether they listen while one speaks.
+
+    Examples
+    --------
+    >>> default_members(600.0, live=False), default_members(600.0, live=True), default_members(36_000.0, live=False)
+    (3, 1, 1)
+    """
+    return MEMBERS if seconds < SCARCE and not live else 1
 
 
 def read_features(speech: SpeechSet, rate: int | None) -> Features:
@@ -316,11 +348,8 @@ def _validate(
     model: SpeechModel, speech: SpeechSet, parts: Sequence[Frames], held: Integers, usual: str
 ) -> SpeechEvaluation:
     assert speech.texts is not None
-    heard = []
-    for steps in model.log_probabilities([parts[place] for place in held]):
-        search = GreedySearch()
-        search.advance(steps)
-        heard.append(model.text(search.tokens))
+    found = model.log_probabilities([parts[place] for place in held])
+    heard = [model.text(agree(members)[0]) for members in found]
     names, texts = ([listed[place] for place in held] for listed in (speech.names, speech.texts))
     return SpeechEvaluation(names, texts, heard, usual)
 

@@ -1,4 +1,4 @@
-"""Network, features and vocabulary together: what it takes to hear a recording."""
+"""Networks, features and vocabulary together: what it takes to hear a recording."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from fastlstm.data.audio import Recording, resample
 from fastlstm.data.batches import batches_of_like_length
@@ -17,7 +18,7 @@ from fastlstm.data.manifest import SpeechSet
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
 from fastlstm.data.tokens import UNKNOWN, Tokenizer
 from fastlstm.model.transcriber import SpeechNetwork
-from fastlstm.search.ctc import GreedySearch, PrefixBeamSearch, Prior, align
+from fastlstm.search.ctc import GreedySearch, PrefixBeamSearch, Prior, align, log_likelihood
 
 Array = npt.NDArray[np.float64]
 
@@ -66,8 +67,8 @@ class SpeechModel:
 
     Parameters
     ----------
-    network : SpeechNetwork
-        In evaluation mode.
+    networks : torch.nn.ModuleList
+        The members, in evaluation mode: those of one ensemble, or one network.
     mel : LogMel
         From samples to features.
     scaling : SpeechScaling
@@ -76,10 +77,17 @@ class SpeechModel:
         The vocabulary; its padding is CTC's blank.
     """
 
-    network: SpeechNetwork
+    networks: nn.ModuleList
     mel: LogMel
     scaling: SpeechScaling
     tokenizer: Tokenizer
+
+    @property
+    def network(self) -> SpeechNetwork:
+        """The first network."""
+        first = self.networks[0]
+        assert isinstance(first, SpeechNetwork)
+        return first
 
     def frames(self, recording: Recording) -> Frames:
         """Return the features of a recording, (F, M).
@@ -91,7 +99,7 @@ class SpeechModel:
         """
         return self.mel(resample(recording.samples, recording.rate, self.mel.rate))
 
-    def log_probabilities(self, parts: Sequence[Frames]) -> list[Array]:
+    def log_probabilities(self, parts: Sequence[Frames]) -> list[list[Array]]:
         """Hear recordings.
 
         Parameters
@@ -101,20 +109,23 @@ class SpeechModel:
 
         Returns
         -------
-        list of numpy.ndarray
-            (S, V) log-probabilities of each; minus infinity of the unknown token, which nobody says.
+        list of list of numpy.ndarray
+            For each recording what each network hears: (S, V) log-probabilities, minus infinity of the unknown token,
+            which nobody says.
         """
-        device = next(self.network.parameters()).device
+        device = next(self.networks.parameters()).device
         features = SpeechFeatures(parts, device)
-        found: list[Array] = [np.empty(0)] * len(parts)
+        found: list[list[Array]] = [[] for _ in parts]
         with torch.inference_mode():
             for which in batches_of_like_length(features.lengths.cpu().numpy(), FRAMES_AT_ONCE):
                 frames, lengths = features.gather(torch.from_numpy(which).to(device))
-                answers, steps = self.network(self.scaling(frames, lengths), lengths)
-                for place, answer, count in zip(
-                    which, answers.double().cpu().numpy(), steps.tolist(), strict=True
-                ):
-                    found[place] = speakable(answer[:count])
+                scaled = self.scaling(frames, lengths)
+                for network in self.networks:
+                    answers, steps = network(scaled, lengths)
+                    for place, answer, count in zip(
+                        which, answers.double().cpu().numpy(), steps.tolist(), strict=True
+                    ):
+                        found[place].append(speakable(answer[:count]))
         return found
 
     def transcribe(
@@ -142,10 +153,8 @@ class SpeechModel:
             places = range(first, min(first + RECORDINGS_AT_ONCE, len(speech)))
             recordings = [speech.read(place) for place in places]
             heard = self.log_probabilities([self.frames(recording) for recording in recordings])
-            for recording, steps in zip(recordings, heard, strict=True):
-                search = make_search(beam_size, prior)
-                search.advance(steps)
-                tokens = search.tokens
+            for recording, members in zip(recordings, heard, strict=True):
+                tokens, steps = agree(members, beam_size, prior)
                 words = self.words(steps, tokens, recording.seconds) if timestamps else None
                 yield Transcript(self.text(tokens), words, recording.rate, recording.channels)
 
@@ -181,6 +190,43 @@ class SpeechModel:
             start, end = steps[places[0], 0] * hop, steps[places[-1], 1] * hop + over
             found.append(SpokenWord(word, round(float(start), 3), round(min(float(end), seconds), 3)))
         return found
+
+
+def agree(
+    members: Sequence[Array], beam_size: int = 1, prior: Prior | None = None
+) -> tuple[tuple[int, ...], Array]:
+    """Find what networks together think was said: of what each of them would tell, the likeliest on average.
+
+    With the tokens z that a network n tells, p_n of it and g(z) of a language model, it is the z with the largest
+    ``mean over n of ln p_n(z) + g(z)``. Steps of networks are not averaged: each says a token at a step of its own.
+
+    Parameters
+    ----------
+    members : sequence of numpy.ndarray
+        (S, V) log-probabilities of each network.
+    beam_size : int
+        1 for the likeliest path.
+    prior : Prior, optional
+        A language model.
+
+    Returns
+    -------
+    tokens : tuple of int
+        What was said.
+    steps : numpy.ndarray
+        (S, V) of a network that told so.
+    """
+    told: dict[tuple[int, ...], tuple[float, Array]] = {}
+    for steps in members:
+        search = make_search(beam_size, prior)
+        search.advance(steps)
+        told.setdefault(search.tokens, (search.gain, steps))
+    tokens = next(iter(told))
+    if len(told) > 1:
+        tokens = max(
+            told, key=lambda each: told[each][0] + np.mean([log_likelihood(own, each) for own in members])
+        )
+    return tokens, told[tokens][1]
 
 
 def make_search(beam_size: int, prior: Prior | None) -> GreedySearch | PrefixBeamSearch:

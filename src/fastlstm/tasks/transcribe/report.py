@@ -34,10 +34,10 @@ class SpeechReport:
         Whether training changed them.
     notes : sequence of str
         What was met in reading.
-    training : TrainingResult
-        How training went.
+    training : list of TrainingResult
+        How the training of each network went.
     parameters : int
-        Weights of the network.
+        Weights of all of them.
     held : str
         What was held out.
     validation : SpeechEvaluation
@@ -52,7 +52,7 @@ class SpeechReport:
     subsampling: int
     augmented: bool
     notes: Sequence[str]
-    training: TrainingResult
+    training: list[TrainingResult]
     parameters: int
     held: str
     validation: SpeechEvaluation
@@ -63,10 +63,10 @@ class SpeechReport:
         return {
             "validation": self.validation.metrics,
             "training": {
-                "steps": self.training.step,
-                "best_step": self.training.best_step,
-                "seconds": round(self.training.seconds, 2),
-                "stopped": self.training.stopped,
+                "steps": [member.step for member in self.training],
+                "best_step": [member.best_step for member in self.training],
+                "seconds": round(sum(member.seconds for member in self.training), 2),
+                "stopped": self.training[-1].stopped,
                 "parameters": self.parameters,
             },
             "data": {"recordings": self.recordings, "seconds": round(self.seconds, 2)},
@@ -74,15 +74,16 @@ class SpeechReport:
 
     def __str__(self) -> str:
         """Return the report as text."""
+        steps = ", ".join(f"{member.step:,}" for member in self.training)
+        best = ", ".join(f"{member.best_step:,}" for member in self.training)
         changed = "varied in pace, voice and noise" if self.augmented else "as they are"
         lines = [
             f"{self.recordings:,} recordings, {length_of(self.seconds)} at {self.mel.rate:,} Hz, in training {changed}",
             *self.notes,
             f"{self.tokens:,} {LEVEL_NAMES[self.level]}; {self.mel.bands} mel bands, a step every "
             f"{1000 * self.subsampling * self.mel.hop:.0f} ms",
-            f"{self.training.step:,} training steps in {self.training.seconds:.1f} s "
-            f"({ENDINGS[self.training.stopped]}); weights of step {self.training.best_step:,}; "
-            f"{self.parameters:,} parameters",
+            f"{steps} training steps in {sum(member.seconds for member in self.training):.1f} s "
+            f"({ENDINGS[self.training[-1].stopped]}); weights of step {best}; {self.parameters:,} parameters",
             "",
             f"held out: {self.held}, which chose the weights",
             str(self.validation),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from fastlstm.data.audio import LOWEST_RATE
 from fastlstm.data.log_mel import LogMel
@@ -27,10 +27,19 @@ class Parameters(TrainingParameters):
     hidden_size: PositiveInt
     num_layers: PositiveInt
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    members: PositiveInt | None
     augmentation: bool | None
     batch_size: PositiveInt
     max_steps: PositiveInt | None
     learning_rate: PositiveFloat
+
+    @model_validator(mode="after")
+    def _one_listens(self) -> Self:
+        if self.live and (self.members or 1) > 1:
+            raise ValueError(
+                f"members is {self.members}: what listens while one speaks is one network; leave members or live out"
+            )
+        return self
 
 
 class RunSettings(BaseModel):
@@ -41,7 +50,9 @@ class RunSettings(BaseModel):
     parameters : Parameters
         The constructor's arguments.
     network : SpeechSettings
-        How to build the network.
+        How to build each network.
+    members : int
+        How many there are.
     mel : LogMel
         From samples to features.
     scaling : SpeechScaling
@@ -58,6 +69,7 @@ class RunSettings(BaseModel):
 
     parameters: Parameters
     network: SpeechSettings
+    members: int
     mel: LogMel
     scaling: SpeechScaling
     usual: str
