@@ -32,14 +32,14 @@ class Generator(FittedGenerator):
         The most tokens, the most frequent ones. Default: of characters 5,000, of words 30,000, of pieces as many as
         come some fifty times, at most 8,000.
     hidden_size : int, optional
-        Width of the LSTM. Default: 512, below 300,000 tokens to learn from 256, below 50,000 128.
+        Width of the LSTM. Default: 256; of 5,000,000 tokens to learn from on 512, below 50,000 128.
     num_layers : int
         How many LSTM layers lie on one another.
     embedding : int, optional
         Width of a token's vector. Default: as wide as the LSTM, of characters at most 128.
     dropout : float, optional
-        Share of the values between layers that is set to zero in training, by one mask for a window. Default: 0.4, 0.2
-        or 0, the more the oftener the same text is read.
+        Share of the values between layers that is set to zero in training, by one mask for a window. Default: 0.2, of
+        LSTMs of 512 units or more 0.4, and 0 where texts are read hardly more than once.
     recurrent_dropout : float
         The same on the way from step to step (Gal & Ghahramani 2016).
     weight_drop : float
@@ -54,7 +54,8 @@ class Generator(FittedGenerator):
     window : int
         Tokens a lane reads in a training step: gradients go back so far, the state goes on for ever.
     max_steps : int, optional
-        The most training steps. Default: as many as read all texts 20 times, or 20 million tokens, but at least once.
+        The most training steps. Default: as many as read all texts 40 times, up to 40 million tokens (20 million
+        of LSTMs of 512 units or more), but at least once.
     learning_rate : float, optional
         The peak of the one-cycle learning rate. Default: 0.003, of LSTMs wider than 512 0.002.
     patience : int

@@ -24,8 +24,13 @@ FEWEST_TOKENS = 200  # to learn from
 VALIDATIONS = 25
 STEPS_BEFORE_STOPPING = 300
 ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
-PASSES = 20  # through the training part …
-MOST_TOKENS = 20_000_000  # … if it is no longer than that; a longer one is read once
+WIDE, USUAL, NARROW = 512, 256, 128  # units of an LSTM …
+MUCH, LITTLE = 5_000_000, 50_000  # … from so many tokens on it is wide, below so many it is narrow
+PASSES = 40  # through the training part …
+MOST_TOKENS = 40_000_000  # … up to so many tokens, of wide networks half of them; what is longer is read once
+OFTEN = 2  # passes, from which on there is something to learn by heart
+WEIGHT_DECAY = 0.1  # against that; what is hardly ever read twice needs none to speak of
+LITTLE_DECAY = 0.01
 FEWEST_STEPS = 400
 WARM_UP = 0.02  # the share of the steps over which the learning rate rises: people look at the first samples
 CLIP = 0.5
@@ -160,7 +165,10 @@ def fit_corpus(parameters: Parameters, corpus: Corpus, hooks: Hooks) -> Fitted:
         network = LanguageNetwork(settings)
     network = network.to(accelerator.device)
     streams = TokenStreams(row, lanes=parameters.lanes, window=parameters.window, device=accelerator.device)
-    steps = parameters.max_steps or default_steps(len(row), streams.lanes * streams.window)
+    passes = default_passes(len(row), settings.hidden_size)
+    steps = parameters.max_steps or max(
+        FEWEST_STEPS, int(passes * len(row)) // (streams.lanes * streams.window)
+    )
     loop = LoopSettings(
         steps=steps,
         learning_rate=parameters.learning_rate or default_learning_rate(settings),
@@ -169,7 +177,7 @@ def fit_corpus(parameters: Parameters, corpus: Corpus, hooks: Hooks) -> Fitted:
         fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
         enough=ENOUGH,
         clip=CLIP,
-        weight_decay=0.01,
+        weight_decay=WEIGHT_DECAY if passes > OFTEN else LITTLE_DECAY,
         warm_up=WARM_UP,
         seed=parameters.seed,
         progress=parameters.progress,
@@ -218,12 +226,12 @@ def default_network(parameters: Parameters, tokens: int, count: int) -> Language
     count : int
         Tokens to learn from.
     """
-    hidden_size = parameters.hidden_size or (512 if count >= 300_000 else 256 if count >= 50_000 else 128)
+    hidden_size = parameters.hidden_size or (WIDE if count >= MUCH else NARROW if count < LITTLE else USUAL)
     tied = parameters.tied if parameters.tied is not None else parameters.level != "char"
     adaptive = parameters.adaptive if parameters.adaptive is not None else tokens > ADAPTIVE_FROM
     if parameters.dropout is None:
-        passes = PASSES if count * PASSES < MOST_TOKENS else MOST_TOKENS / count
-        dropout = 0.4 if passes > 8 else 0.2 if passes > 2 else 0.0
+        often = default_passes(count, hidden_size) > OFTEN
+        dropout = 0.0 if not often else 0.2 if hidden_size < WIDE else 0.4
     else:
         dropout = parameters.dropout
     return LanguageSettings(
@@ -257,23 +265,23 @@ def cutoffs(tokens: int) -> tuple[int, ...]:
     return found if tokens > 10_000 else found[1:]
 
 
-def default_steps(count: int, batch: int) -> int:
-    """Settle how many training steps there are at most.
+def default_passes(count: int, hidden_size: int) -> float:
+    """Settle how often the training part is read.
 
     Parameters
     ----------
     count : int
         Tokens to learn from.
-    batch : int
-        Tokens a step.
+    hidden_size : int
+        Width of the LSTM: what is wide takes longer.
 
     Examples
     --------
-    >>> default_steps(1_000_000, 2048), default_steps(10_000, 2048), default_steps(10**8, 2048)
-    (9765, 400, 48828)
+    >>> default_passes(1_000_000, 256), default_passes(1_000_000, 512), default_passes(10**8, 512)
+    (40, 20.0, 1.0)
     """
-    wanted = max(count, min(PASSES * count, MOST_TOKENS))
-    return max(FEWEST_STEPS, wanted // batch)
+    most = MOST_TOKENS if hidden_size < WIDE else MOST_TOKENS / 2
+    return min(PASSES, max(1.0, most / count))
 
 
 def default_learning_rate(settings: LanguageSettings) -> float:
