@@ -232,7 +232,7 @@ def test_training_goes_on_exactly_where_it_was_left(folder, tmp_path, monkeypatc
 
 def test_without_the_library_that_judges_no_training_begins(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "jiwer", None)
-    monkeypatch.setattr("fastlstm.tasks.transcribe.fitting.train", lambda *_: pytest.fail("it began"))
+    monkeypatch.setattr("fastlstm.training.members.train", lambda *_: pytest.fail("it began"))
     with pytest.raises(InputError, match=r'jiwer, which is not here: pip install "fastlstm\[speech\]"'):
         small().fit(folder / "train.csv")
 

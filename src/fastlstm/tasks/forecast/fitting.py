@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,8 +20,8 @@ from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import Split, split_series
 from fastlstm.tasks.forecast.starting import FitOptions, Start
-from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator, train
-from fastlstm.training.members import member_hooks, trained_members
+from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator
+from fastlstm.training.members import train_members, useful_members
 
 VALIDATIONS = 20  # in a training of full length
 STEPS_BEFORE_STOPPING = 200  # so few steps have validations so close together that a bad stretch looks long
@@ -149,24 +150,18 @@ def fit_series(
     network, scaling = prepared.network, prepared.scaling
     learning = prepared.learning
     steps = parameters.max_steps or default_steps(len(learning.index_origins), learning.batch_size)
-    hooks = options.hooks(prepared)
-    trained = trained_members(hooks, network)
-    for member in range(len(trained), parameters.members):
-        loop = LoopSettings(
-            steps=steps,
-            learning_rate=parameters.learning_rate or USUAL[network.settings.trunk].learning_rate,
-            validate_every=max(1, steps // VALIDATIONS),
-            patience=parameters.patience,
-            fewest_steps=STEPS_BEFORE_STOPPING,
-            seed=parameters.seed + member,
-            progress=parameters.progress,
-        )
-        looking = member_hooks(hooks, network, trained)
-        trained.append(train(learning.learner(member), loop, accelerator, looking))
-        if trained[-1].stopped == "interrupted":
-            useful = member + 1 if trained[-1].history or member == 0 else member
-            del network.members[useful:]
-            break
+    loop = LoopSettings(
+        steps=steps,
+        learning_rate=parameters.learning_rate or USUAL[network.settings.trunk].learning_rate,
+        validate_every=max(1, steps // VALIDATIONS),
+        patience=parameters.patience,
+        fewest_steps=STEPS_BEFORE_STOPPING,
+        seed=parameters.seed,
+        progress=parameters.progress,
+    )
+    learners = [partial(learning.learner, member) for member in range(parameters.members)]
+    trained = train_members(network, learners, loop, accelerator, options.hooks(prepared))
+    del network.members[useful_members(trained) :]
     learning.calibrate()
     index = prepared.split.validation_windows(series, parameters.horizon)
     validation = evaluate_windows(network, series, scaling, index, season)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,14 @@ from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
 from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
-from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledLearning, answer
+from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledBatch, LabelledLearning, answer
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, lay_out
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
 from fastlstm.tasks.labelled.target import ClassTarget
-from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
-from fastlstm.training.members import member_hooks, trained_members
+from fastlstm.training.learner import Learner
+from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator
+from fastlstm.training.members import train_members, useful_members
 
 VALIDATIONS = 20
 STEPS_BEFORE_STOPPING = 200
@@ -121,33 +123,31 @@ def fit_examples(
     networks = nn.ModuleList(
         _first_network(settings, parameters.seed + member, words) for member in range(len(folds))
     ).to(accelerator.device)
-    hooks = hooks or Hooks()
-    training = trained_members(hooks, networks)
-    for member, (learnt, held) in enumerate(folds[len(training) :], start=len(training)):
+
+    def learner(member: int) -> Learner[LabelledBatch]:
         learning = LabelledLearning(
             labelled,
             target,
-            learnt,
-            held,
+            *folds[member],
             batch_size=batch_size,
             weights=weights,
             augmentation=augmentation,
         )
-        loop = LoopSettings(
-            steps=steps,
-            learning_rate=parameters.learning_rate or (SLOW if settings.masked else USUAL),
-            validate_every=max(1, steps // VALIDATIONS),
-            patience=parameters.patience,
-            fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
-            enough=ENOUGH,
-            seed=parameters.seed + member,
-            progress=parameters.progress,
-        )
-        looking = member_hooks(hooks, networks, training)
-        training.append(train(learning.learner(networks[member]), loop, accelerator, looking))
-        if training[-1].stopped == "interrupted":
-            del networks[member + 1 :]
-            break
+        return learning.learner(networks[member])
+
+    loop = LoopSettings(
+        steps=steps,
+        learning_rate=parameters.learning_rate or (SLOW if settings.masked else USUAL),
+        validate_every=max(1, steps // VALIDATIONS),
+        patience=parameters.patience,
+        fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
+        enough=ENOUGH,
+        seed=parameters.seed,
+        progress=parameters.progress,
+    )
+    learners = [partial(learner, member) for member in range(len(folds))]
+    training = train_members(networks, learners, loop, accelerator, hooks)
+    del networks[useful_members(training) :]
     raw = np.full((len(labelled.target), target.outputs), np.nan)
     for network, (_, held) in zip(networks, folds, strict=False):
         assert isinstance(network, SequenceNetwork)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -27,8 +28,8 @@ from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
 from fastlstm.tasks.transcribe.model import SpeechModel, agree
 from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import Parameters
-from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
-from fastlstm.training.members import member_hooks, trained_members
+from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator
+from fastlstm.training.members import train_members, useful_members
 
 VALIDATIONS = 20
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
@@ -160,23 +161,18 @@ def fit_speech(
         augmentation=SpeechAugmentation() if augmented else None,
     )
     steps = parameters.max_steps or default_steps(len(learnt), learning.batch_size)
-    hooks = hooks or Hooks()
-    training = trained_members(hooks, networks)
-    for member in range(len(training), members):
-        loop = LoopSettings(
-            steps=steps,
-            learning_rate=parameters.learning_rate,
-            validate_every=max(1, steps // VALIDATIONS),
-            patience=parameters.patience,
-            fewest_steps=min(FEWEST_STEPS, steps),
-            seed=parameters.seed + member,
-            progress=parameters.progress,
-        )
-        looking = member_hooks(hooks, networks, training)
-        training.append(train(learning.learner(networks[member]), loop, accelerator, looking))
-        if training[-1].stopped == "interrupted":
-            del networks[member + 1 :]
-            break
+    loop = LoopSettings(
+        steps=steps,
+        learning_rate=parameters.learning_rate,
+        validate_every=max(1, steps // VALIDATIONS),
+        patience=parameters.patience,
+        fewest_steps=min(FEWEST_STEPS, steps),
+        seed=parameters.seed,
+        progress=parameters.progress,
+    )
+    learners = [partial(learning.learner, network) for network in networks]
+    training = train_members(networks, learners, loop, accelerator, hooks)
+    del networks[useful_members(training) :]
     model = SpeechModel(networks, mel, scaling, tokenizer)
     usual = Counter(speech.texts[place] for place in learnt).most_common(1)[0][0]
     report = SpeechReport(
