@@ -263,6 +263,20 @@ def test_the_end_of_a_text_is_held_out_by_lines():
     assert held.characters == pytest.approx(0.05 * len(text), rel=0.02)
 
 
+def test_of_a_long_text_stretches_from_all_over_it_are_held_out():
+    from fastlstm.data.corpus import Corpus
+
+    lines = [f"line {place:05}\n" for place in range(20_000)]
+    parts = split(Corpus("text", "file", ("".join(lines),)), seed=0)
+    learnt, held = (part.texts[0].splitlines(keepends=True) for part in parts)
+    assert sorted(learnt + held) == sorted(lines)  # no line is torn apart, or lost
+    assert held[-1] == lines[-1]
+    numbers = np.array([int(line.split()[1]) for line in held])
+    assert (np.diff(numbers) > 1).sum() == 4  # 11,000 characters are five stretches …
+    assert np.histogram(numbers, bins=5, range=(0, 20_000))[0].min() > 150  # … one from each fifth
+    assert len("".join(held)) == pytest.approx(0.05 * len("".join(lines)), rel=0.02)
+
+
 def test_some_of_several_texts_are_held_out():
     from fastlstm.data.corpus import Corpus
 

@@ -20,6 +20,8 @@ from fastlstm.training.loop import make_accelerator, train
 
 HELD_OUT = 0.05  # of the characters …
 MOST_HELD_OUT = 200_000  # … and no more of them: the rest is worth more in the training part
+SHORTEST = 2000  # characters of a stretch of one text that is held out …
+STRETCHES = 20  # … of which there are so many at most
 FEWEST_TOKENS = 200  # to learn from
 VALIDATIONS = 25
 STEPS_BEFORE_STOPPING = 300
@@ -70,7 +72,10 @@ class Fitted:
 
 
 def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
-    r"""Hold a part out: the end of a single text, from the beginning of a line; of several texts some.
+    r"""Hold a part out: of a single text stretches from all over it, from line to line; of several texts some.
+
+    A text is not the same from end to end: what is held out of it at one place is not learnt from, be it the only
+    chapter in which somebody comes. So a long text gives the ends of up to twenty parts of it, a short one its end.
 
     Parameters
     ----------
@@ -97,11 +102,8 @@ def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
     """
     size = min(HELD_OUT * corpus.characters, MOST_HELD_OUT)
     if len(corpus.texts) == 1:
-        text = corpus.texts[0]
-        cut = len(text) - max(1, round(size))
-        line = text.rfind("\n", len(text) - 2 * round(size), cut)
-        cut = cut if line < 0 else line + 1
-        parts: tuple[tuple[str, ...], tuple[str, ...]] = (text[:cut],), (text[cut:],)
+        kept, out = _cut_out(corpus.texts[0], max(1, round(size)))
+        parts: tuple[tuple[str, ...], tuple[str, ...]] = (kept,), (out,)
     else:
         lengths = np.array([len(text) for text in corpus.texts])
         order = np.random.default_rng(seed).permutation(len(lengths))
@@ -118,6 +120,27 @@ def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
             f"{corpus.source} holds {corpus.characters:,} characters: too few to learn from; give more text"
         )
     return replace(corpus, texts=parts[0]), replace(corpus, texts=parts[1])
+
+
+def _cut_out(text: str, size: int) -> tuple[str, str]:
+    """Part a text into what is kept and about ``size`` characters that are cut out, both in their order."""
+    count = min(max(1, size // SHORTEST), STRETCHES)
+    length = size // count
+    kept, out = [], []
+    begin = 0
+    for place in range(1, count + 1):
+        end = _line_before(text, len(text) * place // count, length) if place < count else len(text)
+        cut = _line_before(text, end - length, length)
+        kept.append(text[begin:cut])
+        out.append(text[cut:end])
+        begin = end
+    return "".join(kept), "".join(out)
+
+
+def _line_before(text: str, place: int, most: int) -> int:
+    """Return where the line begins that a place is in, unless that is too far back."""
+    found = text.rfind("\n", max(0, place - most), place)
+    return place if found < 0 else found + 1
 
 
 def fit_corpus(parameters: Parameters, corpus: Corpus, hooks: Hooks) -> Fitted:
