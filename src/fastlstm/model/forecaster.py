@@ -14,12 +14,13 @@ from fastlstm.model.decoder import HorizonDecoder
 from fastlstm.model.distributions import HeadKind, make_head
 from fastlstm.model.heads import IntervalStretch
 from fastlstm.model.inputs import InputLayout, ScaledWindows, WindowInputs
-from fastlstm.model.known import KnownMemory
+from fastlstm.model.known import KnownMemory, RecentKnown
 from fastlstm.model.naive import NaiveForecasts, count_rules
 from fastlstm.model.paths import sample_paths
 from fastlstm.model.trunk import SegmentTrunk, Trunk
 
-REMEMBERED = 32  # units
+BEFORE_WIDTH = 32  # of what is told of the steps before
+RECENT_STEPS = 12
 PATHS = 200  # whose quantiles are the forecast
 
 
@@ -118,10 +119,14 @@ class ForecastNetwork(nn.Module):
                 *sizes, segment=settings.segment, horizon=settings.steps_ahead, **options
             )
         known_width = self.inputs.known_width
-        self.memory: KnownMemory | None = None  # the calendar alone would tell nothing more
+        self.before: KnownMemory | RecentKnown | None = None  # the calendar alone would tell nothing more
         if settings.layout.future or settings.layout.future_categories or settings.layout.lag:
-            self.memory = KnownMemory(known_width - self.inputs.weeks_width, features=REMEMBERED)
-            known_width += REMEMBERED
+            width = known_width - self.inputs.weeks_width
+            if settings.forking:
+                self.before = KnownMemory(width, features=BEFORE_WIDTH)
+            else:
+                self.before = RecentKnown(width, features=BEFORE_WIDTH, reach=RECENT_STEPS)
+            known_width += BEFORE_WIDTH
         self.decoder = HorizonDecoder(
             settings.hidden_size,
             settings.hidden_size,
@@ -172,13 +177,16 @@ class ForecastNetwork(nn.Module):
         Returns
         -------
         Tensor, optional
-            (B, K, L, width): what is known then, and what is remembered of the steps before, though not of slow
-            weeks; None for nothing.
+            (B, K, L, width): what is known then, and what is told of the steps before, though not of slow weeks;
+            None for nothing.
         """
+        # Without origins in the context, what comes long before the horizon is not looked at.
+        first = 0 if self.settings.forking else max(0, self.settings.context - RECENT_STEPS + 1)
+        known = known[:, first:]
         parts = [known]
-        if self.memory is not None:
-            parts.append(self.memory(known[..., : known.shape[2] - self.inputs.weeks_width]))
-        places = steps.reshape(-1)
+        if self.before is not None:
+            parts.append(self.before(known[..., : known.shape[2] - self.inputs.weeks_width]))
+        places = (steps - first).reshape(-1)
         ahead = [part.index_select(1, places).unflatten(1, steps.shape) for part in parts]
         return torch.cat(ahead, dim=3) if self.inputs.known_width else None
 
