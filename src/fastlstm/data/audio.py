@@ -127,10 +127,9 @@ def _refuse_cut(path: Path, name: str) -> None:
         head = file.read(8)
     told = int.from_bytes(head[4:8], "little") + len(head)  # of RIFF: what follows the first eight bytes
     size = path.stat().st_size
-    # What is written while it is recorded may tell of no end: 0, or the largest size there is.
-    if (
-        head[:4] == b"RIFF" and told < UNTOLD and size < told - 1
-    ):  # the last may be a filling byte that was left out
+    # What is written while it is recorded may tell of no end: 0, or the largest size there is. The last byte may be a
+    # filling one that was left out.
+    if head[:4] == b"RIFF" and told < UNTOLD and size < told - 1:
         raise DataError(
             f"{name} was cut short: its header tells of {told:,} bytes, and {size:,} are there; copy it again"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -15,7 +15,7 @@ from fastlstm.runs.checkpoint import CHECKPOINT
 from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.saving import SavedEstimator
 from fastlstm.training.checkpoint import TrainingState
-from fastlstm.training.learner import CHECKPOINT_SECONDS, Hooks
+from fastlstm.training.learner import Hooks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,7 +155,7 @@ class ResumableEstimator(SavedEstimator):
     def _hooks(
         self,
         data: Any,
-        fingerprint: str,
+        fingerprint: Callable[[], str],
         roles: Mapping[str, Any],
         folder: str | Path | None,
         resume: TrainingState | None,
@@ -166,8 +166,8 @@ class ResumableEstimator(SavedEstimator):
         ----------
         data : path, DataFrame or list
             What is fitted.
-        fingerprint : str
-            A digest of what was read of it.
+        fingerprint : callable
+            Makes a digest of what was read of it; asked only where something is kept.
         roles : mapping
             The arguments of ``fit`` beside the data, as JSON holds them.
         folder : str or Path, optional
@@ -175,10 +175,11 @@ class ResumableEstimator(SavedEstimator):
         resume : TrainingState, optional
             Where to go on.
         """
-        if resume is not None and resume.numbers["fit"]["fingerprint"] != fingerprint:
-            raise InputError(f"the data is not what {folder} was being fitted to: give that, or train anew")
         if folder is None:
             return Hooks()
+        digest = fingerprint()
+        if resume is not None and resume.numbers["fit"]["fingerprint"] != digest:
+            raise InputError(f"the data is not what {folder} was being fitted to: give that, or train anew")
         if resume is None:
             drop_checkpoint(folder)
         record = FitRecord(
@@ -186,22 +187,22 @@ class ResumableEstimator(SavedEstimator):
             parameters=self.get_params(),
             roles={name: self._kept(name, value) for name, value in roles.items()},
             source=str(Path(data).absolute()) if isinstance(data, str | Path) else None,
-            fingerprint=fingerprint,
+            fingerprint=digest,
         ).model_dump(mode="json")
 
         def checkpoint(state: TrainingState) -> None:
             keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": record}))
 
-        return Hooks(checkpoint=checkpoint, checkpoint_seconds=CHECKPOINT_SECONDS, resume=resume)
+        return Hooks(checkpoint=checkpoint, resume=resume)
 
     def _kept(self, name: str, value: Any) -> Any:
         """Return an argument of ``fit`` as a checkpoint keeps it."""
         if name in self.files and isinstance(value, str | Path):
             return str(Path(value).absolute())
-        if hasattr(value, "to_list") or isinstance(
-            value, np.ndarray
-        ):  # a Series of polars or pandas, or an array
-            value = value.to_list() if hasattr(value, "to_list") else value.tolist()
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        elif hasattr(value, "to_list"):  # a Series of polars or pandas
+            value = value.to_list()
         if not isinstance(value, list | tuple | str | int | float | None):
             raise InputError(
                 f"{name} is a {type(value).__name__}, which no checkpoint keeps: give a file or a list, or fit "

@@ -212,6 +212,6 @@ class Detector(FittedDetector):
         kept, still = leave_out_constant(read, columns, named=asked["target"] is not None)
         if still:
             read = read_detection_table(table, replace(columns, target=kept), frequency=frequency)
-        hooks = self._hooks(data, read.series.fingerprint(), roles, folder, resume)
+        hooks = self._hooks(data, read.series.fingerprint, roles, folder, resume)
         self._take(fit_table(parameters, read, still, hooks), read)
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -170,7 +171,7 @@ class Generator(FittedGenerator):
     ) -> Self:
         parameters = Parameters.check(self.get_params())
         corpus = read_corpus(data, text=roles["text"])
-        hooks = self._hooks(data, fingerprint(*corpus.texts), roles, folder, resume)
+        hooks = self._hooks(data, partial(fingerprint, *corpus.texts), roles, folder, resume)
         fitted = fit_corpus(parameters, corpus, hooks)
         self.network_, self.tokenizer_ = fitted.network, fitted.tokenizer
         self.ends_, self.counts_ = fitted.ends, fitted.counts

@@ -183,7 +183,7 @@ class FittedLabels(ResumableEstimator):
         examples = self._read_to_fit(data, **reading)
         assert examples.labels is not None
         target = self._target(examples.labels, examples.source)
-        hooks = self._hooks(data, examples.fingerprint(), roles, folder, resume)
+        hooks = self._hooks(data, examples.fingerprint, roles, folder, resume)
         return self._take(fit_examples(parameters, examples, target, vectors, hooks), examples)
 
     def _read_to_fit(

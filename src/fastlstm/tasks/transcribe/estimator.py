@@ -6,6 +6,7 @@ The network is described in :mod:`fastlstm.model.transcriber`, what it hears in 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -195,7 +196,7 @@ class Transcriber(FittedTranscriber):
         speech = read_speech(data, **roles)
         features = read_features(speech, parameters.rate)
         told = None if speech.groups is None else speech.groups.to_list()
-        digest = fingerprint(speech.texts, told, features.mel, *features.parts)
+        digest = partial(fingerprint, speech.texts, told, features.mel, *features.parts)
         hooks = self._hooks(data, digest, roles, folder, resume)
         self._take(fit_speech(parameters, speech, features, hooks), speech)
         return self

@@ -216,15 +216,16 @@ def agree(
     steps : numpy.ndarray
         (S, V) of a network that told so.
     """
-    told: dict[tuple[int, ...], tuple[float, Array]] = {}
+    told: dict[tuple[int, ...], tuple[GreedySearch | PrefixBeamSearch, Array]] = {}
     for steps in members:
         search = make_search(beam_size, prior)
         search.advance(steps)
-        told.setdefault(search.tokens, (search.gain, steps))
+        told.setdefault(search.tokens, (search, steps))
     tokens = next(iter(told))
     if len(told) > 1:
         tokens = max(
-            told, key=lambda each: told[each][0] + np.mean([log_likelihood(own, each) for own in members])
+            told,
+            key=lambda each: told[each][0].gain + np.mean([log_likelihood(own, each) for own in members]),
         )
     return tokens, told[tokens][1]
 

@@ -6,6 +6,7 @@ The network is described in :mod:`fastlstm.model.translator`, how it learns in :
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -187,7 +188,7 @@ class Translator(FittedTranslator):
     ) -> Self:
         parameters = Parameters.check(self.get_params())
         pairs = read_pairs(data, **roles)
-        digest = fingerprint(*pairs.sources, *(pairs.targets or ()))
+        digest = partial(fingerprint, *pairs.sources, *(pairs.targets or ()))
         hooks = self._hooks(data, digest, roles, folder, resume)
         self._take(fit_pairs(parameters, pairs, hooks), pairs)
         return self
