@@ -48,7 +48,7 @@ constexpr int kLanes = kVectorBytes / sizeof(Real);
 
 template <class Real>
 FASTLSTM_INLINE Vec<Real> splat(Real value) {
-  return Vec<Real>{} + value;
+  return value - Vec<Real>{};  // exact for -0 too, so a plain broadcast, which the load ports do
 }
 template <class Real>
 FASTLSTM_INLINE Vec<Real> load(const Real* p) {
