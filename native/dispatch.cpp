@@ -1,4 +1,4 @@
-// Chooses the kernels of one instruction set when the module loads.
+// Chooses the kernels of one instruction set.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -21,15 +21,21 @@ namespace avx512bf16 {
 extern const Kernels kernels;
 }
 #endif
+#if defined(FASTLSTM_KNOWS_AMX)
+namespace amx {
+extern const Kernels kernels;
+}
+#endif
 
 namespace {
 
 const Kernels* const kCompiled[] = {
     &generic::kernels,
 #if defined(__x86_64__)
-    &avx2::kernels,
-    &avx512::kernels,
-    &avx512bf16::kernels,
+    &avx2::kernels,    &avx512::kernels, &avx512bf16::kernels,
+#endif
+#if defined(FASTLSTM_KNOWS_AMX)
+    &amx::kernels,
 #endif
 };
 constexpr int kCount = sizeof kCompiled / sizeof kCompiled[0];
@@ -52,15 +58,19 @@ const Kernels* choose() {
   return kCompiled[0];
 }
 
-const Kernels* active = choose();
+// Not before it is asked for: the kernels of other files must be there first.
+const Kernels*& active() {
+  static const Kernels* chosen = choose();
+  return chosen;
+}
 
 }  // namespace
 
-const Kernels& active_kernels() { return *active; }
+const Kernels& active_kernels() { return *active(); }
 
 bool select_kernels(const char* name) {
   const Kernels* kernels = find(name);
-  if (kernels) active = kernels;
+  if (kernels) active() = kernels;
   return kernels != nullptr;
 }
 

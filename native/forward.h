@@ -12,11 +12,10 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
-template <class Real, class Cell, class Value = Real>
+template <class Real, class Cell, class Value = Real, class Product = Operand<Real, Value>>
 class ForwardPass {
-  using Product = Operand<Real, Value>;
   static constexpr bool kSame = std::is_same_v<Real, Value>;
-  static constexpr int L = kLanes<Real>, G = Cell::kGates, R = tile_rows(G);
+  static constexpr int L = kLanes<Real>, G = Cell::kGates, R = Product::template kRows<G>;
   static constexpr int64_t kChunkRows = 128;
 
  public:
@@ -27,7 +26,9 @@ class ForwardPass {
         barrier_(plan_.threads()) {
     const int64_t B = sizes_.batch;
     panels_ = vectors_for(sizes_.hidden, L);
-    weights_ = arena.take<Value>(panels_ * (sizes_.inputs + sizes_.outputs) * G * L);
+    inputs_ = Product::padded(sizes_.inputs);
+    outputs_ = Product::padded(sizes_.outputs);
+    weights_ = arena.take<Value>(panels_ * (inputs_ + outputs_) * G * L);
     bias_ = arena.take<Real>(panels_ * G * L);
     if (Cell::kSeparate && !Cell::kNormalised) recurrent_bias_ = arena.take<Real>(panels_ * G * L);
     if (Cell::kHasCell) cells_ = arena.take<Real>(B * panels_ * L);
@@ -55,6 +56,11 @@ class ForwardPass {
       const int64_t rows = thread.own.end - thread.own.begin;
       thread.x = arena.take<const Value*>(rows + chunk_rows_);
       thread.h_before = thread.h_read = arena.take<const Value*>(rows);
+      if constexpr (Product::kGathers) {
+        thread.h_read = arena.take<const Value*>(rows);
+        thread.gathered_h = gathered(arena, rows, outputs_);
+        thread.gathered_x = gathered(arena, rows + chunk_rows_, inputs_);
+      }
       if (call.extras.recurrent_mask) {
         thread.h_read = arena.take<const Value*>(rows);
         thread.masked = arena.take<Value>(rows * sizes_.outputs);
@@ -69,14 +75,17 @@ class ForwardPass {
         thread.sums = arena.take<Real>(rows * panels_ * G * L);
         thread.row = arena.take<Real>(panels_ * (G + 1) * L);
       }
-      if constexpr (!kSame) thread.panel = arena.take<Real>((sizes_.inputs + sizes_.outputs) * G * L);
-      thread.input_sums = arena.take<Real>(chunk_rows_ * (thread.units.end - thread.units.begin) * G * L);
+      if constexpr (!kSame)
+        thread.panel = arena.take<Real>((inputs_ > outputs_ ? inputs_ : outputs_) * G * L);
+      const int64_t sums = chunk_rows_ * (thread.units.end - thread.units.begin);
+      thread.input_sums = arena.take<Real>((sums + Product::kRowsWritten - 1) * G * L);
     }
   }
 
   void run() {
     auto body = [this](int index) {
       FlushDenormals flush;
+      [[maybe_unused]] const typename Product::Setting setting;
       for (int direction = 0; direction < sizes_.directions; ++direction)
         run_direction(threads_[index], direction);
     };
@@ -91,14 +100,15 @@ class ForwardPass {
     Range own, units;  // positions of the batch, unit panels
     const Value** x;   // the step's input rows, or a chunk's
     const Value **h_before,
-        **h_read;       // the rows of the hidden state before the step, and as the product reads them
-    Value* masked;      // where a mask makes the two differ
-    uint8_t* forget;    // which rows forget the state before the step
-    uint32_t* keys[2];  // the rows' keys of zoneout, of h and of the cell
-    Value** y;          // the rows of the output that it writes
-    Value** h;          // where the cell leaves its hidden state: y, or a row to be projected
-    Real* panel;        // a unit panel before it is narrowed
-    Real* input_sums;   // a chunk's input products: [panel][row][gate][lane]
+        **h_read;   // the rows of the hidden state before the step, and as the product reads them
+    Value* masked;  // where a mask makes the two differ
+    Value *gathered_h, *gathered_x;  // copies of the rows, behind one another
+    uint8_t* forget;                 // which rows forget the state before the step
+    uint32_t* keys[2];               // the rows' keys of zoneout, of h and of the cell
+    Value** y;                       // the rows of the output that it writes
+    Value** h;                       // where the cell leaves its hidden state: y, or a row to be projected
+    Real* panel;                     // a unit panel before it is narrowed
+    Real* input_sums;                // a chunk's input products: [panel][row][gate][lane]
     Real *sums, *input_scales,
         *row;  // normalised: the step's recurrent products, the chunk's scales, a row's gates and cell
     int64_t chunk_end, chunk_rows,
@@ -140,15 +150,9 @@ class ForwardPass {
     const int64_t H = sizes_.hidden, I = sizes_.inputs, P = sizes_.outputs;
     const Range panels = share(panels_, index, plan_.threads());
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-      Value* packed = weights_ + panel * (I + P) * G * L;
-      Real* to;
-      if constexpr (kSame)
-        to = packed;
-      else
-        to = threads_[index].panel;
-      pack_unit_panel<Real, G>(weights.w_hh, H, P, panel, to);
-      pack_unit_panel<Real, G>(weights.w_ih, H, I, panel, to + P * G * L);
-      if constexpr (!kSame) Product::pack(to, I + P, G * L, packed);
+      Value* packed = weights_ + panel * (inputs_ + outputs_) * G * L;
+      pack_weights(weights.w_hh, P, panel, threads_[index], packed);
+      pack_weights(weights.w_ih, I, panel, threads_[index], packed + outputs_ * G * L);
       if (vectors_) pack_vectors<Real, Cell>(weights, H, panel, vectors_ + panel * Cell::kVectors * L);
       if (Cell::kNormalised) continue;  // the bias is one of those vectors
       pack_bias<Real, G>(weights.b_ih, Cell::kSeparate ? nullptr : weights.b_hh, H, panel,
@@ -162,6 +166,15 @@ class ForwardPass {
       const int width = panel_vectors(vectors - v);
       pack_plain_rows(weights.w_hr, P, H, v, width, projection_ + v * L * H);
       v += width;
+    }
+  }
+
+  void pack_weights(const Real* w, int64_t inputs, int64_t panel, Thread& thread, Value* packed) {
+    if constexpr (kSame) {
+      pack_unit_panel<Real, G>(w, sizes_.hidden, inputs, panel, packed);
+    } else {
+      pack_unit_panel<Real, G>(w, sizes_.hidden, inputs, panel, thread.panel);
+      Product::template pack<G>(thread.panel, inputs, packed);
     }
   }
 
@@ -212,6 +225,8 @@ class ForwardPass {
       thread.h[row] = thread.y[row];
       if constexpr (kSame)
         if (sizes_.projected) thread.h[row] = unprojected_ + position * panels_ * L;
+      if constexpr (Product::kGathers)
+        thread.h_read[row] = gather_row(thread.h_before[row], P, thread.gathered_h, row);
     }
   }
 
@@ -222,7 +237,22 @@ class ForwardPass {
       x[row] =
           call_.x + plan_.row(plan_.sequence(position), plan_.time(position, step, backwards(direction))) *
                         sizes_.inputs;
+      if constexpr (Product::kGathers)
+        x[row] = gather_row(x[row], sizes_.inputs, thread.gathered_x, x - thread.x + row);
     }
+  }
+  // Room for rows of `length` values that lie behind one another: padding and rows that make up a whole block
+  // are zero.
+  static Value* gathered(Arena& arena, int64_t rows, int64_t length) {
+    const int64_t values = (rows + R - 1) / R * R * Product::stride(length);
+    Value* room = arena.take<Value>(values);
+    __builtin_memset(room, 0, values * sizeof(Value));
+    return room;
+  }
+  static const Value* gather_row(const Value* from, int64_t length, Value* room, int64_t row) {
+    Value* to = room + row * Product::stride(Product::padded(length));
+    __builtin_memcpy(to, from, length * sizeof(Value));
+    return to;
   }
 
   void prepare_inputs(Thread& thread, int direction, int64_t step) {
@@ -238,11 +268,10 @@ class ForwardPass {
       point_inputs(thread, direction, thread.chunk_end, thread.x + thread.chunk_rows);
       thread.chunk_rows += live;
     }
-    const int64_t I = sizes_.inputs;
     for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
-      for_row_blocks(thread.chunk_rows, R, [&](int64_t first, int rows) {
-        const typename Product::Stretch part{thread.x + first, 0, I};
-        Product::template tile<G>(rows)(&part, 1, panel_weights(panel) + sizes_.outputs * G * L,
+      Product::for_blocks(thread.chunk_rows, R, [&](int64_t first, int rows) {
+        const typename Product::Stretch part{thread.x + first, 0, inputs_};
+        Product::template tile<G>(rows)(&part, 1, panel_weights(panel) + outputs_ * G * L,
                                         {Cell::kNormalised ? kZeros<Real> : bias_ + panel * G * L, 0},
                                         {input_sums(thread, panel, first), G * L});
       });
@@ -251,27 +280,25 @@ class ForwardPass {
         thread.input_scales[row] =
             Cell::normalise({input_sums(thread, 0, row), thread.chunk_rows * G * L}, G, sizes_.hidden);
   }
-  const Value* panel_weights(int64_t panel) const {
-    return weights_ + panel * (sizes_.inputs + sizes_.outputs) * G * L;
-  }
+  const Value* panel_weights(int64_t panel) const { return weights_ + panel * (inputs_ + outputs_) * G * L; }
   Real* input_sums(const Thread& thread, int64_t panel, int64_t row) const {
     return thread.input_sums + ((panel - thread.units.begin) * thread.chunk_rows + row) * G * L;
   }
 
   void run_panel(Thread& thread, int64_t step, int64_t panel, const Reserve<Real, Cell>& reserve) {
-    const int64_t live = plan_.active(step, thread.slice), P = sizes_.outputs;
+    const int64_t live = plan_.active(step, thread.slice);
     const bool fused = chunk_rows_ == 0, has_state = step > 0 || call_.h0;
-    const Value* weights = panel_weights(panel) + (has_state ? 0 : P * G * L);
+    const Value* weights = panel_weights(panel) + (has_state ? 0 : outputs_ * G * L);
     alignas(64) Real sums[R * G * L];
     alignas(64) Real kept[R * Cell::kKept * L];
-    for_row_blocks(live, R, [&](int64_t first, int rows) {
+    Product::for_blocks(live, R, [&](int64_t first, int rows) {
       const Rows<const Real> input_sums_ = {
           fused ? nullptr : input_sums(thread, panel, thread.chunk_row + first), G * L};
       typename Product::Stretch parts[2];
       int count = 0;
       if (has_state)
-        parts[count++] = {thread.h_read + first, 0, P};  // first, for it sums up to the smaller values
-      if (fused) parts[count++] = {thread.x + first, 0, sizes_.inputs};
+        parts[count++] = {thread.h_read + first, 0, outputs_};  // first, for it sums up to the smaller values
+      if (fused) parts[count++] = {thread.x + first, 0, inputs_};
       if constexpr (Cell::kNormalised) {
         Product::template tile<G>(rows)(parts, count, weights, {kZeros<Real>, 0},
                                         {thread.sums + (panel * live + first) * G * L, G * L});
@@ -398,7 +425,8 @@ class ForwardPass {
   Plan plan_;
   Barrier barrier_;
   int64_t panels_, chunk_rows_;
-  Value* weights_;                              // [panel][h, x][gate][lane]
+  int64_t inputs_, outputs_;                    // I and P, as the product pads them
+  Value* weights_;                              // [panel][h, x], each as the product packs it
   Real* bias_;                                  // [panel][gate][lane]
   Real* recurrent_bias_ = nullptr;              // where the sums stay apart
   Real *cells_ = nullptr, *vectors_ = nullptr;  // [position][panel][lane], [panel][elementwise weight][lane]

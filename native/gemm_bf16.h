@@ -12,9 +12,19 @@ namespace fastlstm::FASTLSTM_ISA {
 template <class Real, class Value>
 struct Operand {
   using Stretch = Part<Real>;
+  static constexpr bool kGathers = false;  // whether rows must lie behind one another, filled up with zeros
+  template <int NV>
+  static constexpr int kRows = tile_rows(NV);  // of a block
+  static constexpr int kRowsWritten = 1;       // results come in multiples of so many rows
+  struct Setting {};                           // of a thread, while it multiplies
+  static constexpr int64_t padded(int64_t length) { return length; }  // what a stretch of it takes up
   template <int NV>
   static FASTLSTM_INLINE auto tile(int rows) {
     return tile_function<Real, NV>(rows);
+  }
+  template <class Body>
+  static FASTLSTM_INLINE void for_blocks(int64_t rows, int most, Body&& body) {
+    for_row_blocks(rows, most, body);
   }
 };
 
@@ -64,22 +74,28 @@ struct PairTile {
 };
 
 template <>
-struct Operand<float, Bfloat16> {
+struct Operand<float, Bfloat16> : Operand<float, float> {
   using Stretch = PairPart;
   template <int NV>
   static FASTLSTM_INLINE auto tile(int rows) {
     return pick<NV>(rows, std::make_integer_sequence<int, tile_rows(NV)>{});
   }
-  // K rows of `values` floats to K / 2 rows of pairs.
-  static void pack(const float* from, int64_t K, int64_t values, Bfloat16* to) {
-    constexpr int L = kLanes<float>;
+  // K rows of NV vectors of floats to K / 2 rows of pairs.
+  template <int NV>
+  static void pack(const float* from, int64_t K, Bfloat16* to) {
+    constexpr int L = kLanes<float>, values = NV * L;
+    for (int64_t k = 0; k < K; k += 2, from += 2 * values, to += 2 * values)
+      for (int64_t i = 0; i < values; i += L)
+        _mm512_storeu_si512(to + 2 * i, pairs(from + i, from + values + i));
+  }
+
+ protected:
+  // Two vectors in bfloat16, value beside value.
+  static FASTLSTM_INLINE __m512i pairs(const float* low, const float* high) {
     const auto half = [](const float* p) {
       return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(p)));
     };
-    for (int64_t k = 0; k < K; k += 2, from += 2 * values, to += 2 * values)
-      for (int64_t i = 0; i < values; i += L)
-        _mm512_storeu_si512(to + 2 * i,
-                            _mm512_or_si512(half(from + i), _mm512_slli_epi32(half(from + values + i), 16)));
+    return _mm512_or_si512(half(low), _mm512_slli_epi32(half(high), 16));
   }
 
  private:

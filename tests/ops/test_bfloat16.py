@@ -16,7 +16,7 @@ SIZES = [(1, 1, 2, 2), (7, 5, 6, 18), (20, 33, 32, 64), (3, 2, 30, 400), (9, 60,
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("ragged", [False, True], ids=["dense", "ragged"])
-def test_agrees_with_the_equations(cell, size, ragged, threads):
+def test_agrees_with_the_equations(cell, size, ragged, threads, instruction_set):
     T, B, I, H = size  # noqa: E741
     scale = {2: H**-0.5, 1: 0.3}
     weights = [
@@ -50,6 +50,21 @@ def test_sums_are_float32():
     )
     # 1007.8125 rounded to bfloat16, whose neighbours there are 4 apart.
     assert y.item() == 1008
+
+
+def test_what_is_no_number_stays_in_its_sequence(instruction_set):
+    """Nor does it come out of the room that rows are copied to, where an earlier call may have left it."""
+    layer, x = LSTM(34, 48).bfloat16(), torch.randn(6, 19, 34).bfloat16()
+    with torch.no_grad():
+        expected, _ = layer(x)
+        x[2, 7] = torch.nan
+        found, _ = layer(x)
+        again, _ = layer(x[:, 8:])
+    others = [b for b in range(19) if b != 7]
+    assert found[2:, 7].isnan().all()
+    assert torch.equal(found[:, others], expected[:, others])
+    assert torch.equal(found[:2, 7], expected[:2, 7])
+    torch.testing.assert_close(again, expected[:, 8:], rtol=0, atol=TOLERANCE)
 
 
 def test_odd_sizes_and_gradients_take_the_float32_kernel():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -223,7 +224,7 @@ class LSTM(Recurrent):
             inside.append((*of_gates, y))
             return y, h, c
 
-        self._forward_padded(run, input, hx, lengths, reset, generator)
+        self._forward_padded(partial(self._run_layers, run), input, hx, lengths, reset, generator)
         trace = Trace(*(torch.stack(layers) for layers in zip(*inside, strict=True)))
         if input.dim() == 2:
             trace = Trace(*(values.squeeze(1 if self.batch_first else 2) for values in trace))

@@ -13,9 +13,13 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm import ops
 from fastlstm.nn import arguments, checkpoint
+from fastlstm.nn.reduced import ReducedError, compare, step_by_step
 from fastlstm.nn.step import Stepping
+from fastlstm.ops import step as step_op
+from fastlstm.ops.reference import check_lengths
 
-_Run = Callable[..., tuple[Tensor, Tensor, Tensor]]
+_Run = Callable[..., tuple[Tensor, Tensor, Tensor]]  # one layer
+_RunLayers = Callable[..., tuple[Tensor, Tensor, Tensor | None]]  # all of them
 _States = tuple[Tensor, Tensor | None]  # h, and c where the cell has one
 
 
@@ -43,6 +47,7 @@ class Recurrent(Stepping):
         reset: Tensor | None = None,
         output_steps: Tensor | None = None,
         generator: torch.Generator | None = None,
+        weights: str | None = None,
     ) -> tuple[Any, Any]:
         """Run the layer over whole sequences.
 
@@ -69,6 +74,11 @@ class Recurrent(Stepping):
         generator
             On the input's device: what dropout, recurrent dropout and zoneout draw from in training, for masks that
             can be repeated. By default they draw from torch's own.
+        weights
+            ``"bfloat16"`` or ``"int8"``, for a float32 layer under ``torch.no_grad()``: its weight matrices in so few
+            bits. With bfloat16, input and hidden state are rounded too where the CPU multiplies bfloat16; gates, cells
+            and sums remain float32. With int8 it is :meth:`step` after step, which pays for few sequences whose weights
+            outgrow the caches. :meth:`forward_error` tells what they cost.
 
         Returns
         -------
@@ -81,7 +91,7 @@ class Recurrent(Stepping):
         ------
         ValueError
             For an input that is neither 2-D nor 3-D, of another dtype than the weights, lengths or resets that do not
-            fit, or a generator on another device.
+            fit, a generator on another device, or reduced weights where there are none, with the reason.
         RuntimeError
             For an input or state of the wrong size, or without time steps.
         IndexError
@@ -95,20 +105,86 @@ class Recurrent(Stepping):
         >>> y[2:, 2].abs().max().item(), torch.equal(y[1, 2], h[0, 2])
         (0.0, True)
         """
+        run: _Run = ops.sequence
+        if weights is not None:
+            self._check_reduced(weights, input)
+            run = partial(ops.sequence, in_bfloat16=True)
         if isinstance(input, PackedSequence):
             if output_steps is not None:
                 raise ValueError(
                     "output_steps: not with a PackedSequence, whose steps are of several lengths"
                 )
-            return self._forward_packed(input, hx, lengths, reset, generator)
-        run: _Run = ops.sequence
-        if self.checkpoint_every is not None:
+            return self._forward_packed(run, input, hx, lengths, reset, generator)
+        if self.checkpoint_every is not None and weights is None:
             run = partial(checkpoint.sequence, self.checkpoint_every)
-        return self._forward_padded(run, input, hx, lengths, reset, generator, output_steps)
+        run_layers: _RunLayers = self._step_layers if weights == "int8" else partial(self._run_layers, run)
+        return self._forward_padded(run_layers, input, hx, lengths, reset, generator, output_steps)
+
+    def forward_error(
+        self,
+        input: Tensor,  # noqa: A002
+        hx: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        weights: str,
+    ) -> ReducedError:
+        """Measure what reduced weights cost in accuracy: run :meth:`forward` with them and with the full ones.
+
+        Parameters
+        ----------
+        input, hx, lengths
+            As :meth:`forward` takes them, but for a packed sequence.
+        weights
+            ``"bfloat16"`` or ``"int8"``.
+
+        Returns
+        -------
+        error
+            Of the outputs at all steps.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`forward` does.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from fastlstm import LSTM
+        >>> lstm, x = LSTM(10, 20, bidirectional=True), torch.randn(50, 3, 10)
+        >>> lstm.forward_error(x, weights="bfloat16").largest < 0.05
+        True
+        """
+        with torch.no_grad():
+            full, reduced = (
+                self.forward(input, hx, lengths=lengths, weights=kind)[0] for kind in (None, weights)
+            )
+        return compare(full, reduced)
+
+    def _check_reduced(self, weights: str, x: Any) -> None:
+        """Say why weights cannot be reduced, where they cannot."""
+        if weights not in step_op.REDUCED:
+            raise ValueError(
+                f"weights: expected one of {', '.join(step_op.REDUCED)} or None, got {weights!r}"
+            )
+        reason = None
+        tensors = [getattr(self, name) for layer in self._all_weights for name in layer]
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x[0], *tensors)):
+            reason = "they let no gradient through; use torch.no_grad()"
+        elif any(t.dtype != torch.float32 or t.device.type != "cpu" for t in tensors):
+            reason = "they need parameters of torch.float32 on the CPU"
+        elif self.training and (self.dropout or self.recurrent_dropout or any(self.zoneout)):
+            reason = "not with dropout or zoneout in training; call eval() first"
+        elif weights == "int8" and self.bidirectional:
+            reason = "step after step, which a layer of both directions does not take; use weights='bfloat16'"
+        elif weights == "int8" and isinstance(x, PackedSequence):
+            reason = "not of a packed sequence; give the padded tensor and lengths="
+        if reason:
+            raise ValueError(f"weights={weights!r}: {reason}")
 
     def _forward_padded(
         self,
-        run: _Run,
+        run_layers: _RunLayers | None,
         x: Tensor,
         hx: Any,
         lengths: Tensor | Sequence[int] | None,
@@ -135,13 +211,15 @@ class Recurrent(Stepping):
         options: dict[str, Any] = {"batch_first": self.batch_first, "reset": reset}
         options["lengths"] = arguments.lengths_given(lengths, x.shape[batch_dim], batched)
         output_steps = arguments.output_steps_given(output_steps, x)
-        y, h, c = self._run_layers(run, x, hx, x.shape[batch_dim], generator, options, output_steps)
+        run_layers = run_layers or partial(self._run_layers, ops.sequence)
+        y, h, c = run_layers(x, hx, x.shape[batch_dim], generator, options, output_steps)
         if not batched:
             y, h, c = y.squeeze(batch_dim), h.squeeze(1), None if c is None else c.squeeze(1)
         return y, self._as_given(h, c)
 
     def _forward_packed(
         self,
+        run: _Run,
         packed: PackedSequence,
         hx: Any,
         lengths: Tensor | Sequence[int] | None,
@@ -167,7 +245,7 @@ class Recurrent(Stepping):
             "packed_batch": batch,
             "reset": arguments.reset_given(reset, x),
         }
-        y, h, c = self._run_layers(ops.sequence, x, hx, batch, generator, options)
+        y, h, c = self._run_layers(run, x, hx, batch, generator, options)
         state = self.permute_hidden(self._as_given(h, c), unsorted_indices)
         return PackedSequence(y, batch_sizes, sorted_indices, unsorted_indices), state
 
@@ -201,13 +279,14 @@ class Recurrent(Stepping):
             [held[name] if name in held else getattr(self, name) for name in names]
             for names in self._all_weights
         ]
-        dtype = x.dtype
+        dtype, autocast = x.dtype, False
         if torch._C._is_any_autocast_enabled():
             device = x.device.type
-            if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
-                dtype = torch.get_autocast_dtype(device)
-                x = x.to(layers[0][0].dtype)
-        h0, c0 = self._initial_state(hx, batch, x.dtype, cast=dtype != x.dtype)
+            autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if autocast:  # with gradients in the weights' own type, which is the more exact
+            dtype = torch.get_autocast_dtype(device)
+            x = x.to(layers[0][0].dtype if torch.is_grad_enabled() else dtype)
+        h0, c0 = self._initial_state(hx, batch, x.dtype, cast=autocast)
         generator = arguments.generator_given(generator, x)
         directions = 2 if self.bidirectional else 1
         last_h, last_c = [], []
@@ -236,6 +315,33 @@ class Recurrent(Stepping):
         if x.dtype != dtype:
             x, h, c = x.to(dtype), h.to(dtype), c.to(dtype)
         return x, h, c if self.cell.has_cell_state else None
+
+    def _step_layers(
+        self,
+        x: Tensor,
+        hx: Any,
+        batch: int,
+        generator: torch.Generator | None,
+        options: dict[str, Any],
+        output_steps: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Run all layers step by step, with weights of 8 bits."""
+        arguments.generator_given(generator, x)
+        lengths, reset = options["lengths"], options["reset"]
+        if lengths is not None:
+            check_lengths(lengths, x.shape[int(self.batch_first)])
+        if self.batch_first:
+            x, reset = x.transpose(0, 1), None if reset is None else reset.transpose(0, 1).contiguous()
+        h, c = self._initial_state(hx, batch, x.dtype, cast=False)
+        width, layers = self.proj_size or self.hidden_size, self.num_layers
+        h = x.new_zeros(layers, batch, width) if h is None else h.contiguous()
+        if self.cell.has_cell_state:
+            c = x.new_zeros(layers, batch, self.hidden_size) if c is None else c.contiguous()
+        step = partial(self.step, weights="int8")
+        y, state = step_by_step(step, x, self._as_given(h, c), lengths, reset)
+        if output_steps is not None:
+            y = y[output_steps]
+        return y.transpose(0, 1) if self.batch_first else y, *self._pair(state)
 
     def _masks(self, x: Tensor, batch: int, generator: torch.Generator | None) -> dict[str, Any]:
         """Draw what one layer's recurrence is disturbed with in training; tell what is expected in evaluation."""

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.compiler import is_compiling, is_dynamo_compiling
 
-from fastlstm import ops
 from fastlstm.nn.parameters import RecurrentParameters
+from fastlstm.nn.reduced import ReducedError, compare
 from fastlstm.ops import step as step_op
 from fastlstm.ops.step import take_step
-
-
-class StepError(NamedTuple):
-    """How far the outputs of steps with reduced weights are from those with full ones.
-
-    The largest difference, the root mean square of all, and the latter over the root mean square of the outputs.
-    """
-
-    largest: float
-    root_mean_square: float
-    relative: float
 
 
 class Stepping(RecurrentParameters):
@@ -98,7 +87,7 @@ class Stepping(RecurrentParameters):
                 return result
         return self._step_slowly(input, hx, reset, generator, weights)
 
-    def step_error(self, input: Tensor, hx: Any = None, *, weights: str) -> StepError:  # noqa: A002
+    def step_error(self, input: Tensor, hx: Any = None, *, weights: str) -> ReducedError:  # noqa: A002
         """Measure what reduced weights cost in accuracy: step through sequences with them and with the full ones.
 
         Parameters
@@ -136,11 +125,8 @@ class Stepping(RecurrentParameters):
                 for x_t in steps:
                     y_t, state = self.step(x_t, state, weights=kind)
                     y.append(y_t)
-                outputs.append(torch.stack(y).double())
-        full, reduced = outputs
-        error = (reduced - full).square().mean().sqrt().item()
-        size = full.square().mean().sqrt().item()
-        return StepError((reduced - full).abs().max().item(), error, error / size if size else 0.0)
+                outputs.append(torch.stack(y))
+        return compare(*outputs)
 
     def _step_slowly(
         self, x: Any, hx: Any, reset: Any, generator: torch.Generator | None, weights: str | None
@@ -176,9 +162,7 @@ class Stepping(RecurrentParameters):
         time = int(self.batch_first and tensor.dim() == 2)
         reset = None if reset is None else torch.as_tensor(reset).unsqueeze(time)
         with torch.set_grad_enabled(torch.is_grad_enabled() and isinstance(x, Tensor)):
-            y, after = self._forward_padded(
-                ops.sequence, tensor.unsqueeze(time), state, None, reset, generator
-            )
+            y, after = self._forward_padded(None, tensor.unsqueeze(time), state, None, reset, generator)
         output = y.squeeze(time) if isinstance(x, Tensor) else y.squeeze(time).numpy()
         given = (hx if isinstance(hx, (Tensor, np.ndarray)) else hx[0]) if hx is not None else x
         if not isinstance(given, Tensor):
@@ -187,7 +171,7 @@ class Stepping(RecurrentParameters):
         return output, after
 
     def _forward_padded(
-        self, run: Any, x: Tensor, hx: Any, lengths: Any, reset: Any, generator: torch.Generator | None
+        self, run_layers: Any, x: Tensor, hx: Any, lengths: Any, reset: Any, generator: torch.Generator | None
     ) -> tuple[Tensor, Any]:
         raise NotImplementedError
 

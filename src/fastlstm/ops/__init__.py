@@ -50,6 +50,7 @@ def sequence(
     seed: Tensor | None = None,
     reverse: bool = False,
     read_steps: Tensor | None = None,
+    in_bfloat16: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run one layer in one or both directions; :mod:`.reference` states the equations.
 
@@ -88,6 +89,9 @@ def sequence(
         nothing on the way back. Not with ``batch_sizes``.
     reverse
         Whether the weights are those of one direction that runs from the end to the beginning.
+    in_bfloat16
+        Whether the weight matrices are rounded to bfloat16, whatever the type of the rest, and multiplied so where the
+        CPU does and no gradient is kept.
 
     Returns
     -------
@@ -129,14 +133,16 @@ def sequence(
         return y if read_steps is None else y.index_select(int(batch_first), read_steps), hn, cn
     dtype = x.dtype
     layout = PACKED if batch_sizes is not None else int(batch_first)
-    if kernel == "native" and dtype == torch.bfloat16:
+    if kernel == "native" and (in_bfloat16 or dtype == torch.bfloat16):
         call = Call(
             x, h0, c0, weights, lengths, batch_sizes, reset, recurrent_mask, seed, read_steps, cell.kind,
             cell.variants, layout, packed_batch, zoneout, reverse,
         )  # fmt: skip
         if native.serves_bfloat16(call, cell):
             y, hn, cn = native.run_bfloat16(call)
-            return y, hn, cn.to(dtype)
+            return y.to(dtype), hn.to(dtype), cn.to(dtype)
+    if in_bfloat16:
+        weights = [weight.bfloat16().to(weight.dtype) if weight.dim() == 2 else weight for weight in weights]
     if dtype in _HALF_PRECISION:
         x, h0, c0 = x.float(), None if h0 is None else h0.float(), None if c0 is None else c0.float()
         weights = [weight.float() for weight in weights]

@@ -1,0 +1,169 @@
+// The matrix product on pairs of bfloat16 by Intel's matrix extension, whose registers hold tiles of 16 rows
+// of 64 bytes.
+//
+// Where a panel of gemm_bf16.h holds all its vectors side by side, here each has a stretch of the inner
+// dimension to itself, [vector][k / 2][lane][2], so that a tile of the right-hand matrix is 1 KB on end. Rows
+// of the left-hand matrix lie behind one another, a stride apart, and the inner dimension is filled up with
+// zeros to a whole tile.
+#pragma once
+
+#include "gemm_bf16.h"
+
+namespace fastlstm::FASTLSTM_ISA {
+
+// One stretch of 32 values of k, for kTall blocks of 16 rows and kWide vectors: the sums are registers 0 … 3,
+// row block by row block; the left tiles follow them where there are two, and take turns with the right ones.
+struct MatrixTile {
+  static constexpr int kSize = 16, kDepth = 32;  // rows and lanes; values of k
+
+  // How the registers are laid out. They belong to the thread: whoever else uses them lays them out again.
+  struct Setting {
+    Setting() {
+      struct alignas(64) {
+        uint8_t palette = 1, start = 0, reserved[14] = {};
+        uint16_t row_bytes[16] = {};
+        uint8_t rows[16] = {};
+      } layout;
+      for (int i = 0; i < 8; ++i) layout.row_bytes[i] = 64, layout.rows[i] = kSize;
+      _tile_loadconfig(&layout);
+    }
+    ~Setting() { _tile_release(); }
+    Setting(const Setting&) = delete;
+    Setting& operator=(const Setting&) = delete;
+  };
+};
+
+// out[r] = in[r] + Σ over the parts' k of left[r][k] · panel[k], for NV vectors and up to 16 · kTall rows;
+// all of these rows are read and written.
+template <int kTall, int NV>
+struct MatrixProduct {
+  static constexpr int L = kLanes<float>;
+  static_assert(L == MatrixTile::kSize);
+
+  static void run(const PairPart* parts, int64_t count, const Bfloat16* panel, Rows<const float> in,
+                  Rows<float> out) {
+    if constexpr (kTall == 2) {
+      two_by_two(parts, count, panel, 0, in, out);
+      if constexpr (NV > 2) two_by_two(parts, count, panel, 2, in, out);
+    } else {
+      one_by_four(parts, count, panel, in, out);
+    }
+  }
+
+ private:
+  static constexpr int64_t bytes(int64_t floats) { return floats * (int64_t)sizeof(float); }
+
+  // For 32 rows, two of the vectors.
+  static FASTLSTM_INLINE void two_by_two(const PairPart* parts, int64_t count, const Bfloat16* panel,
+                                         int first, Rows<const float> in, Rows<float> out) {
+    const bool both = first + 1 < NV;
+    const float* in0 = in.data + first * L;
+    const float* in1 = in0 + 16 * in.stride;
+    _tile_loadd(0, in0, bytes(in.stride));
+    _tile_loadd(2, in1, bytes(in.stride));
+    if (both) {
+      _tile_loadd(1, in0 + L, bytes(in.stride));
+      _tile_loadd(3, in1 + L, bytes(in.stride));
+    }
+    for (int64_t part = 0; part < count; ++part) {
+      const int64_t length = parts[part].length, stride = row_stride(length);
+      const Bfloat16* left = parts[part].rows[0];
+      const Bfloat16* right = panel + first * length * L;
+      for (int64_t k = 0; k < length; k += MatrixTile::kDepth) {
+        _tile_loadd(4, left + k, stride * 2);
+        _tile_loadd(6, right + k * L, 64);
+        _tile_loadd(5, left + 16 * stride + k, stride * 2);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_dpbf16ps(2, 5, 6);
+        if (!both) continue;
+        _tile_loadd(7, right + (length + k) * L, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_dpbf16ps(3, 5, 7);
+      }
+      panel += length * NV * L;
+    }
+    float* out0 = out.data + first * L;
+    float* out1 = out0 + 16 * out.stride;
+    _tile_stored(0, out0, bytes(out.stride));
+    _tile_stored(2, out1, bytes(out.stride));
+    if (!both) return;
+    _tile_stored(1, out0 + L, bytes(out.stride));
+    _tile_stored(3, out1 + L, bytes(out.stride));
+  }
+
+  // For 16 rows, all of the vectors.
+  static FASTLSTM_INLINE void one_by_four(const PairPart* parts, int64_t count, const Bfloat16* panel,
+                                          Rows<const float> in, Rows<float> out) {
+    _tile_loadd(0, in.data, bytes(in.stride));
+    if constexpr (NV > 1) _tile_loadd(1, in.data + L, bytes(in.stride));
+    if constexpr (NV > 2) _tile_loadd(2, in.data + 2 * L, bytes(in.stride));
+    if constexpr (NV > 3) _tile_loadd(3, in.data + 3 * L, bytes(in.stride));
+    for (int64_t part = 0; part < count; ++part) {
+      const int64_t length = parts[part].length, stride = row_stride(length);
+      const Bfloat16* left = parts[part].rows[0];
+      for (int64_t k = 0; k < length; k += MatrixTile::kDepth) {
+        const Bfloat16* right = panel + k * L;
+        _tile_loadd(4, left + k, stride * 2);
+        _tile_loadd(5, right, 64);
+        _tile_dpbf16ps(0, 4, 5);
+        if constexpr (NV > 1) {
+          _tile_loadd(6, right + length * L, 64);
+          _tile_dpbf16ps(1, 4, 6);
+        }
+        if constexpr (NV > 2) {
+          _tile_loadd(7, right + 2 * length * L, 64);
+          _tile_dpbf16ps(2, 4, 7);
+        }
+        if constexpr (NV > 3) {
+          _tile_loadd(5, right + 3 * length * L, 64);
+          _tile_dpbf16ps(3, 4, 5);
+        }
+      }
+      panel += length * NV * L;
+    }
+    _tile_stored(0, out.data, bytes(out.stride));
+    if constexpr (NV > 1) _tile_stored(1, out.data + L, bytes(out.stride));
+    if constexpr (NV > 2) _tile_stored(2, out.data + 2 * L, bytes(out.stride));
+    if constexpr (NV > 3) _tile_stored(3, out.data + 3 * L, bytes(out.stride));
+  }
+
+ public:
+  // From row to row of the left-hand matrix: not a power of two, for 16 rows are read at once and must not
+  // all meet in the same few places of the cache.
+  static constexpr int64_t row_stride(int64_t length) { return length + MatrixTile::kDepth; }
+};
+
+// What a forward pass multiplies with where the matrix extension is there.
+struct MatrixOperand : Operand<float, Bfloat16> {
+  static constexpr bool kGathers = true;
+  template <int NV>
+  static constexpr int kRows = 2 * MatrixTile::kSize;
+  static constexpr int kRowsWritten = MatrixTile::kSize;
+  using Setting = MatrixTile::Setting;
+  static constexpr int64_t padded(int64_t length) {
+    return (length + MatrixTile::kDepth - 1) / MatrixTile::kDepth * MatrixTile::kDepth;
+  }
+  static constexpr int64_t stride(int64_t length) { return MatrixProduct<1, 1>::row_stride(length); }
+  template <int NV>
+  static FASTLSTM_INLINE auto tile(int rows) {
+    return rows > MatrixTile::kSize ? &MatrixProduct<2, NV>::run : &MatrixProduct<1, NV>::run;
+  }
+  // As many rows at once as there can be: a block costs what it could hold.
+  template <class Body>
+  static FASTLSTM_INLINE void for_blocks(int64_t rows, int most, Body&& body) {
+    for (int64_t first = 0; first < rows; first += most)
+      body(first, (int)(rows - first < most ? rows - first : most));
+  }
+  template <int NV>
+  static void pack(const float* from, int64_t K, Bfloat16* to) {
+    constexpr int L = kLanes<float>;
+    const int64_t length = padded(K);
+    for (int v = 0; v < NV; ++v)
+      for (int64_t k = 0; k < length; k += 2, to += 2 * L)
+        _mm512_storeu_si512(to, k < K ? pairs(from + (k * NV + v) * L,
+                                              k + 1 < K ? from + ((k + 1) * NV + v) * L : kZeros<float>)
+                                      : _mm512_setzero_si512());
+  }
+};
+
+}  // namespace fastlstm::FASTLSTM_ISA
