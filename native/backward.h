@@ -20,7 +20,8 @@ class BackwardPass : BackwardWeights<Real, Cell> {
       Base::projection_, Base::cells0_, Base::dcells_, Base::vectors_, Base::dweights_, Base::dprojection_,
       Base::threads_, Base::base, Base::wants_weights, Base::point_dsums, Base::hidden_gradient,
       Base::point_states, Base::run_step, Base::run_projected_step, Base::run_rows, Base::point_rows,
-      Base::accumulate_weights, Base::input_gradient, Base::unpack_weights, Base::L, Base::G;
+      Base::directions_, Base::accumulate_weights, Base::input_gradient, Base::unpack_weights, Base::L,
+      Base::G;
   using typename Base::Chunk;
   using typename Base::Thread;
 
@@ -29,13 +30,13 @@ class BackwardPass : BackwardWeights<Real, Cell> {
   int crew() const { return crew_; }
   void run(int index) {
     FlushDenormals flush;
-    for (int direction = 0; direction < sizes_.directions; ++direction)
-      run_direction(threads_[index], direction);
+    for (int64_t direction = directions_.begin; direction < directions_.end; ++direction)
+      run_direction(threads_[index], (int)direction);
   }
 
  private:
   void run_direction(Thread& thread, int direction) {
-    if (direction > 0) barrier_.wait();
+    if (direction > directions_.begin) barrier_.wait();
     pack(forward_.weights[direction], thread.index);
     start(thread, direction);
     barrier_.wait();
@@ -111,7 +112,8 @@ class BackwardPass : BackwardWeights<Real, Cell> {
         store(cells0_ + to, forward_.c0 ? load_first(forward_.c0 + from, live) : Vec<Real>{});
         store(dcells_ + to, call_.dcn ? load_first(call_.dcn + from, live) : Vec<Real>{});
       }
-      if (call_.dx && direction == 0 && thread.units.begin == 0 && sizes_.layout != Layout::kPacked)
+      if (call_.dx && direction == directions_.begin && thread.units.begin == 0 &&
+          sizes_.layout != Layout::kPacked)
         for (int64_t t = plan_.length(position); t < sizes_.steps; ++t)
           __builtin_memset(call_.dx + plan_.row(sequence, t) * I, 0, I * sizeof(Real));
     }

@@ -30,7 +30,8 @@ class SeparateBackward {
       for (int d = 0; slice > 0 && d < sizes_.directions; ++d)  // the first writes where they belong
         for (int array = 0; array < kArrays; ++array)
           if (Real*& to = weights(slice, d, array)) to = arena.take<Real>(values(array));
-      passes_[slice] = new (arena.take<Pass>(1)) Pass(calls_[slice], arena, plan, slice);
+      passes_[slice] =
+          new (arena.take<Pass>(1)) Pass(calls_[slice], arena, plan, {0, sizes_.directions}, slice);
     }
   }
 
@@ -82,5 +83,41 @@ class SeparateBackward {
   Backward<Real>* calls_;
   Pass** passes_;
 };
+
+// Both directions beside each other, each with a gradient of x of its own, which are added up at the end.
+template <class Real, class Cell>
+void run_both_backward(const Backward<Real>& call, Arena& arena, int threads) {
+  using Pass = BackwardPass<Real, Cell>;
+  const Sizes& sizes = call.forward.sizes;
+  const int64_t values = sizes.rows * sizes.inputs;
+  const Plan plan(sizes, call.forward.ragged, threads / 2, arena);
+  Backward<Real> other = call;
+  if (call.dx) other.dx = arena.take<Real>(values);
+  Pass first(call, arena, plan, {0, 1}), second(other, arena, plan, {1, 2});
+  const int crew = first.crew() + second.crew();
+  Barrier barrier(crew);
+  auto body = [&](int index) {
+    index < first.crew() ? first.run(index) : second.run(index - first.crew());
+    if (!call.dx) return;
+    barrier.wait();
+    const Range own = share(values, index, crew);
+    for (int64_t i = own.begin; i < own.end; ++i) call.dx[i] += other.dx[i];
+  };
+  run_parallel(crew, body);
+}
+
+// A whole call.
+template <class Real, class Cell>
+void run_backward(const Backward<Real>& call, Arena& arena) {
+  const Sizes& sizes = call.forward.sizes;
+  const int threads = (int)call.forward.reserve[0];
+  if (directions_at_once(sizes, threads)) return run_both_backward<Real, Cell>(call, arena, threads);
+  const Plan plan(sizes, call.forward.ragged, threads, arena);
+  if (SeparateBackward<Real, Cell>::pays(sizes, plan))
+    return SeparateBackward<Real, Cell>(call, arena, plan).run();
+  BackwardPass<Real, Cell> pass(call, arena, plan, {0, sizes.directions});
+  auto body = [&](int index) { pass.run(index); };
+  run_parallel(pass.crew(), body);
+}
 
 }  // namespace fastlstm::FASTLSTM_ISA

@@ -12,11 +12,13 @@ namespace fastlstm::FASTLSTM_ISA {
 template <class Real, class Cell>
 class BackwardState {
  public:
-  // Over all of the plan's threads or, given a slice of the batch, on one thread over that slice alone.
-  BackwardState(const Backward<Real>& call, Arena& arena, const Plan& plan, int slice = -1)
+  // Of these directions, one after the other, over all of the plan's threads or, given a slice of the batch,
+  // on one thread over that slice alone.
+  BackwardState(const Backward<Real>& call, Arena& arena, const Plan& plan, Range directions, int slice = -1)
       : call_(call),
         forward_(call.forward),
         sizes_(call.forward.sizes),
+        directions_(directions),
         plan_(plan),
         crew_(slice < 0 ? plan.threads() : 1),
         barrier_(crew_) {
@@ -152,6 +154,7 @@ class BackwardState {
   const Backward<Real>& call_;
   const Forward<Real>& forward_;
   const Sizes& sizes_;
+  const Range directions_;
   const Plan& plan_;
   const int crew_;              // threads
   int64_t* numbers_ = nullptr;  // (steps + 2), with a slice alone: the number of each step's first row

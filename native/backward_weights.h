@@ -14,8 +14,8 @@ class BackwardWeights : protected BackwardStep<Real, Cell> {
       Base::output_vectors_, Base::input_vectors_, Base::chunk_capacity_, Base::input_, Base::dsums_,
       Base::dinput_sums_, Base::vectors_, Base::masked_, Base::dh_, Base::h_, Base::dweights_,
       Base::dprojection_, Base::left_, Base::ones_, Base::rows_x_, Base::rows_h_, Base::rows_dx_,
-      Base::threads_, Base::backwards, Base::base, Base::wants_weights, Base::dsums, Base::state_before,
-      Base::point_dsums, Base::multiply_dsums, Base::L, Base::G, Base::R;
+      Base::threads_, Base::directions_, Base::backwards, Base::base, Base::wants_weights, Base::dsums,
+      Base::state_before, Base::point_dsums, Base::multiply_dsums, Base::L, Base::G, Base::R;
   using typename Base::Chunk;
   using typename Base::Thread;
 
@@ -90,7 +90,7 @@ class BackwardWeights : protected BackwardStep<Real, Cell> {
                      dprojection_ + (panel * P + columns.begin) * L);
   }
 
-  // dx = dsums · w_ih, for the thread's share of the chunk's rows. The second direction adds to the first's.
+  // dx = dsums · w_ih, for the thread's share of the chunk's rows. A second direction adds to the first's.
   void input_gradient(Thread& thread, int direction, const Chunk& chunk) {
     const Range own = share(chunk.count, thread.index, crew_);
     point_dsums(thread, dinput_sums_, chunk, own.begin, own.end - own.begin);
@@ -104,7 +104,7 @@ class BackwardWeights : protected BackwardStep<Real, Cell> {
             const int live = live_lanes(sizes_.inputs, first_vector + v, L);
             Real* to = dx[first + row] + (first_vector + v) * L;
             Vec<Real> value = load(tile + (row * width + v) * L);
-            if (direction > 0) value += load_first(to, live);
+            if (direction > directions_.begin) value += load_first(to, live);
             store_first(to, value, live);
           }
       });

@@ -19,10 +19,12 @@ class ForwardPass {
   static constexpr int64_t kChunkRows = 128;
 
  public:
-  ForwardPass(const Forward<Real, Value>& call, Arena& arena)
+  // Of these directions, one after the other, on so many threads.
+  ForwardPass(const Forward<Real, Value>& call, Arena& arena, Range directions, int threads)
       : call_(call),
         sizes_(call.sizes),
-        plan_(call.sizes, call.ragged, call.threads, arena),
+        directions_(directions),
+        plan_(call.sizes, call.ragged, threads, arena),
         barrier_(plan_.threads()) {
     const int64_t B = sizes_.batch;
     panels_ = vectors_for(sizes_.hidden, L);
@@ -39,10 +41,6 @@ class ForwardPass {
     if (sizes_.projected) {
       projection_ = arena.take<Real>(vectors_for(sizes_.outputs, L) * L * sizes_.hidden);
       unprojected_ = arena.take<Real>(B * panels_ * L);
-    }
-    if (call.reserve) {
-      __builtin_memset(call.reserve, 0, kReserveHeader * sizeof(Real));
-      call.reserve[0] = (Real)call.threads;
     }
     choose_chunk();
     threads_ = arena.take<Thread>(plan_.threads());
@@ -82,14 +80,12 @@ class ForwardPass {
     }
   }
 
-  void run() {
-    auto body = [this](int index) {
-      FlushDenormals flush;
-      [[maybe_unused]] const typename Product::Setting setting;
-      for (int direction = 0; direction < sizes_.directions; ++direction)
-        run_direction(threads_[index], direction);
-    };
-    run_parallel(plan_.threads(), body);
+  int threads() const { return plan_.threads(); }
+  void run(int index) {
+    FlushDenormals flush;
+    [[maybe_unused]] const typename Product::Setting setting;
+    for (int64_t direction = directions_.begin; direction < directions_.end; ++direction)
+      run_direction(threads_[index], (int)direction);
   }
 
  private:
@@ -127,7 +123,8 @@ class ForwardPass {
   static constexpr int64_t kFusedInputValues = 256 * 1024;
 
   void run_direction(Thread& thread, int direction) {
-    if (direction > 0) barrier_.wait();  // the packed weights of the direction before are still read
+    if (direction > directions_.begin)
+      barrier_.wait();  // the packed weights of the direction before are still read
     pack(call_.weights[direction], thread.index);
     start(thread, direction);
     barrier_.wait();
@@ -422,6 +419,7 @@ class ForwardPass {
 
   const Forward<Real, Value>& call_;
   const Sizes& sizes_;
+  const Range directions_;
   Plan plan_;
   Barrier barrier_;
   int64_t panels_, chunk_rows_;
@@ -434,5 +432,30 @@ class ForwardPass {
   Real *projection_ = nullptr, *unprojected_ = nullptr;
   Thread* threads_;
 };
+
+// Calls body(range of directions, threads), once or once for each direction; what it returns runs all at
+// once.
+template <class Pass, class Body>
+void run_passes(const Sizes& sizes, int threads, Body&& make) {
+  const auto run = [](int count, auto&& body) { run_parallel(count, body); };
+  if (!directions_at_once(sizes, threads)) {
+    Pass pass = make(Range{0, sizes.directions}, threads);
+    return run(pass.threads(), [&](int index) { pass.run(index); });
+  }
+  Pass first = make(Range{0, 1}, threads / 2), second = make(Range{1, 2}, threads / 2);
+  run(first.threads() + second.threads(),
+      [&](int index) { index < first.threads() ? first.run(index) : second.run(index - first.threads()); });
+}
+
+// A whole call.
+template <class Pass, class Call>
+void run_forward(const Call& call, Arena& arena) {
+  if (call.reserve) {
+    __builtin_memset(call.reserve, 0, kReserveHeader * sizeof(*call.reserve));
+    call.reserve[0] = (float)call.threads;
+  }
+  run_passes<Pass>(call.sizes, call.threads,
+                   [&](Range directions, int threads) { return Pass(call, arena, directions, threads); });
+}
 
 }  // namespace fastlstm::FASTLSTM_ISA

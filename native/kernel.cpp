@@ -40,7 +40,7 @@ void forward(const Forward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
   with_cell<Real>(call.sizes.cell, call.sizes.layer_norm,
-                  [&](auto cell) { ForwardPass<Real, decltype(cell)>(call, arena).run(); });
+                  [&](auto cell) { run_forward<ForwardPass<Real, decltype(cell)>>(call, arena); });
 }
 
 using Forward16 = void (*)(const Forward<float, Bfloat16>&);
@@ -51,7 +51,7 @@ constexpr Forward16 forward16() {
     arena.reset();
     with_cell<float>(call.sizes.cell, false, [&](auto cell) {
       if constexpr (!decltype(cell)::kNormalised)
-        ForwardPass<float, decltype(cell), Bfloat16>(call, arena).run();
+        run_forward<ForwardPass<float, decltype(cell), Bfloat16>>(call, arena);
     });
   };
 #else
@@ -64,15 +64,8 @@ void backward(const Backward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
   const Sizes& sizes = call.forward.sizes;
-  const Plan plan(sizes, call.forward.ragged, (int)call.forward.reserve[0], arena);
-  with_cell<Real>(sizes.cell, sizes.layer_norm, [&](auto cell) {
-    using Cell = decltype(cell);
-    if (SeparateBackward<Real, Cell>::pays(sizes, plan))
-      return SeparateBackward<Real, Cell>(call, arena, plan).run();
-    BackwardPass<Real, Cell> pass(call, arena, plan);
-    auto body = [&](int index) { pass.run(index); };
-    run_parallel(pass.crew(), body);
-  });
+  with_cell<Real>(sizes.cell, sizes.layer_norm,
+                  [&](auto cell) { run_backward<Real, decltype(cell)>(call, arena); });
 }
 
 template <class Real>

@@ -35,7 +35,7 @@ template <class Cell>
 void forward_cell(const Forward<float, Bfloat16>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  ForwardPass<float, Cell, Bfloat16, MatrixOperand>(call, arena).run();
+  run_forward<ForwardPass<float, Cell, Bfloat16, MatrixOperand>>(call, arena);
 }
 void forward(const Forward<float, Bfloat16>& call) {
   switch (call.sizes.cell) {

@@ -12,6 +12,13 @@ constexpr double kWorthBarriers =
     200e3;  // and those that are worth a barrier a step to a thread without sequences
 constexpr int64_t kRowsToReuse = 24;  // rows a slice that make up for streaming the weights from further away
 constexpr int64_t kUnitsWorthSlicing = 64;
+constexpr int64_t kRowsToShare =
+    4;  // rows a thread from which directions are better taken one after the other
+
+double multiply_adds(const Sizes& sizes) {  // of one direction
+  return (double)sizes.steps * (double)sizes.batch * 4 * (double)sizes.hidden *
+         (double)(sizes.inputs + sizes.outputs);
+}
 
 }  // namespace
 
@@ -38,11 +45,8 @@ Plan::Plan(const Sizes& sizes, const Ragged& ragged, int threads, Arena& arena)
 
 void Plan::choose_grid(int threads) {
   batch_slices = hidden_slices = 1;
-  const double steps_of_all = (double)sizes_.steps * (double)sizes_.batch;
-  const double hidden = (double)sizes_.hidden;
-  if (threads < 2 || steps_of_all * 4 * hidden * (double)(sizes_.inputs + sizes_.outputs) < kWorthThreads)
-    return;
-  const double weights = 4 * hidden * (double)sizes_.outputs;
+  if (threads < 2 || multiply_adds(sizes_) < kWorthThreads) return;
+  const double weights = 4 * (double)sizes_.hidden * (double)sizes_.outputs;
   const bool slices_pay = weights > kCachedValues ? sizes_.batch < kRowsToReuse * threads
                                                   : weights > kWorthBarriers && sizes_.batch < threads;
   const bool needs_whole_rows = sizes_.projected || sizes_.layer_norm;
@@ -71,6 +75,11 @@ void Plan::deal_out(int64_t* sorted) {
       const int i = forth ? turn : batch_slices - 1 - turn;
       if (filled[i] < slice(i).end) order_[filled[i]++] = sorted[next++];
     }
+}
+
+bool directions_at_once(const Sizes& sizes, int threads) {
+  return sizes.directions == 2 && threads > 1 && sizes.batch < kRowsToShare * threads &&
+         2 * multiply_adds(sizes) >= kWorthThreads;
 }
 
 bool lengths_fit(const int64_t* lengths, int64_t batch, int64_t steps) {

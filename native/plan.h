@@ -68,6 +68,10 @@ class Plan {
   int64_t *order_, *base_, *active_;
 };
 
+// Whether the two directions of a layer run beside each other, each on half of the threads, rather than one
+// after the other on all of them: where there are so few sequences that threads would share them badly.
+bool directions_at_once(const Sizes& sizes, int threads);
+
 // Whether every length is in 0 … steps.
 bool lengths_fit(const int64_t* lengths, int64_t batch, int64_t steps);
 

@@ -16,7 +16,7 @@ namespace fastlstm {
 namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(40);  // a worker's patience before it parks
-constexpr int kSpinsBeforeYield = 4000;
+constexpr int kSpinsBeforeYield = 500;  // some 5 to 30 microseconds: a pause is 40 to 140 cycles
 
 void relax() {
 #if defined(__x86_64__)
