@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from fastlstm.cli.app import make_app
     from fastlstm.cli.usage import explain
+    from fastlstm.cli.waiting import wait_asleep_where_cores_are_busy
 
+    wait_asleep_where_cores_are_busy()
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     logger, told = logging.getLogger("fastlstm"), logging.StreamHandler(sys.stderr)
     logger.addHandler(told)
