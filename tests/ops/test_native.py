@@ -326,7 +326,9 @@ def test_batch_sizes_that_are_none(batch_sizes):
 
 def test_explain():
     assert explain(torch.zeros(1, 1, 1)).startswith("native: torch.float32 on the CPU")
-    assert "computed in float32" in explain(torch.zeros(1, 1, 1, dtype=torch.bfloat16))
+    assert "computed in float32 with" in explain(torch.zeros(1, 1, 1, dtype=torch.float16))
+    always = "" if not _native.has_bfloat16() else " where gradients are kept"
+    assert f"computed in float32{always} with" in explain(torch.zeros(1, 1, 1, dtype=torch.bfloat16))
 
 
 def test_opcheck():

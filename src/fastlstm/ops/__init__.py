@@ -188,8 +188,10 @@ def explain(
         return f"reference: no kernel takes {', '.join(unserved)} on {device}"
     if kernel == "torch":
         return f"torch: PyTorch has its own kernel for {device}"
-    in_float32 = ", computed in float32" if x.dtype in _HALF_PRECISION else ""
-    return f"native: {x.dtype} on the CPU{in_float32} with {_native.instruction_set()} instructions"
+    computed = ", computed in float32" if x.dtype in _HALF_PRECISION else ""
+    if x.dtype == torch.bfloat16 and _native.has_bfloat16():
+        computed += " where gradients are kept"
+    return f"native: {x.dtype} on the CPU{computed} with {_native.instruction_set()} instructions"
 
 
 def _choose(
