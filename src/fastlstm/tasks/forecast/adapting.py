@@ -13,9 +13,10 @@ from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.tasks.forecast.learning import forecast_windows
 from fastlstm.training.metrics import Array
 
-MOST_WINDOWS = 40  # before a forecast, that its intervals follow
+MOST_WINDOWS = 20  # before a forecast, that its intervals follow
 PACE = 0.3
 MOST_CHANGE = 4.0  # of a distance from the median
+SERIES_AT_ONCE = 1024  # as many forecasts lie in memory as those of so many series and what is behind them
 
 
 def forecast_adapted(
@@ -36,7 +37,7 @@ def forecast_adapted(
     series : SeriesSet
         The series that they are of.
     index : WindowIndex
-        W windows.
+        W windows, series by series.
     fresh : numpy.ndarray, optional
         (S,) int64, the position from which on nothing of a series was learnt. Default: intervals are as calibrated.
 
@@ -49,9 +50,16 @@ def forecast_adapted(
         return forecast_windows(network, windows, index).astype(np.float64)
     # Forecasts from less than a context err more than those that follow them.
     first = (series.offsets[:-1] + np.maximum(fresh, windows.context))[index.series]
-    behind = windows_behind(index, windows.horizon, first)
-    forecasts = forecast_windows(network, windows, behind).astype(np.float64)
-    return adapt(series, behind, index, forecasts, network.settings.quantiles, first)
+    parts = []
+    cuts = np.searchsorted(index.series, np.arange(SERIES_AT_ONCE, len(series), SERIES_AT_ONCE))
+    for codes, origins, start in zip(*(np.split(part, cuts) for part in (*index, first)), strict=True):
+        if not len(codes):
+            continue
+        wanted = WindowIndex(codes, origins)
+        behind = windows_behind(wanted, windows.horizon, start)
+        forecasts = forecast_windows(network, windows, behind).astype(np.float64)
+        parts.append(adapt(series, behind, wanted, forecasts, network.settings.quantiles, start))
+    return np.concatenate(parts)
 
 
 def steps_needed(reach: int, horizon: int, series: SeriesSet, fresh: Integers) -> Integers:
