@@ -65,6 +65,7 @@ def test_a_forecast_is_the_same_judged_and_made() -> None:
     first = model.predict()
     assert np.allclose(first["y_q0.9"], judged.forecasts["model"][0, :, 2], rtol=1e-5)
     made = model.predict(table[250:394])
+    assert made.schema["y"] == made.schema["y_q0.9"] == pl.Float32
     assert np.allclose(made["y_q0.9"], judged.forecasts["model"][-1, :, 2], rtol=1e-5)
     assert np.allclose(made["y_q0.1"], judged.forecasts["model"][-1, :, 0], rtol=1e-5)
     followed = model.backtest(1, data=table).forecasts["model"][0]

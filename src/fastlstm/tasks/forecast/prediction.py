@@ -68,6 +68,7 @@ def forecast_ahead(
     ends, index, windows, cut = _ends(network, series, scaling, steps, fresh)
     # No step of the horizon reads a later one, so what is cut off takes nothing with it.
     forecasts = forecast_adapted(network, windows, ends, index, np.maximum(fresh - cut, 0))[:, :steps]
+    forecasts = forecasts.astype(np.float32)  # no more digits than the network has
     return ends, index, stand_in(ends, index, forecasts, network.settings.quantiles, scaling.target)
 
 
