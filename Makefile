@@ -48,6 +48,7 @@ bench: $(READY)
 # Reads FASTLSTM_DATA: a folder with the data sets that benchmarks/accuracy names.
 accuracy: $(READY)
 	$(BIN)/python -m benchmarks.accuracy
+	$(BIN)/python -m benchmarks.m4_hourly
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

@@ -93,7 +93,7 @@ def test_stretched_intervals_hold_what_they_say_on_new_data() -> None:
     forecast = spread * exact / 2
     truth = spread[:, 0] * torch.randn(20_000)
     stretch = IntervalStretch(levels)
-    stretch.fit(forecast[:10_000], truth[:10_000])
+    stretch.fit(forecast[:10_000], truth[:10_000], horizons=10_000)
     torch.testing.assert_close(stretch.factors, torch.tensor([2.0, 2.0, 1.0, 2.0, 2.0]), rtol=0.06, atol=0)
     below = (truth[10_000:, None] < stretch(forecast[10_000:])).double().mean(0)
     torch.testing.assert_close(below, torch.tensor(levels).double(), rtol=0, atol=0.015)
@@ -102,11 +102,19 @@ def test_stretched_intervals_hold_what_they_say_on_new_data() -> None:
 def test_intervals_are_never_narrowed_and_keep_their_order() -> None:
     stretch = IntervalStretch([0.1, 0.3, 0.5, 0.9])
     forecast = torch.tensor([[-9.0, -0.1, 0.0, 9.0]]).expand(1000, 4)
-    stretch.fit(forecast, torch.randn(1000))
+    stretch.fit(forecast, torch.randn(1000), horizons=1000)
     low, inner, median, high = stretch.factors.tolist()
     assert (median, high) == (1.0, 1.0)
     assert low == inner > 1  # the outer one goes along with the inner one
     assert (stretch(forecast)[0].diff() > 0).all()
     before = stretch.factors.clone()
-    stretch.fit(forecast[:0], torch.zeros(0))
+    stretch.fit(forecast[:0], torch.zeros(0), horizons=0)
     assert torch.equal(stretch.factors, before)
+
+
+def test_few_horizons_stretch_less() -> None:
+    forecast, truth = torch.tensor([[-1.0, 0.0, 1.0]]).expand(99, 3), torch.linspace(-4, 4, 99)
+    whole, half = IntervalStretch([0.1, 0.5, 0.9]), IntervalStretch([0.1, 0.5, 0.9])
+    whole.fit(forecast, truth, horizons=1e9)
+    half.fit(forecast, truth, horizons=1)
+    torch.testing.assert_close(half.factors, whole.factors.sqrt())

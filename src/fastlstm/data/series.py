@@ -111,13 +111,13 @@ class SeriesSet:
         origins = np.repeat(self.axis.origins, self.lengths)
         return self.axis.features(self.axis.frequency.ticks(origins, self.positions, self.axis.day))
 
-    def tail(self, steps: int) -> Self:
+    def tail(self, steps: int | Integers) -> Self:
         """Return the last observed steps of each series and its known future: what a forecast needs.
 
         Parameters
         ----------
-        steps : int
-            How many observed steps to keep, where there are as many.
+        steps : int or numpy.ndarray
+            How many observed steps to keep, where there are as many; (S,) where each keeps its own number.
 
         Returns
         -------

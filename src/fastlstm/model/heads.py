@@ -176,11 +176,12 @@ class IntervalStretch(nn.Module):
     the factor that makes a quantile hold what it says is found from how far the truth lay from the median, in
     units of the quantile's own distance::
 
-        f_k = quantile of (y - m) / (q_k - m) at the level max(τ_k, 1 - τ_k),  at least 1
+        f_k = quantile of (y - m) / (q_k - m) at the level max(τ_k, 1 - τ_k),  at least 1,  to the power of n / (n + 1)
 
     This is split conformal prediction with the forecast's own spread as the unit (Romano et al. 2019,
     "Conformalized quantile regression"; the unit as in Lei et al. 2018, section 5.2). Intervals are only
-    widened, and outer quantiles at least as much as inner ones, so that they keep their order.
+    widened, and outer quantiles at least as much as inner ones, so that they keep their order. Errors within a horizon
+    are much alike: what counts is from how many horizons, n, they come, and few are believed by half.
 
     Parameters
     ----------
@@ -190,7 +191,7 @@ class IntervalStretch(nn.Module):
     Examples
     --------
     >>> stretch = IntervalStretch([0.1, 0.5, 0.9])
-    >>> stretch.fit(torch.tensor([[-1.0, 0.0, 1.0]]).expand(99, 3), torch.linspace(-2, 2, 99))
+    >>> stretch.fit(torch.tensor([[-1.0, 0.0, 1.0]]).expand(99, 3), torch.linspace(-2, 2, 99), horizons=99)
     >>> stretch(torch.tensor([-1.0, 0.0, 1.0])).round(decimals=1)
     tensor([-1.6000,  0.0000,  1.6000])
     """
@@ -203,7 +204,7 @@ class IntervalStretch(nn.Module):
         self.median = self.levels.index(0.5)
         self.register_buffer("factors", torch.ones(len(self.levels)))
 
-    def fit(self, forecast: Tensor, truth: Tensor) -> None:
+    def fit(self, forecast: Tensor, truth: Tensor, horizons: float) -> None:
         """Find the factors.
 
         Parameters
@@ -212,6 +213,8 @@ class IntervalStretch(nn.Module):
             (N, Q), not stretched.
         truth : Tensor
             (N,), all of it observed; without any nothing changes.
+        horizons : float
+            How many horizons end to end they are of.
         """
         if not len(truth):
             return
@@ -224,7 +227,7 @@ class IntervalStretch(nn.Module):
                 level = max(self.levels[place], 1 - self.levels[place])
                 rank = min(math.ceil(level * (len(ratio) + 1)), len(ratio)) - 1
                 factor = max(factor, float(ratio.nan_to_num().sort().values[rank]))
-                self.factors[place] = factor
+                self.factors[place] = factor ** (horizons / (horizons + 1))
 
     def forward(self, forecast: Tensor) -> Tensor:
         """Stretch.

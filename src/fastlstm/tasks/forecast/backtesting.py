@@ -132,7 +132,9 @@ def backtest(series: SeriesSet, origins: Origins, parameters: Parameters, season
         chosen = origins.groups == group
         index = WindowIndex(origins.index.series[chosen], origins.index.origins[chosen])
         alike = recode(series, past.schema)
-        forecasts[chosen] = forecast_origins(fitted.network, alike, fitted.scaling, index)
+        forecasts[chosen] = forecast_origins(
+            fitted.network, alike, fitted.scaling, index, np.maximum(origins.ends[group], 0)
+        )
     return judge(series, origins.index, forecasts, quantiles, season)
 
 

@@ -16,9 +16,10 @@ from fastlstm.data.windows import CovariateScaling, WindowIndex
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
+from fastlstm.tasks.forecast.adapting import forecast_adapted
 from fastlstm.tasks.forecast.fallback import stand_in
 from fastlstm.tasks.forecast.frames import forecast_frame
-from fastlstm.tasks.forecast.learning import forecast_windows, windows_for
+from fastlstm.tasks.forecast.learning import windows_for
 from fastlstm.training.metrics import Array, forecast_metrics, metrics_by_group, seasonal_scale
 
 if TYPE_CHECKING:
@@ -206,6 +207,7 @@ def evaluate_windows(
     scaling: CovariateScaling,
     index: WindowIndex,
     season: int,
+    fresh: Integers | None = None,
 ) -> Evaluation:
     """Forecast from each origin with what lies before it, and compare with what came.
 
@@ -221,18 +223,24 @@ def evaluate_windows(
         W origins, rising within each series.
     season : int
         m, in steps.
+    fresh : numpy.ndarray, optional
+        As for :func:`forecast_origins`.
 
     Returns
     -------
     Evaluation
         The rows before a series' first origin scale its MASE and give its baselines their intervals.
     """
-    forecasts = forecast_origins(network, series, scaling, index)
+    forecasts = forecast_origins(network, series, scaling, index, fresh)
     return judge(series, index, forecasts, network.settings.quantiles, season)
 
 
 def forecast_origins(
-    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, index: WindowIndex
+    network: ForecastEnsemble,
+    series: SeriesSet,
+    scaling: CovariateScaling,
+    index: WindowIndex,
+    fresh: Integers | None = None,
 ) -> Array:
     """Forecast from each origin with what lies before it.
 
@@ -246,6 +254,9 @@ def forecast_origins(
         Of the covariates.
     index : WindowIndex
         W origins.
+    fresh : numpy.ndarray, optional
+        (S,) int64, the position from which on nothing of a series was learnt: how forecasts from there on turned out
+        moves the intervals of those after them (:func:`~fastlstm.tasks.forecast.adapting.adapt`). Default: none are.
 
     Returns
     -------
@@ -255,7 +266,7 @@ def forecast_origins(
     settings = network.settings
     device = next(network.parameters()).device
     windows = windows_for(settings, series, scaling, settings.horizon, device=device)
-    forecasts = forecast_windows(network, windows, index).astype(np.float64)
+    forecasts = forecast_adapted(network, windows, series, index, fresh)
     return stand_in(series, index, forecasts, settings.quantiles, scaling.target)
 
 

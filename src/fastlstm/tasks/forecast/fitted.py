@@ -29,7 +29,7 @@ from fastlstm.tasks.forecast.saving import restore_forecaster, save_forecaster
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
 from fastlstm.tasks.forecast.tables import roles_of
 from fastlstm.tasks.forecast.tuning import TuningReport
-from fastlstm.tasks.forecast.unseen import all_unseen, learnt_from
+from fastlstm.tasks.forecast.unseen import all_unseen, fresh_from, learnt_from
 from fastlstm.tasks.saving import SavedEstimator
 
 if TYPE_CHECKING:
@@ -134,7 +134,9 @@ class FittedForecaster(SavedEstimator):
             series = add_future(series, future)
         path = None
         if paths is None:
-            ends, index, forecasts = forecast_ahead(self.network_, series, self.scaling_, horizon)
+            ends, index, forecasts = forecast_ahead(
+                self.network_, series, self.scaling_, horizon, self._fresh(series)
+            )
             frame = forecast_frame(ends, index, forecasts, self.network_.settings.quantiles)
         else:
             seed = Parameters.check(self.get_params()).seed
@@ -188,7 +190,8 @@ class FittedForecaster(SavedEstimator):
         series = self._read(data)
         origins = lay_origins(series, horizon, windows, stride, refit)
         if not refit and all_unseen(series, origins.index, self.series_, self.learnt_until_):
-            return evaluate_windows(self.network_, series, self.scaling_, origins.index, self.season_)
+            fresh = self._fresh(series)
+            return evaluate_windows(self.network_, series, self.scaling_, origins.index, self.season_, fresh)
         parameters = Parameters.check({**self.get_params(), "test_windows": 0})
         return backtest(series, origins, parameters, self.season_)
 
@@ -213,7 +216,8 @@ class FittedForecaster(SavedEstimator):
         if stride is not None and stride < 1:
             raise InputError(f"stride is {stride}: give a number of steps, 1 or more")
         series, joined = continue_series(self.series_, self._read(data), self.context_)
-        return evaluate_all(self.network_, series, self.scaling_, joined, self.season_, stride)
+        fresh = self._fresh(series)
+        return evaluate_all(self.network_, series, self.scaling_, joined, self.season_, fresh, stride)
 
     def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Figure:
         """Draw the end of a series and its forecast with bands.
@@ -230,7 +234,9 @@ class FittedForecaster(SavedEstimator):
         matplotlib.figure.Figure
             The figure.
         """
-        figure = draw_forecast(self._require_fitted().network_, self.series_, self.scaling_, series)
+        figure = draw_forecast(
+            self._require_fitted().network_, self.series_, self.scaling_, self._fresh(self.series_), series
+        )
         if path is not None:
             figure.savefig(path)
         return figure
@@ -255,6 +261,10 @@ class FittedForecaster(SavedEstimator):
     def time_format_(self) -> str | None:
         """How files write the times (``strftime``); None where they are not written in a form of their own."""
         return self._require_fitted().series_.schema.time_format
+
+    def _fresh(self, series: SeriesSet) -> Integers:
+        """Return the position from which on nothing of series was learnt."""
+        return fresh_from(series, self.series_, self.learnt_until_)
 
     @override
     def _save(self, path: str | Path) -> None:

@@ -167,7 +167,7 @@ def fit_series(
     validation = evaluate_windows(network, series, scaling, index, season)
     test = None
     if parameters.test_windows and options.test:
-        test = evaluate_last(network, series, scaling, parameters.test_windows, season)
+        test = evaluate_last(network, series, scaling, parameters.test_windows, season, prepared.split.fit)
     report = ForecastReport(
         data=series.report,
         training=trained,
@@ -182,7 +182,12 @@ def fit_series(
 
 
 def evaluate_last(
-    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, windows: int, season: int
+    network: ForecastEnsemble,
+    series: SeriesSet,
+    scaling: CovariateScaling,
+    windows: int,
+    season: int,
+    fresh: Integers,
 ) -> Evaluation:
     """Forecast the last horizons of the series, one after the other.
 
@@ -198,6 +203,8 @@ def evaluate_last(
         How many horizons; a series shorter than that and one step gives as many as it has.
     season : int
         In steps.
+    fresh : numpy.ndarray
+        (S,) int64, the position from which on nothing of a series was learnt.
 
     Raises
     ------
@@ -213,6 +220,7 @@ def evaluate_last(
         scaling,
         require_windows(rolling_windows(series, first, last, horizon), series),
         season,
+        fresh,
     )
 
 
@@ -222,6 +230,7 @@ def evaluate_all(
     scaling: CovariateScaling,
     known: Integers,
     season: int,
+    fresh: Integers,
     stride: int | None = None,
 ) -> Evaluation:
     """Forecast every horizon of the series, one after the other, from where there is a full context.
@@ -240,6 +249,8 @@ def evaluate_all(
         horizon.
     season : int
         In steps.
+    fresh : numpy.ndarray
+        (S,) int64, the position from which on nothing of a series was learnt.
     stride : int, optional
         Steps from one origin to the next. Default: a horizon.
 
@@ -252,7 +263,7 @@ def evaluate_all(
     last = series.last_observed - settings.horizon
     first = np.where(known > 0, known, np.maximum(np.minimum(settings.context, last), 1))
     index = require_windows(rolling_windows(series, first, last, stride or settings.horizon), series)
-    return evaluate_windows(network, series, scaling, index, season)
+    return evaluate_windows(network, series, scaling, index, season, fresh)
 
 
 def require_windows(index: WindowIndex, series: SeriesSet) -> WindowIndex:

@@ -170,7 +170,8 @@ class ForecastLearning:
                 observed = windows.observed[:, context:] > 0
                 forecasts.append(self.network.mean(windows)[observed])
                 truth.append(windows.target[:, context:][observed])
-        self.network.stretch.fit(torch.cat(forecasts), torch.cat(truth))
+        horizons = float(np.sum(self.split.fit - self.split.training)) / settings.horizon
+        self.network.stretch.fit(torch.cat(forecasts), torch.cat(truth), horizons)
 
     def _windows(self, horizon: int, ends: Integers) -> Windows:
         """Return the rows before some ends, in windows with a horizon."""

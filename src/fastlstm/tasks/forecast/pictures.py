@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def draw_forecast(
-    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, name: str | None
+    network: ForecastEnsemble,
+    series: SeriesSet,
+    scaling: CovariateScaling,
+    fresh: Integers,
+    name: str | None,
 ) -> Figure:
     """Draw the end of a series and its forecast with bands.
 
@@ -28,6 +32,8 @@ def draw_forecast(
         The series.
     scaling : CovariateScaling
         Of the covariates.
+    fresh : numpy.ndarray
+        (S,) int64, the position from which on nothing of a series was learnt.
     name : str, optional
         Which series. Default: the first.
     """
@@ -36,7 +42,7 @@ def draw_forecast(
     if name is not None and name not in names:
         raise InputError(f"there is no series {name!r}: give one of {', '.join(names[:12])}")
     code = 0 if name is None else names.index(name)
-    _, _, forecasts = forecast_ahead(network, shown, scaling)
+    _, _, forecasts = forecast_ahead(network, series, scaling, fresh=fresh)
     observed = int(shown.last_observed[code])
     first = int(shown.offsets[code])
     return forecast_against_truth(

@@ -9,20 +9,26 @@ import torch
 from torch import Tensor
 
 from fastlstm.data.scaling import Floats
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows, with_horizon
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings
 from fastlstm.model.paths import sample_paths
+from fastlstm.tasks.forecast.adapting import forecast_adapted, steps_needed
 from fastlstm.tasks.forecast.fallback import stand_in, stand_in_paths
-from fastlstm.tasks.forecast.learning import forecast_windows, windows_for
+from fastlstm.tasks.forecast.learning import windows_for
+from fastlstm.training.metrics import Array
 
 PATHS_AT_ONCE = 2**15  # of all windows together
 
 
 def forecast_ahead(
-    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, horizon: int | None = None
-) -> tuple[SeriesSet, WindowIndex, Floats]:
+    network: ForecastEnsemble,
+    series: SeriesSet,
+    scaling: CovariateScaling,
+    horizon: int | None = None,
+    fresh: Integers | None = None,
+) -> tuple[SeriesSet, WindowIndex, Array]:
     """Forecast what comes after each series' last observed target.
 
     S series, L steps ahead, Q quantiles.
@@ -37,6 +43,9 @@ def forecast_ahead(
         Of the covariates.
     horizon : int, optional
         L. Default: what the model was trained for.
+    fresh : numpy.ndarray, optional
+        (S,) int64, the position from which on nothing of a series was learnt: intervals follow what became of the
+        forecasts from there on. Default: they are as calibrated.
 
     Returns
     -------
@@ -55,9 +64,11 @@ def forecast_ahead(
         If the model cannot forecast so far.
     """
     steps = _reachable(network.settings, horizon)
-    ends, index, windows = _ends(network, series, scaling, steps)
+    fresh = series.last_observed if fresh is None else fresh
+    ends, index, windows, cut = _ends(network, series, scaling, steps, fresh)
     # No step of the horizon reads a later one, so what is cut off takes nothing with it.
-    forecasts = forecast_windows(network, windows, index)[:, :steps]
+    forecasts = forecast_adapted(network, windows, ends, index, np.maximum(fresh - cut, 0))[:, :steps]
+    forecasts = forecasts.astype(np.float32)  # no more digits than the network has
     return ends, index, stand_in(ends, index, forecasts, network.settings.quantiles, scaling.target)
 
 
@@ -114,7 +125,8 @@ def sample_ahead(
             "paths are drawn step by step, and this model forecasts all steps at once: "
             "fit with decoding='paths', or leave paths out"
         )
-    ends, index, windows = _ends(network, series, scaling, _reachable(settings, horizon))
+    steps = _reachable(settings, horizon)
+    ends, index, windows, _ = _ends(network, series, scaling, steps, series.last_observed)
     generator = torch.Generator().manual_seed(seed)
     members = [cast(ForecastNetwork, member) for member in network.members]
     shares = [len(part) for part in np.array_split(np.arange(paths), len(members))]
@@ -155,13 +167,15 @@ def _reachable(settings: NetworkSettings, horizon: int | None) -> int:
 
 
 def _ends(
-    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, steps: int
-) -> tuple[SeriesSet, WindowIndex, Windows]:
-    """Return the ends of series with some steps ahead, one window each, and their rows."""
+    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, steps: int, fresh: Integers
+) -> tuple[SeriesSet, WindowIndex, Windows, Integers]:
+    """Return the ends of series with some steps ahead, one window each, their rows, and how many steps were cut off."""
     settings = network.settings
     series.require_future(steps)
     whole = max(steps, settings.horizon) if settings.decoding == "direct" else steps
-    ends = with_horizon(series.tail(network.reach), whole)
+    kept = series.tail(steps_needed(network.reach, whole, series, fresh))
+    ends = with_horizon(kept, whole)
     device = next(network.parameters()).device
     windows = windows_for(settings, ends, scaling, whole, device=device)
-    return ends, WindowIndex(np.arange(len(ends)), ends.offsets[:-1] + ends.last_observed), windows
+    index = WindowIndex(np.arange(len(ends)), ends.offsets[:-1] + ends.last_observed)
+    return ends, index, windows, series.last_observed - kept.last_observed

@@ -12,8 +12,9 @@ from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run, save_run
 from fastlstm.runs.checkpoint import CHECKPOINT
 from fastlstm.runs.plots import learning_curve
+from fastlstm.tasks.forecast.adapting import steps_needed
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
-from fastlstm.tasks.forecast.unseen import learnt_from
+from fastlstm.tasks.forecast.unseen import fresh_from, learnt_from
 from fastlstm.tasks.tuning import STUDY, study_at_rest
 
 if TYPE_CHECKING:
@@ -32,8 +33,10 @@ def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
     path : str or Path
         The folder to make. The checkpoint of a training that was interrupted stays in it, and a study of trials.
     """
-    kept = forecaster.series_.tail(forecaster.network_.reach)
-    network = {f"network.{name}": value for name, value in forecaster.network_.state_dict().items()}
+    series, network = forecaster.series_, forecaster.network_
+    fresh = fresh_from(series, series, forecaster.learnt_until_)
+    kept = series.tail(steps_needed(network.reach, network.settings.horizon, series, fresh))
+    weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     ends = {f"series.{name}": torch.from_numpy(array.copy()) for name, array in kept.arrays().items()}
     learnt = {"learnt.until": torch.from_numpy(forecaster.learnt_until_.copy())}
     plots: dict[str, Figure | bytes] = {
@@ -49,14 +52,14 @@ def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
             task=forecaster.task,
             settings=ForecastSettings(
                 parameters=Parameters.check(forecaster.get_params()),
-                network=forecaster.network_.settings,
+                network=network.settings,
                 scaling=forecaster.scaling_,
                 table=kept.schema,
                 names=kept.names,
                 kind=kept.kind,
                 season=forecaster.season_,
             ),
-            tensors={**network, **ends, **learnt},
+            tensors={**weights, **ends, **learnt},
             history=forecaster.history_,
             metrics=forecaster.metrics_,
             plots=plots,

@@ -41,15 +41,42 @@ def all_unseen(series: SeriesSet, index: WindowIndex, known: SeriesSet, learnt_u
     learnt_until : numpy.ndarray
         (S,) int64 ticks, of the known series.
     """
-    codes = {str(name): code for code, name in enumerate(known.names)}
-    never = np.iinfo(np.int64).min
-    until = np.array(
-        [learnt_until[codes[str(name)]] if str(name) in codes else never for name in series.names], np.int64
-    )
+    until = _until(series, known, learnt_until)
     positions = index.origins - series.offsets[index.series]
     axis = series.axis
     ticks = axis.frequency.ticks(axis.origins[index.series], positions, axis.day)
     return bool((ticks >= until[index.series]).all())
+
+
+def fresh_from(series: SeriesSet, known: SeriesSet, learnt_until: Integers) -> Integers:
+    """Find the position from which on nothing of series was learnt.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        Rows of the same or other series.
+    known : SeriesSet
+        The series that were learnt from.
+    learnt_until : numpy.ndarray
+        (S,) int64 ticks, of the known series.
+
+    Returns
+    -------
+    numpy.ndarray
+        (S,) int64, 0 where nothing was.
+    """
+    until, origins = _until(series, known, learnt_until), series.axis.origins
+    positions, _ = series.axis.frequency.positions(np.maximum(until, origins), origins)
+    return positions
+
+
+def _until(series: SeriesSet, known: SeriesSet, learnt_until: Integers) -> Integers:
+    """(S,) ticks of the time axis from which on nothing of each series was learnt, by name."""
+    codes = {str(name): code for code, name in enumerate(known.names)}
+    never = np.iinfo(np.int64).min
+    return np.array(
+        [learnt_until[codes[str(name)]] if str(name) in codes else never for name in series.names], np.int64
+    )
 
 
 def later_of(series: SeriesSet, learnt_until: Integers, known: SeriesSet, known_until: Integers) -> Integers:
