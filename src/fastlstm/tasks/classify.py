@@ -197,8 +197,8 @@ class Classifier(FittedLabels):
         series : str, optional
             The column that says which sequence a row belongs to. Default: ``unique_id``.
         time : str, optional
-            The column of times, of any spacing. Default: ``ds``, or the only column of timestamps, or none: rows are
-            then in order.
+            The column of times, of any spacing: timestamps, numbers, or hours and minutes since a beginning
+            (``47:59``). Default: ``ds``, or the only column of timestamps, or none: rows are then in order.
         features : sequence of str
             The columns (or variables) to learn from. Default: all that have no other role.
         static : sequence of str
