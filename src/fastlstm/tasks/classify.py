@@ -69,8 +69,8 @@ class Classifier(FittedLabels):
     batch_size : int, optional
         Sequences a training step. Default: 32, from 2,000 sequences on 64.
     max_steps : int, optional
-        The most training steps. Default: as many as show all sequences 25 times (12 times where values are missing, texts
-        8 times), at least 400 and at most 3000.
+        The most training steps. Default: as many as show all sequences 25 times (12 times where values are missing,
+        texts 8 times), at least 400 and at most 3000.
     learning_rate : float, optional
         The peak of the one-cycle learning rate. Default: 0.003, where values are missing 0.002.
     patience : int
