@@ -3,8 +3,8 @@
 One network each, of the same widths, with as many steps at the same rates: the classifier's as ``fit`` trains it with
 one member, its own validation included, and LSTM-FCN (Karim et al. 2018) on torch.nn.LSTM over packed sequences,
 torch's convolutions over what is filled up with zeros, and AdamW, as one writes it. The given test part is looked at
-twenty times as training goes, off the clock; that says how long an accuracy took, and chooses nothing. The sides take turns, a
-seed each.
+twenty times as training goes, off the clock; that says how long an accuracy took, and chooses nothing. The sides take
+turns, a seed each.
 
     FASTLSTM_DATA=… python -m benchmarks.time_to_accuracy [--seeds 5] [--threads 2]
 """

@@ -19,6 +19,8 @@ from fastlstm.ops.linear import linear
 
 State = tuple[Tensor, Tensor]
 
+ROWS_AT_ONCE = 2**17  # of all windows together, when running over a series
+
 
 class AutoencoderSettings(BaseModel):
     """How to build the network; ``config.json`` keeps it.
@@ -166,8 +168,8 @@ class Autoencoder(nn.Module):
         tuple
             The loss, and the state after the last step.
         """
-        windows, state = self._windows(rows, state)
-        return self._loss(self._reconstruct(windows, 1).transpose(0, 1), target, weight), state
+        raw, state = self._run(rows, state)
+        return self._loss(raw, target, weight), state
 
     def advance(self, rows: RowBatch, state: State | None) -> tuple[Expectation, State]:
         """Put each row together again, as the last of its window, running on from a state.
@@ -186,8 +188,7 @@ class Autoencoder(nn.Module):
         state : tuple of Tensor
             After the last step.
         """
-        windows, state = self._windows(rows, state)
-        raw = self._reconstruct(windows, 1).transpose(0, 1)
+        raw, state = self._run(rows, state)
         found = self.head.corrected(raw, self._usual(raw))[:, :, None]
         location, deviation, freedom = found.unbind(-1)
         return Expectation(location, F.softplus(deviation) + SMALLEST, 2 + F.softplus(freedom)), state
@@ -204,17 +205,24 @@ class Autoencoder(nn.Module):
         """
         return self.advance(rows, state)
 
-    def _windows(self, rows: RowBatch, state: State | None) -> tuple[RowBatch, State]:
-        """Return the T windows that end at each row, (T, W, …), and the last W - 1 rows."""
+    def _run(self, rows: RowBatch, state: State | None) -> tuple[Tensor, State]:
+        """Return the head's (1, T, K, 3 + rules) of each row as the last of its window, and the last W - 1 rows."""
         before = self.settings.look_back - 1
+        numbers, codes = rows
         if state is None:
-            state = tuple(part.new_zeros(1, before, part.shape[2]) for part in rows)  # type: ignore[assignment]
-        assert state is not None
-        numbers, codes = (torch.cat([old, new], dim=1) for old, new in zip(state, rows, strict=True))
-        steps = torch.arange(rows.numbers.shape[1], device=numbers.device)[:, None]
-        places = steps + torch.arange(before + 1, device=numbers.device)
+            state = (
+                numbers.new_zeros(1, before, numbers.shape[2]),
+                codes.new_zeros(1, before, codes.shape[2]),
+            )
+        numbers, codes = torch.cat([state[0], numbers], dim=1), torch.cat([state[1], codes], dim=1)
+        within = torch.arange(before + 1, device=numbers.device)
+        steps = torch.arange(numbers.shape[1] - before, device=numbers.device)[:, None]
+        raw = [
+            self._reconstruct(RowBatch(numbers[0, part + within], codes[0, part + within]), 1)
+            for part in steps.split(max(1, ROWS_AT_ONCE // len(within)))
+        ]
         end = numbers.shape[1] - before
-        return RowBatch(numbers[0, places], codes[0, places]), (numbers[:, end:], codes[:, end:])
+        return torch.cat(raw).transpose(0, 1), (numbers[:, end:], codes[:, end:])
 
     def _reconstruct(self, windows: RowBatch, count: int) -> Tensor:
         """Return the head's (B, count, K, 3 + rules) of the last rows of windows, the last first."""
