@@ -65,6 +65,46 @@ def test_values_masks_and_times_are_those_of_a_loop(seed: int) -> None:
             assert not part[row, length:].any()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_observed_is_summed_up_as_by_a_loop(seed: int) -> None:
+    """Each channel with gaps, standardised by the training part; the one without has no summary."""
+    arrays, times = gappy(seed, n=9)
+    arrays = [np.concatenate([array, np.ones((len(array), 1))], axis=1) for array in arrays]
+    arrays[4][:, 1] = np.nan  # a channel that is never observed
+    sequences = read_sequences(arrays, label=["a", "b", "b"] * 3, time=times)
+    scaling = SequenceScaling.fit(sequences)
+    assert scaling.summary is not None
+    assert scaling.summary.channels == (0, 1, 2)
+    found = SequenceFeatures(sequences, scaling, CPU).gather(torch.arange(9)).summary
+    expected = np.full((9, 7, 3), np.nan)
+    for place, channel in np.ndindex(9, 3):
+        values = (arrays[place][:, channel] - scaling.mean[channel]) / scaling.deviation[channel]
+        seen = values[~np.isnan(values)]
+        expected[place, 0, channel] = math.log(1 + len(seen))
+        if len(seen):
+            own = [seen[0], seen[-1], seen.mean(), seen.std(), seen.min(), seen.max()]
+            expected[place, 1:, channel] = own
+    expected = expected.reshape(9, 21)
+    deviation = np.nanstd(expected, axis=0)
+    expected = (expected - np.nanmean(expected, axis=0)) / np.where(deviation < 1e-6, 1, deviation)
+    np.testing.assert_allclose(found, np.nan_to_num(expected), atol=1e-4)
+    assert not found[4, [4, 7, 10, 13, 16, 19]].any()
+    alone = sequences.subset([4, 2])
+    np.testing.assert_allclose(
+        SequenceFeatures(alone, scaling, CPU).gather(torch.arange(2)).summary, found[[4, 2]]
+    )
+
+
+def test_where_each_step_has_a_label_nothing_is_summed_up() -> None:
+    """The sum would tell a step what comes after it."""
+    arrays, _ = gappy()
+    labels = [np.arange(len(array)) % 2 for array in arrays]
+    sequences = read_sequences(arrays, label=labels, per_step=True)
+    scaling = SequenceScaling.fit(sequences)
+    assert scaling.masked
+    assert scaling.summary is None
+
+
 def test_the_row_last_known_never_comes_from_the_sequence_before() -> None:
     generator = np.random.default_rng(1)
     codes = np.repeat(np.arange(20), generator.integers(1, 6, 20))
@@ -129,7 +169,8 @@ def test_what_does_not_apply_has_no_width() -> None:
     sequences = read_sequences([[1.0, 2.0], [3.0]], label=[0, 1])
     batch = SequenceFeatures(sequences, SequenceScaling.fit(sequences), CPU).gather(torch.tensor([0, 1]))
     widths = [part.shape[-1] for part in (batch.seen, batch.since, batch.gap, batch.tokens, batch.static)]
-    assert widths == [0, 0, 0, 0, 0]
+    widths.append(batch.summary.shape[-1])
+    assert widths == [0, 0, 0, 0, 0, 0]
     assert batch.steps.tolist() == [[1.0, 1.0], [1.0, 0.0]]
 
 

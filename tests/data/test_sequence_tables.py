@@ -1,7 +1,7 @@
 """Long tables, tables of labels beside them, and tables without a header, as labelled sequences."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -80,6 +80,24 @@ def test_timestamps_count_in_seconds_over_the_end_of_summer_time(tmp_path):
     sequences = read_sequences(pl.DataFrame({"t": local, "x": range(4), "label": ["a"] * 4}))
     assert sequences.elapsed.tolist() == [0, 3600, 7200, 10800]
     assert sequences.values[:, 0].tolist() == [3, 2, 1, 0]
+
+
+def test_hours_and_minutes_count_from_a_beginning_and_go_on_past_a_day(tmp_path):
+    """As the PhysioNet challenges write them: 47:59 is the last minute of the second day."""
+    text = "s,t,x,label\na,47:59,3,0\na,00:07,1,0\na,9:30:30,2,0\nb,100:00,4,1\n"
+    sequences = read_sequences(write(tmp_path, text), series="s", time="t")
+    assert sequences.schema.time_kind == "elapsed"
+    assert sequences.elapsed.tolist() == [0, 9 * 3600 + 23 * 60 + 30, 47 * 3600 + 52 * 60, 0]
+    assert sequences.values[:, 0].tolist() == [1, 2, 3, 4]
+    durations = pl.DataFrame({"t": [timedelta(hours=30), timedelta(seconds=7)], "x": [2, 1], "label": [0, 0]})
+    assert read_sequences(durations, time="t").elapsed.tolist() == [0, 30 * 3600 - 7]
+    with pytest.raises(DataError, match=r"line 3: column 't' \(time\) is empty"):
+        read_sequences(write(tmp_path, "t,x,label\n0:01,1,0\n,2,0\n"), time="t")
+    with pytest.raises(DataError, match="holds integers, that of the training data hours and minutes"):
+        read_sequences(write(tmp_path, "s,t,x\na,1,1\n"), schema=sequences.schema, labelled=False)
+    for wrong in ("0:61", "noon", "-1:00"):
+        with pytest.raises(DataError, match="'t'"):
+            read_sequences(write(tmp_path, f"t,x,label\n0:01,1,0\n{wrong},2,0\n"), time="t")
 
 
 def test_labels_can_be_numbers_one_a_step_several_or_the_time_left(tmp_path):

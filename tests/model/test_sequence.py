@@ -12,7 +12,7 @@ from fastlstm.model.convolution import ConvolutionalBranch
 from fastlstm.model.sequence import MaskedInputs, SequenceNetwork, SequenceSettings
 
 LENGTHS = [5, 1, 3]
-C, S, V = 2, 1, 9
+C, S, V, P = 2, 1, 9, 5
 
 
 def settings(**changes) -> SequenceSettings:
@@ -43,7 +43,7 @@ def ragged(config: SequenceSettings, lengths: list[int]) -> SequenceBatch:
     none = torch.zeros(n, steps, 0)
     if config.tokens:
         tokens = torch.randint(1, config.tokens, (n, steps)) * within[..., 0]
-        return SequenceBatch(torch.tensor(lengths), none, none, none, none, tokens, none[:, 0])
+        return SequenceBatch(torch.tensor(lengths), none, none, none, none, tokens, none[:, 0], none[:, 0])
     return SequenceBatch(
         torch.tensor(lengths),
         torch.randn(n, steps, C) * within,
@@ -52,6 +52,7 @@ def ragged(config: SequenceSettings, lengths: list[int]) -> SequenceBatch:
         torch.rand(n, steps, 1) * within if config.irregular else none,
         torch.zeros(n, 0, dtype=torch.long),
         torch.randn(n, 2 * S),
+        torch.randn(n, config.summary),
     )
 
 
@@ -61,7 +62,7 @@ def alone(batch: SequenceBatch, place: int) -> SequenceBatch:
     parts = [part[place : place + 1] for part in batch]
     return SequenceBatch(
         *(
-            part[:, :length] if part.ndim > 1 and name != "static" else part
+            part[:, :length] if part.ndim > 1 and name not in ("static", "summary") else part
             for name, part in zip(batch._fields, parts, strict=True)
         )
     )
@@ -87,7 +88,10 @@ WAYS = [
     {"per_step": True},
     {"per_step": True, "bidirectional": False, "masked": True},
     {"convolution": True},
+    {"convolution": True, "per_step": True},
+    {"convolution": True, "per_step": True, "bidirectional": False, "masked": True},
     {"convolution": True, "masked": True, "irregular": True, "pooling": "attention"},
+    {"masked": True, "summary": P},
     {"num_layers": 2, "layer_norm": True},
     {"tokens": V, "channels": 0, "static": 0, "pooling": "max"},
     {"tokens": V, "channels": 0, "static": 0, "pooling": "attention", "convolution": True},
@@ -181,6 +185,7 @@ def test_what_was_observed_does_not_decay_and_what_was_not_never_grows() -> None
         values[..., :0],
         torch.zeros(1, 0, dtype=torch.long),
         torch.zeros(1, 0),
+        torch.zeros(1, 0),
     )
     assert inputs(batch)[0, :, 0].tolist() == [2.0, 2.0]
 
@@ -195,9 +200,9 @@ def test_padding_of_texts_has_no_vector_and_learns_none() -> None:
 
 
 def test_without_a_backward_direction_a_step_does_not_know_what_follows() -> None:
-    for both in (False, True):
-        config = settings(per_step=True, bidirectional=both, dropout=0.0)
-        network = SequenceNetwork(config)
+    for both, convolution in itertools.product((False, True), (False, True)):
+        config = settings(per_step=True, bidirectional=both, convolution=convolution, dropout=0.0)
+        network = trained_norms(SequenceNetwork(config))
         batch = ragged(config, [5])
         later = batch.values.clone()
         later[:, 3:] += 1

@@ -14,6 +14,7 @@ from sklearn.model_selection import cross_val_score
 import fastlstm
 from fastlstm import Classifier, Regressor
 from fastlstm.errors import DataError, InputError, RunError
+from fastlstm.tasks.folds import hold_back
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.model import Model
 from fastlstm.tasks.labelled.target import ClassTarget
@@ -497,3 +498,34 @@ def test_truth_values_come_back_as_such(tmp_path):
     assert loaded.predict(table)["label"].dtype == bool
     table.to_csv(tmp_path / "table.csv", index=False)  # as "True" and "False"
     assert loaded.evaluate(tmp_path / "table.csv").metrics == loaded.evaluate(table).metrics
+
+
+def test_what_is_held_back_is_never_learnt_from() -> None:
+    """Judged as a file of its own would be; other values in it change nothing that was learnt."""
+    data, kinds = waves(40)
+    walkers = np.repeat(np.arange(20), 2)
+    given = {"label": kinds, "groups": walkers}
+    fitted = small(test_share=0.25, members=2).fit(data, **given)
+    learnt, held = hold_back(40, np.array([0.0, 1] * 20), walkers, 0.25, 0)
+    assert len(held) == 10
+    assert not set(walkers[learnt]) & set(walkers[held])
+    apart = fitted.evaluate([data[place] for place in held], labels=np.array(kinds)[held])
+    assert fitted.metrics_["test"] == apart.metrics
+    assert fitted.report_.sequences == 30
+    assert "test (kept from training and calibration)" in str(fitted.report_)
+    loud = [array * 9 if place in held else array for place, array in enumerate(data)]
+    other = small(test_share=0.25, members=2).fit(loud, **given)
+    assert other.metrics_["validation"] == fitted.metrics_["validation"]
+    assert other.metrics_["test"] != fitted.metrics_["test"]
+
+
+def test_a_share_that_holds_nothing_back_is_refused() -> None:
+    data, kinds = waves(8)
+    with pytest.raises(
+        InputError, match=r"test_share is 0\.01: of 8 sequences that leaves none on one of both"
+    ):
+        small(test_share=0.01).fit(data, label=kinds)
+    with pytest.raises(InputError, match=r"test_share is 0\.5: each part is a test in its turn"):
+        small(test_share=0.5).cross_validate(data, label=kinds, folds=2)
+    with pytest.raises(InputError, match=r"test_share is 1\.0: it should be less than 1"):
+        small(test_share=1.0).fit(data, label=kinds)

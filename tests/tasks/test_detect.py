@@ -50,6 +50,12 @@ def fitted(table):
 
 
 @pytest.fixture(scope="module")
+def rebuilt(table):
+    """Of both channels, by what cannot be put together again."""
+    return quick(max_steps=300, method="reconstruction").fit(table)
+
+
+@pytest.fixture(scope="module")
 def both(table):
     """Of both channels."""
     return quick(max_steps=300).fit(table)
@@ -71,6 +77,22 @@ def test_of_several_channels_the_one_that_errs_is_told(both):
     row = found.row(SPIKE, named=True)
     assert row["anomaly"] == 1
     assert row["heat_score"] > both.threshold_ > row["load_score"]
+
+
+def test_what_cannot_be_put_together_again_is_found(tmp_path, rebuilt, table):
+    found = rebuilt.predict()
+    shift = found["heat_score"][SHIFT.start : SHIFT.start + 24].to_numpy()
+    assert found["heat_score"][SPIKE] > rebuilt.threshold_ > found["load_score"][SPIKE]
+    assert shift.max() > rebuilt.threshold_
+    assert (found["anomaly"] == 1).mean() < 0.2
+    errors = rebuilt.report_.errors
+    assert errors["model"] < 0.8 * errors["usual_value"]
+    assert "reconstructed value, on stretches held out" in str(rebuilt.report_)
+    rebuilt.save(tmp_path / "run")
+    loaded = fastlstm.load(tmp_path / "run")
+    assert loaded.predict(table).equals(found)
+    later = signal(200, seed=5, start=START + 2000 * MINUTES)
+    assert loaded.predict(later).equals(rebuilt.predict(later))
 
 
 def test_an_alarm_is_one_run_of_rows(fitted):

@@ -36,11 +36,11 @@ def readings(rows, seed=0, first=0):
     return pl.concat([frame.filter(kept), twice]).sort("at", maintain_order=True)
 
 
-@pytest.fixture(scope="module")
-def detector():
-    return Detector(max_steps=80, hidden_size=16, num_layers=2, window=6, progress=False).fit(
-        readings(600), target=["heat", "load"], future_covariates=["plan"], past_covariates=["sky"]
-    )
+@pytest.fixture(scope="module", params=["forecast", "reconstruction"])
+def detector(request):
+    return Detector(
+        method=request.param, max_steps=80, hidden_size=16, num_layers=2, window=6, progress=False
+    ).fit(readings(600), target=["heat", "load"], future_covariates=["plan"], past_covariates=["sky"])
 
 
 def compare(detector, table):
@@ -79,9 +79,10 @@ def test_rows_off_the_grid(detector):
     compare(detector, late.with_columns(at=pl.col("at") + shift))
 
 
-def test_a_stream_without_times():
+@pytest.mark.parametrize("method", ["forecast", "reconstruction"])
+def test_a_stream_without_times(method):
     table = readings(400).select("heat", "load")
-    compare(Detector(max_steps=40, hidden_size=8, window=6, progress=False).fit(table), table)
+    compare(Detector(method=method, max_steps=40, hidden_size=8, window=6, progress=False).fit(table), table)
 
 
 def test_each_series_has_its_stream():

@@ -17,7 +17,6 @@ STEPS = {"label": [(array > 0).tolist() for array in NUMBERS], "per_step": True}
     ("parameters", "data", "roles", "message"),
     [
         ({"pooling": "max"}, NUMBERS, STEPS, "pooling is 'max': .* nothing to pool; leave it out"),
-        ({"convolution": True}, NUMBERS, STEPS, "convolution is True: .* not each step; leave it out"),
         (
             {"threshold": 0.3},
             NUMBERS,
@@ -46,7 +45,7 @@ def test_what_would_change_nothing_is_refused(parameters, data, roles, message) 
 @pytest.mark.parametrize(
     ("parameters", "data", "roles"),
     [
-        ({"convolution": False}, NUMBERS, STEPS),
+        ({"convolution": True}, NUMBERS, STEPS),
         ({"pooling": "max", "convolution": True}, NUMBERS, {"label": FOUR}),
         ({"threshold": 0.3}, NUMBERS, {"label": TWO}),
         ({"threshold": 0.3}, NUMBERS, {"label": np.arange(48).reshape(16, 3) % 2}),

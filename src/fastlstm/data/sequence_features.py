@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
+from fastlstm.data.observed import ObservedSummary
 from fastlstm.data.rows import Integers
 from fastlstm.data.scaling import Standardizer
 from fastlstm.data.sequences import SequenceSet
@@ -21,9 +22,9 @@ TAIL = 0.001  # the share at either end that the scale is not made of
 class SequenceBatch(NamedTuple):
     """Sequences side by side, filled up with zeros to the longest.
 
-    B sequences, T steps, C channels, S static numbers with a channel each that tells where they are missing. What does
-    not apply has no width: ``seen`` and ``since`` where nothing is missing, ``gap`` where rows are evenly spaced,
-    ``tokens`` of numbers, ``values`` of text.
+    B sequences, T steps, C channels, S static numbers with a channel each that tells where they are missing, P numbers
+    that sum up what was observed. What does not apply has no width: ``seen``, ``since`` and ``summary`` where nothing
+    is missing, ``gap`` where rows are evenly spaced, ``tokens`` of numbers, ``values`` of text.
 
     Attributes
     ----------
@@ -41,6 +42,8 @@ class SequenceBatch(NamedTuple):
         (B, T) int64, 0 past the end.
     static : Tensor
         (B, 2 S)
+    summary : Tensor
+        (B, P), standardised.
     """
 
     lengths: Tensor
@@ -50,6 +53,7 @@ class SequenceBatch(NamedTuple):
     gap: Tensor
     tokens: Tensor
     static: Tensor
+    summary: Tensor
 
     @property
     def steps(self) -> Tensor:
@@ -74,6 +78,8 @@ class SequenceScaling(BaseModel):
         Whether values are missing, so that the network reads which.
     irregular : bool
         Whether the time between rows varies, so that the network reads it.
+    summary : ObservedSummary, optional
+        Where values are missing and a sequence is answered as a whole.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +91,7 @@ class SequenceScaling(BaseModel):
     unit: float = 1.0
     masked: bool = False
     irregular: bool = False
+    summary: ObservedSummary | None = None
 
     @classmethod
     def fit(cls, sequences: SequenceSet) -> SequenceScaling:
@@ -116,7 +123,7 @@ class SequenceScaling(BaseModel):
         scale, static = Standardizer.fit(values.astype(np.float32)), Standardizer.fit(sequences.static)
         within = np.diff(sequences.elapsed)[np.diff(sequences.codes) == 0]
         usual = float(np.median(within[within > 0])) if (within > 0).any() else 1.0
-        return cls(
+        found = cls(
             mean=scale.mean,
             deviation=scale.deviation,
             static_mean=static.mean,
@@ -125,6 +132,26 @@ class SequenceScaling(BaseModel):
             masked=bool((~known).any()),
             irregular=bool((np.abs(within - usual) > 0.01 * usual).any()),
         )
+        if not found.masked or sequences.per_step:
+            return found
+        summary = ObservedSummary.fit(found.apply(sequences), sequences.codes, len(sequences))
+        return found.model_copy(update={"summary": summary})
+
+    def apply(self, sequences: SequenceSet) -> npt.NDArray[np.float64]:
+        """Scale values; what is far out is taken to lie at :data:`FARTHEST`.
+
+        Parameters
+        ----------
+        sequences : SequenceSet
+            N rows.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N, C), NaN where missing.
+        """
+        scaled: npt.NDArray[np.float64] = (sequences.values - np.array(self.mean)) / np.array(self.deviation)
+        return scaled.clip(-FARTHEST, FARTHEST)
 
 
 class SequenceFeatures:
@@ -154,11 +181,10 @@ class SequenceFeatures:
         self.lengths = torch.from_numpy(sequences.lengths).to(device)
         self.starts = torch.from_numpy(sequences.offsets[:-1]).to(device)
         known = ~np.isnan(sequences.values)
-        with np.errstate(invalid="ignore"):
-            scaled = (sequences.values - np.array(scaling.mean)) / np.array(scaling.deviation)
+        scaled = scaling.apply(sequences)
         last = _last_known(known, sequences.codes)
         columns = np.arange(scaled.shape[1])
-        values = np.where(last >= 0, scaled[last.clip(min=0), columns], 0).clip(-FARTHEST, FARTHEST)
+        values = np.where(last >= 0, scaled[last.clip(min=0), columns], 0)
         rows = len(values)
         nothing = np.zeros((rows, 0), np.float32)
         elapsed = sequences.elapsed
@@ -171,9 +197,12 @@ class SequenceFeatures:
             before = np.maximum(np.arange(rows) - 1, first)
             gap = np.log1p((elapsed - elapsed[before]) / scaling.unit)[:, None]
         static = Standardizer(scaling.static_mean, scaling.static_deviation).transform(sequences.static)
-        self.values, self.seen, self.since, self.gap, self.static = (
+        summary = np.zeros((len(sequences), 0), np.float32)
+        if scaling.summary is not None:
+            summary = scaling.summary.transform(scaled, sequences.codes, len(sequences))
+        self.values, self.seen, self.since, self.gap, self.static, self.summary = (
             torch.from_numpy(np.ascontiguousarray(part, np.float32)).to(device)
-            for part in (values, seen, since, gap, static)
+            for part in (values, seen, since, gap, static, summary)
         )
 
     def __len__(self) -> int:
@@ -203,6 +232,7 @@ class SequenceFeatures:
             cut(self.gap),
             rows.new_zeros(len(rows), 0),
             self.static[indices],
+            self.summary[indices],
         )
 
 
@@ -258,7 +288,7 @@ class TokenFeatures:
         lengths = self.lengths[indices]
         rows, within = side_by_side(self.starts[indices], lengths)
         none = torch.zeros(*rows.shape, 0, device=rows.device)
-        return SequenceBatch(lengths, none, none, none, none, self.ids[rows] * within, none[:, 0])
+        return SequenceBatch(lengths, none, none, none, none, self.ids[rows] * within, none[:, 0], none[:, 0])
 
 
 def side_by_side(starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 SequenceForm = Literal["positional", "long", "tidy"]
-SequenceTimeKind = Literal["row", "integer", "number", "date", "timestamp"]
+SequenceTimeKind = Literal["row", "integer", "number", "elapsed", "date", "timestamp"]
 Duplicates = Literal["refuse", "mean", "first", "last"]
 
 SERIES_COLUMN = "series"  # what answers call the sequences where the data have no name for them
@@ -25,7 +25,7 @@ class SequenceSchema(BaseModel):
         Channels told by their place (arrays and ``.ts`` files), a column each, or rows of a variable and a value.
     series, time, groups : str, optional
         Columns: whose a row is, when it is, and what must not be torn apart by a split.
-    time_kind : {"row", "integer", "number", "date", "timestamp"}
+    time_kind : {"row", "integer", "number", "elapsed", "date", "timestamp"}
         What the time column holds; ``row`` where there is none and rows are counted.
     time_format : str, optional
         How a file writes its timestamps (``strftime``).

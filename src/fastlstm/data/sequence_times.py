@@ -1,8 +1,9 @@
-"""When the rows of sequences are: any numbers, timestamps, or a count; and how long since a sequence's first row."""
+"""When the rows of sequences are: numbers, timestamps, hours and minutes, or a count; and how long since the first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +26,9 @@ class Clock:
     ----------
     instants : numpy.ndarray
         (rows,) int64 or float64, in an order that is that of time.
-    kind : {"row", "integer", "number", "date", "timestamp"}
-        What the time column holds; ``row`` where there is none and rows are counted.
+    kind : {"row", "integer", "number", "elapsed", "date", "timestamp"}
+        What the time column holds; ``row`` where there is none and rows are counted, ``elapsed`` of hours and minutes
+        since something began (``47:59``).
     format : str, optional
         How a file writes its timestamps (``strftime``).
     """
@@ -48,7 +50,7 @@ class Clock:
         Returns
         -------
         numpy.ndarray
-            (N,) float64, seconds for timestamps and dates, else in the unit of the column.
+            (N,) float64, seconds for timestamps, dates, and hours and minutes, else in the unit of the column.
         """
         sorted_instants = self.instants[order]
         since = sorted_instants - np.repeat(sorted_instants[offsets[:-1]], np.diff(offsets))
@@ -93,20 +95,19 @@ def read_clock(table: Table, column: str | None, rows: Rows, known: SequenceSche
     if column is None:
         return Clock(rows.instants, "row")
     table.require(column, "time")
+    seconds = _seconds(table.frame[column])
+    if seconds is not None and (known is None or known.time_kind == "elapsed"):
+        return Clock(_filled(table, column, seconds), "elapsed")
     counted = known is not None and known.time_kind in ("integer", "number")
     if counted or (known is None and _holds_fractions(table.frame[column])):
         numbers = read_numbers(table, column, "time")
-        if np.isnan(numbers).any():
-            row = int(np.isnan(numbers).argmax())
-            raise DataError(
-                f"{table.where(row)}: column {column!r} (time) is empty; fill it in or delete the row"
-            )
-        return Clock(numbers, known.time_kind if counted and known else "number")
+        return Clock(_filled(table, column, numbers), known.time_kind if counted and known else "number")
     times = read_times(table, column, known.time_format if known else None)
     if known is not None and times.kind not in ("date", "timestamp"):
+        trained = "hours and minutes" if known.time_kind == "elapsed" else f"{known.time_kind}s"
         raise DataError(
             f"{table.name}: the time column {column!r} holds {times.kind}s, "
-            f"that of the training data {known.time_kind}s; write it the same way"
+            f"that of the training data {trained}; write it the same way"
         )
     instants = times.ticks if times.instants is None else times.instants
     return Clock(instants, times.kind, times.format)
@@ -163,6 +164,36 @@ def refuse_twins(table: Table, column: str | None, rows: Rows, clock: Clock, ord
         f"{table.where(later)}: {table.frame[column][later]} in column {column!r} (time){of_series(whose)} "
         f"came before, on {first}; {mend}"
     )
+
+
+def _filled(table: Table, column: str, times: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """Raise where a time is missing."""
+    if np.isnan(times).any():
+        row = int(np.isnan(times).argmax())
+        raise DataError(
+            f"{table.where(row)}: column {column!r} (time) is empty; fill it in or delete the row"
+        )
+    return times.astype(np.float64)
+
+
+def _seconds(cells: pl.Series) -> npt.NDArray[np.float64] | None:
+    """Return the seconds of durations and of cells like ``47:59`` and ``47:59:30``, None of a column of others.
+
+    The hours may go on past 24, as they are counted since a beginning. Days are not guessed: a time of day that begins
+    anew at midnight is no such time, and needs its date.
+    """
+    if cells.dtype == pl.Duration:
+        seconds = cells.dt.total_microseconds().cast(pl.Float64) / 1e6
+        return seconds.to_numpy()
+    if cells.dtype != pl.String:
+        return None
+    stripped = cells.str.strip_chars()
+    parts = stripped.str.extract_groups(r"^(\d+):([0-5]\d)(?::([0-5]\d(?:\.\d+)?))?$").struct.unnest()
+    hours, minutes, rest = (part.cast(pl.Float64) for part in parts.get_columns())
+    empty = (stripped == "").fill_null(value=True)
+    if empty.all() or not (hours.is_not_null() | empty).all():
+        return None
+    return (3600 * hours + 60 * minutes + rest.fill_null(0)).to_numpy()
 
 
 def _holds_fractions(cells: pl.Series) -> bool:

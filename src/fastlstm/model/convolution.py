@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class ConvolutionalBranch(nn.Module):
-    """Three convolutions with batch normalisation, and the mean over the steps.
+    """Three convolutions with batch normalisation, and the mean over the steps, or all of them.
 
     The fully convolutional branch of LSTM-FCN (Karim et al. 2018, "LSTM fully convolutional networks for time series
     classification", section III). Sequences of unequal lengths do not disturb each other: what is past the end counts
@@ -24,6 +24,10 @@ class ConvolutionalBranch(nn.Module):
         Of each convolution; the last is the width of the result.
     widths : tuple of int
         Steps that each convolution spans.
+    per_step : bool
+        Whether all steps are wanted rather than their mean.
+    causal : bool
+        Whether a step is to know nothing of those after it.
 
     Examples
     --------
@@ -37,18 +41,25 @@ class ConvolutionalBranch(nn.Module):
         input_size: int,
         filters: tuple[int, int, int] = (64, 128, 64),
         widths: tuple[int, int, int] = (7, 5, 3),
+        *,
+        per_step: bool = False,
+        causal: bool = False,
     ) -> None:
         super().__init__()
+        self.per_step = per_step
+        self.before = [
+            width - 1 if causal else 0 for width in widths
+        ]  # zeros, in the place of what comes after
         sizes = (input_size, *filters)
         self.width = filters[-1]
         self.convolutions = nn.ModuleList(
-            nn.Conv1d(inner, outer, width, padding="same", bias=False)
+            nn.Conv1d(inner, outer, width, padding=0 if causal else "same", bias=False)
             for inner, outer, width in zip(sizes[:-1], filters, widths, strict=True)
         )
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in filters)
 
     def forward(self, inputs: Tensor, steps: Tensor) -> Tensor:
-        """Convolve and take the mean.
+        """Convolve, and take the mean unless all steps are wanted.
 
         Parameters
         ----------
@@ -60,16 +71,18 @@ class ConvolutionalBranch(nn.Module):
         Returns
         -------
         Tensor
-            (B, last of filters)
+            (B, last of filters), or (B, T, last of filters).
         """
         there = steps > 0
         whole = bool(there.all())
         hidden = inputs * steps[..., None]
-        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            found = convolution(hidden.transpose(1, 2))
+        for convolution, norm, before in zip(self.convolutions, self.norms, self.before, strict=True):
+            found = convolution(F.pad(hidden.transpose(1, 2), (before, 0)))
             if whole:
                 hidden = F.relu(norm(found)).transpose(1, 2)
             else:
                 rows = found.transpose(1, 2)
                 hidden = torch.zeros_like(rows).masked_scatter(there[..., None], F.relu(norm(rows[there])))
+        if self.per_step:
+            return hidden
         return hidden.sum(1) / steps.sum(1, keepdim=True).clamp(min=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -120,6 +120,8 @@ class DetectorNetwork(nn.Module):
     torch.Size([3, 10, 2, 2])
     """
 
+    reads_itself: ClassVar[bool] = False  # a row is judged before it is read
+
     def __init__(self, settings: DetectorSettings) -> None:
         super().__init__()
         self.settings = settings
@@ -135,6 +137,11 @@ class DetectorNetwork(nn.Module):
         forecasts = len(settings.horizons) * settings.channels
         self.decoder = nn.Linear(settings.hidden_size, forecasts * settings.decoder_size)
         self.head = StudentTHead(settings.decoder_size, [0.5], rules=RULES)
+
+    @property
+    def blind(self) -> tuple[int, ...]:
+        """How many first steps of a series each horizon is not told of: who has seen little sees not far."""
+        return (0, *self.settings.horizons[1:])
 
     def forward(self, rows: RowBatch, target: Tensor, weight: Tensor) -> Tensor:
         """Compute the loss: the mean negative logarithm of the likelihood of what came.

@@ -11,6 +11,8 @@ from fastlstm.model.convolution import ConvolutionalBranch
 from fastlstm.model.pooling import Pooling, PoolingKind
 from fastlstm.nn import LSTM
 
+SUMMARY = 64  # units that describe what was observed of a sequence
+
 
 class SequenceSettings(BaseModel):
     """All that it takes to build the network again; ``config.json`` keeps it.
@@ -41,6 +43,8 @@ class SequenceSettings(BaseModel):
         K.
     per_step : bool
         Whether there is an answer for every step.
+    summary : int
+        P, numbers that sum up what was observed of a sequence.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +64,7 @@ class SequenceSettings(BaseModel):
     dropout: float
     outputs: int
     per_step: bool
+    summary: int = 0
 
 
 class MaskedInputs(nn.Module):
@@ -121,7 +126,7 @@ class SequenceNetwork(nn.Module):
     ... )
     >>> none = torch.zeros(2, 4, 0)
     >>> tokens = torch.tensor([[2, 3, 4, 5], [2, 3, 0, 0]])
-    >>> batch = SequenceBatch(torch.tensor([4, 2]), none, none, none, none, tokens, none[:, 0])
+    >>> batch = SequenceBatch(torch.tensor([4, 2]), none, none, none, none, tokens, none[:, 0], none[:, 0])
     >>> SequenceNetwork(settings)(batch).shape
     torch.Size([2, 3])
     """
@@ -157,9 +162,18 @@ class SequenceNetwork(nn.Module):
         )
         self.branch: ConvolutionalBranch | None = None
         if settings.convolution:
-            self.branch = ConvolutionalBranch(width)
+            ahead = (
+                settings.bidirectional or not settings.per_step
+            )  # else a step knows nothing of those after it
+            self.branch = ConvolutionalBranch(width, per_step=settings.per_step, causal=not ahead)
             hidden += self.branch.width
         self.dropout = nn.Dropout(settings.dropout)
+        self.summary: nn.Module | None = None
+        if settings.summary:
+            self.summary = nn.Sequential(
+                nn.Dropout(settings.dropout), nn.Linear(settings.summary, SUMMARY), nn.ReLU()
+            )
+            hidden += SUMMARY
         self.head = nn.Linear(hidden + 2 * settings.static, settings.outputs)
 
     def forward(self, batch: SequenceBatch) -> Tensor:
@@ -181,13 +195,14 @@ class SequenceNetwork(nn.Module):
             assert self.inputs is not None
             inputs = self.inputs(batch)
         outputs: Tensor = self.lstm(inputs, lengths=batch.lengths)[0]
-        if self.pool is None:
-            static = batch.static[:, None].expand(-1, outputs.shape[1], -1)
-            answers: Tensor = self.head(torch.cat([self.dropout(outputs), static], dim=2))
-            return answers
         steps = batch.steps
-        parts = [self.pool(outputs, steps)]
+        parts = [outputs if self.pool is None else self.pool(outputs, steps)]
         if self.branch is not None:
             parts.append(self.branch(inputs, steps))
-        whole: Tensor = self.head(torch.cat([self.dropout(torch.cat(parts, dim=1)), batch.static], dim=1))
-        return whole
+        if self.summary is not None:
+            parts.append(self.summary(batch.summary))
+        static = batch.static
+        if self.pool is None:
+            static = static[:, None].expand(-1, outputs.shape[1], -1)
+        answers: Tensor = self.head(torch.cat([self.dropout(torch.cat(parts, dim=-1)), static], dim=-1))
+        return answers

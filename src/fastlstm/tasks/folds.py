@@ -13,6 +13,58 @@ from fastlstm.errors import InputError
 SPLITS = 7  # of a single network: a seventh chooses the weights
 
 
+def hold_back(
+    examples: int,
+    strata: npt.NDArray[np.float64] | None,
+    groups: npt.NDArray[np.generic] | None,
+    share: float,
+    seed: int,
+) -> tuple[Integers, Integers]:
+    """Split examples in two.
+
+    Parameters
+    ----------
+    examples, strata, groups, seed
+        As for :func:`make_folds`.
+    share : float
+        How much of the examples, or of the groups, is held back.
+
+    Returns
+    -------
+    learnt, held : numpy.ndarray
+        In the order of the examples.
+
+    Raises
+    ------
+    InputError
+        If nothing would be left of one of both.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in hold_back(6, np.array([0.0, 0, 0, 1, 1, 1]), None, 0.34, 0)]
+    [[1, 2, 3, 5], [0, 4]]
+    """
+    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit  # deferred
+
+    units = examples if groups is None else len(np.unique(groups))
+    held = round(share * units)
+    if not 0 < held < units:
+        what = "sequences" if groups is None else "groups"
+        raise InputError(
+            f"test_share is {share:g}: of {units:,} {what} that leaves none on one of both sides"
+        )
+    options = {"n_splits": 1, "test_size": held, "random_state": seed}
+    rows = np.zeros(examples)
+    plain = ShuffleSplit(**options) if groups is None else GroupShuffleSplit(**options)
+    parts = plain.split(rows, groups=groups)
+    if groups is None and strata is not None and not np.isnan(strata).any():
+        counts = np.unique(strata, return_counts=True)[1]
+        if counts.min() >= 2 and len(counts) <= min(held, units - held):  # each class on both sides
+            parts = StratifiedShuffleSplit(**options).split(rows, strata)
+    learnt, test = next(iter(parts))
+    return np.sort(np.asarray(learnt, np.int64)), np.sort(np.asarray(test, np.int64))
+
+
 def make_folds(
     examples: int,
     strata: npt.NDArray[np.float64] | None,

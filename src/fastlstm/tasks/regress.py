@@ -59,13 +59,15 @@ class Regressor(FittedLabels):
     augmentation : float, optional
         Noise that is added to numbers in training, in their deviations. Default: 0.1 where there are fewer than 1,000
         sequences, else none.
+    test_share : float
+        Share of the sequences (or groups) that is kept from all of this, to be judged by in ``report_``.
     batch_size : int, optional
         Sequences a training step. Default: 32, from 2,000 sequences on 64.
     max_steps : int, optional
-        The most training steps. Default: as many as show all sequences 25 times (texts 8 times), at least 400 and at
-        most 3000.
+        The most training steps. Default: as many as show all sequences 25 times (12 times where values are missing,
+        texts 8 times), at least 400 and at most 3000.
     learning_rate : float, optional
-        The peak of the one-cycle learning rate. Default: 0.003, where values are missing 0.001.
+        The peak of the one-cycle learning rate. Default: 0.003, where values are missing 0.002.
     patience : int
         Stop after so many validations in a row without a better one, though not before 200 steps. There are twenty
         validations in a training of full length.
@@ -122,6 +124,7 @@ class Regressor(FittedLabels):
         embedding: int = 100,
         longest: int = 400,
         augmentation: float | None = None,
+        test_share: float = 0.0,
         batch_size: int | None = None,
         max_steps: int | None = None,
         learning_rate: float | None = None,
@@ -145,6 +148,7 @@ class Regressor(FittedLabels):
         self.embedding = embedding
         self.longest = longest
         self.augmentation = augmentation
+        self.test_share = test_share
         self.batch_size = batch_size
         self.max_steps = max_steps
         self.learning_rate = learning_rate
@@ -190,8 +194,8 @@ class Regressor(FittedLabels):
         series : str, optional
             The column that says which sequence a row belongs to. Default: ``unique_id``.
         time : str, optional
-            The column of times, of any spacing. Default: ``ds``, or the only column of timestamps, or none: rows are
-            then in order.
+            The column of times, of any spacing: timestamps, numbers, or hours and minutes since a beginning
+            (``47:59``). Default: ``ds``, or the only column of timestamps, or none: rows are then in order.
         features : sequence of str
             The columns (or variables) to learn from. Default: all that have no other role.
         static : sequence of str

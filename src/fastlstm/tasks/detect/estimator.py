@@ -22,7 +22,7 @@ from fastlstm.training.checkpoint import TrainingState
 
 
 class Detector(FittedDetector):
-    """An LSTM that forecasts every next row, and says how unlikely the one that came was.
+    """An LSTM that knows what is usual, and says how unlikely the row that came was.
 
     It learns from data that nobody has labelled, anomalies among them. The constructor's arguments are the
     configuration and nothing else: ``get_params``, ``set_params`` and ``sklearn.base.clone`` work; whatever ``fit``
@@ -30,11 +30,15 @@ class Detector(FittedDetector):
 
     Parameters
     ----------
+    method : {"forecast", "reconstruction"}
+        How: an LSTM forecasts every next row from all before it; or one reads the last rows, the one to judge among
+        them, into a few numbers, out of which another puts them together again.
     false_alarms : float, optional
         How many false alarms are bearable: a day, or in 1,000 rows where rows are a day apart or more or have no time.
         Default: 0.3 a day, and no more than one in 500 rows.
     window : int
         In rows: how far ahead the farther of the two forecasts looks, and over how many rows surprise is smoothed.
+        What is reconstructed are four windows.
     hold : int, optional
         In rows: how long an alarm is held after the last row that is anomalous by its own score, so that it is one
         alarm and not many. Default: three windows.
@@ -95,6 +99,7 @@ class Detector(FittedDetector):
     def __init__(
         self,
         *,
+        method: Literal["forecast", "reconstruction"] = "forecast",
         false_alarms: float | None = None,
         window: int = 12,
         hold: int | None = None,
@@ -112,6 +117,7 @@ class Detector(FittedDetector):
         seed: int = 0,
         progress: bool = True,
     ) -> None:
+        self.method = method
         self.false_alarms = false_alarms
         self.window = window
         self.hold = hold

@@ -12,7 +12,6 @@ from typing_extensions import override
 from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind, give_back
 from fastlstm.errors import InputError
-from fastlstm.model.detector import DetectorNetwork
 from fastlstm.runs import Run
 from fastlstm.tasks.detect.baseline import score_baseline, z_scores
 from fastlstm.tasks.detect.calibration import Tail
@@ -23,6 +22,7 @@ from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
 from fastlstm.tasks.detect.pictures import draw_scores
 from fastlstm.tasks.detect.reading import DetectionTable, read_detection_table
 from fastlstm.tasks.detect.report import DetectionReport
+from fastlstm.tasks.detect.running import Network
 from fastlstm.tasks.detect.saving import restore_detector, saved_detector
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import RunSettings
@@ -195,7 +195,7 @@ class FittedDetector(ResumableEstimator):
         return self._require_fitted().detection_.scorer.threshold
 
     @property
-    def network_(self) -> DetectorNetwork:
+    def network_(self) -> Network:
         """The trained network."""
         return self._require_fitted().detection_.network
 

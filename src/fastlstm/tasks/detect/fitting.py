@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from fastlstm.data.frequency import DAY
 from fastlstm.data.schema import Columns
 from fastlstm.data.series import SeriesSet
 from fastlstm.errors import DataError, InputError
-from fastlstm.model.detector import DetectorNetwork, DetectorSettings
+from fastlstm.model.autoencoder import Autoencoder, AutoencoderSettings
+from fastlstm.model.detector import DetectorSettings
 from fastlstm.tasks.detect.baseline import fit_baseline, z_scores
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.inputs import DetectorScaling, Steps, lay_steps
@@ -19,9 +21,16 @@ from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
 from fastlstm.tasks.detect.learning import DetectorLearning, Mask, held_out
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.report import DetectionReport, stretches
-from fastlstm.tasks.detect.running import Expected, Memory, run
+from fastlstm.tasks.detect.running import (
+    Expected,
+    Memory,
+    Network,
+    NetworkSettings,
+    build_network,
+    run,
+)
 from fastlstm.tasks.detect.scoring import Scorer
-from fastlstm.tasks.detect.settings import Parameters
+from fastlstm.tasks.detect.settings import Method, Parameters
 from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
 
 VALIDATIONS = 20
@@ -32,6 +41,8 @@ USUAL_A_DAY = 0.3  # false alarms …
 USUAL_A_ROW = 1 / 500  # … though no more of rows that lie far apart
 LONG_WINDOWS = 4  # the distance from the usual is smoothed over so many windows
 HELD_WINDOWS = 3  # an alarm is held for so many windows
+LOOK_BACK_WINDOWS = 4  # are put together again at once …
+COMPRESSION = 8  # … out of one number for so many
 BASELINE_WINDOWS = 24  # the rolling z-score looks back so many: a day, of windows of an hour
 
 
@@ -104,14 +115,14 @@ def alarms_a_row(parameters: Parameters, series: SeriesSet) -> float:
 
 
 def horizons_of(parameters: Parameters) -> tuple[int, ...]:
-    """Return how many steps before they come rows are forecast.
+    """Return how many steps before they come rows are forecast; 1 where they are reconstructed as they come.
 
     Parameters
     ----------
     parameters : Parameters
         The configuration.
     """
-    return (1, parameters.window)
+    return (1, parameters.window) if parameters.method == "forecast" else (1,)
 
 
 def rates_of(parameters: Parameters) -> list[float]:
@@ -218,13 +229,17 @@ def fit_table(
     steps = lay_steps(series, scaling)
     network = build(parameters, series, steps, accelerator.device)
     out = held_out(series)
+    batch_size, stretch = parameters.batch_size, parameters.stretch
+    if isinstance(network, Autoencoder):  # windows, as many rows of them as the stretches would have
+        stretch = network.settings.look_back
+        batch_size = max(1, batch_size * parameters.stretch // stretch)
     learning = DetectorLearning(
         network,
         series,
         steps,
         out,
-        batch_size=parameters.batch_size,
-        stretch=parameters.stretch,
+        batch_size=batch_size,
+        stretch=stretch,
         device=accelerator.device,
     )
     loop = LoopSettings(
@@ -250,7 +265,8 @@ def fit_table(
         repeated=table.repeated,
         training=training,
         parameters=sum(weight.numel() for weight in network.parameters()),
-        errors=_errors(expected, series, steps, out),
+        method=parameters.method,
+        errors=_errors(expected, series, steps, out, parameters.method),
         threshold=scorer.threshold,
         hold=hold,
         allowed=allowed * (daily or 1000),
@@ -262,7 +278,7 @@ def fit_table(
     return Fitted(detection, baseline, verdicts, ended, training, report)
 
 
-def build(parameters: Parameters, series: SeriesSet, steps: Steps, device: torch.device) -> DetectorNetwork:
+def build(parameters: Parameters, series: SeriesSet, steps: Steps, device: torch.device) -> Network:
     """Build the network, with its initial weights.
 
     Parameters
@@ -278,28 +294,39 @@ def build(parameters: Parameters, series: SeriesSet, steps: Steps, device: torch
     """
     K = steps.target.shape[1]
     schema = series.schema
-    settings = DetectorSettings(
-        channels=K,
-        horizons=horizons_of(parameters),
-        numbers=3 * K + steps.past.shape[1] + steps.known.shape[1],
-        categories=(*schema.category_sizes("past"), *schema.category_sizes("future")),
-        hidden_size=parameters.hidden_size,
-        num_layers=parameters.num_layers,
-        decoder_size=DECODER,
-        dropout=parameters.dropout,
-        layer_norm=parameters.layer_norm,
-    )
+    covariates = steps.past.shape[1] + steps.known.shape[1]
+    usual: dict[str, Any] = {
+        "channels": K,
+        "categories": (*schema.category_sizes("past"), *schema.category_sizes("future")),
+        "hidden_size": parameters.hidden_size,
+        "num_layers": parameters.num_layers,
+        "decoder_size": DECODER,
+        "dropout": parameters.dropout,
+        "layer_norm": parameters.layer_norm,
+    }
+    settings: NetworkSettings
+    if parameters.method == "forecast":
+        settings = DetectorSettings(horizons=horizons_of(parameters), numbers=3 * K + covariates, **usual)
+    else:
+        look_back = LOOK_BACK_WINDOWS * parameters.window
+        settings = AutoencoderSettings(
+            numbers=2 * K + covariates,
+            known=steps.known.shape[1],
+            look_back=look_back,
+            code_size=min(max(look_back * K // COMPRESSION, 1), parameters.hidden_size),
+            **usual,
+        )
     with torch.random.fork_rng([]):
         torch.manual_seed(parameters.seed)
-        return DetectorNetwork(settings).to(device)
+        return build_network(settings).to(device)
 
 
-def expect_all(network: DetectorNetwork, series: SeriesSet, steps: Steps, rates: list[float]) -> Expected:
+def expect_all(network: Network, series: SeriesSet, steps: Steps, rates: list[float]) -> Expected:
     """Run over all series, each from its start.
 
     Parameters
     ----------
-    network : DetectorNetwork
+    network : DetectorNetwork or Autoencoder
         Trained.
     series : SeriesSet
         For the bounds.
@@ -314,14 +341,16 @@ def expect_all(network: DetectorNetwork, series: SeriesSet, steps: Steps, rates:
     return Expected(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _errors(expected: Expected, series: SeriesSet, steps: Steps, out: Mask) -> dict[str, float]:
-    """Return the mean absolute error of the next value on what was held out, beside that of the last value."""
-    last = np.concatenate([np.full_like(steps.target[:1], np.nan), steps.target[:-1]])
-    last[series.offsets[:-1]] = np.nan
-    both = ~np.isnan(steps.target) & ~np.isnan(last) & out[:, None]
-    if not both.any():
-        return {"model": float("nan"), "last_value": float("nan")}
-    return {
-        "model": float(np.abs(steps.target - expected.forecasts[:, 0, :, 0])[both].mean()),
-        "last_value": float(np.abs(steps.target - last)[both].mean()),
-    }
+def _errors(
+    expected: Expected, series: SeriesSet, steps: Steps, out: Mask, method: Method
+) -> dict[str, float]:
+    """Return the mean absolute error on what was held out, beside that of the last value, or of the usual one."""
+    naive, name = np.zeros_like(steps.target), "usual_value"
+    if method == "forecast":
+        naive, name = np.concatenate([np.full_like(naive[:1], np.nan), steps.target[:-1]]), "last_value"
+        naive[series.offsets[:-1]] = np.nan
+    both = np.stack([expected.forecasts[:, 0, :, 0], naive])
+    error = np.abs(steps.target - both)[:, out]
+    known = ~np.isnan(error).any(axis=0)
+    model, other = (float(each[known].mean()) if known.any() else float("nan") for each in error)
+    return {"model": model, name: other}

@@ -143,7 +143,7 @@ def lay_steps(series: SeriesSet, scaling: DetectorScaling) -> Steps:
     )
 
 
-def read_on(steps: Steps, carried: Carried) -> tuple[Floats, Integers, Carried]:
+def read_on(steps: Steps, carried: Carried, *, itself: bool) -> tuple[Floats, Integers, Carried]:
     """Lay out what the network reads at steps that follow one another.
 
     Parameters
@@ -152,11 +152,14 @@ def read_on(steps: Steps, carried: Carried) -> tuple[Floats, Integers, Carried]:
         T steps of one series.
     carried : Carried
         Of what was before them.
+    itself : bool
+        Whether a step's own values are read at it, or those before it.
 
     Returns
     -------
     numbers, codes : numpy.ndarray
-        (T, ·), as :class:`fastlstm.model.detector.RowBatch` has them.
+        (T, ·), as :class:`fastlstm.model.detector.RowBatch` has them, or of a step itself
+        :class:`fastlstm.model.autoencoder.Autoencoder`.
     carried : Carried
         For the steps that come next.
     """
@@ -166,7 +169,12 @@ def read_on(steps: Steps, carried: Carried) -> tuple[Floats, Integers, Carried]:
     fresh = np.concatenate([carried.fresh[None], ~np.isnan(steps.target)], dtype=np.float32)
     past = np.concatenate([carried.past[None], steps.past])
     past_codes = np.concatenate([carried.past_codes[None], steps.past_codes])
-    before: list[npt.NDArray[Any]] = [np.nan_to_num(last[:-1]), ~np.isnan(last[:-1]), fresh[:-1], past[:-1]]
-    numbers = np.concatenate([*before, steps.known], axis=1, dtype=np.float32)
-    codes = np.concatenate([past_codes[:-1], steps.known_codes], axis=1)
+    read: list[npt.NDArray[Any]]
+    if itself:
+        read, codes_read = [np.nan_to_num(steps.target), fresh[1:], steps.past], steps.past_codes
+    else:
+        read = [np.nan_to_num(last[:-1]), ~np.isnan(last[:-1]), fresh[:-1], past[:-1]]
+        codes_read = past_codes[:-1]
+    numbers = np.concatenate([*read, steps.known], axis=1, dtype=np.float32)
+    codes = np.concatenate([codes_read, steps.known_codes], axis=1)
     return numbers, codes, Carried(last[-1], fresh[-1], past[-1], past_codes[-1])

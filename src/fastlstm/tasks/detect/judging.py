@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.series import STEP_ARRAYS, Integers, SeriesSet
-from fastlstm.model.detector import DetectorNetwork
 from fastlstm.tasks.detect.inputs import DetectorScaling, Steps, lay_steps
 from fastlstm.tasks.detect.reading import DetectionTable
-from fastlstm.tasks.detect.running import Expected, Memory, run
+from fastlstm.tasks.detect.running import Expected, Memory, Network, run
 from fastlstm.tasks.detect.scaling import squash
 from fastlstm.tasks.detect.scoring import Scorer
 
@@ -29,7 +28,7 @@ class Detection:
 
     Parameters
     ----------
-    network : DetectorNetwork
+    network : DetectorNetwork or Autoencoder
         Trained, in evaluation mode.
     scaling : DetectorScaling
         Of what it reads.
@@ -37,7 +36,7 @@ class Detection:
         From what was expected to scores.
     """
 
-    network: DetectorNetwork
+    network: Network
     scaling: DetectorScaling
     scorer: Scorer
 
@@ -268,12 +267,11 @@ def arrays_of(memory: Memory) -> dict[str, npt.NDArray[Any]]:
         After at least one step.
     """
     assert memory.state is not None
-    hidden, cell = (part.detach().cpu().numpy() for part in memory.state)
+    state = {f"state.{place}": part.detach().cpu().numpy() for place, part in enumerate(memory.state)}
     carried = {f"carried.{name}": value for name, value in memory.carried._asdict().items()}
     return {
         **carried,
-        "hidden": hidden,
-        "cell": cell,
+        **state,
         **{f"pending.{place}": made for place, made in enumerate(memory.pending)},
         "smooth": memory.smooth,
         "since": np.array([memory.since]),

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.model.detector import DetectorNetwork, RowBatch
+from fastlstm.model.detector import RowBatch
 from fastlstm.tasks.detect.inputs import Carried, Steps, read_on
+from fastlstm.tasks.detect.running import Network
 from fastlstm.training.loop import Learner
 
 Mask = npt.NDArray[np.bool_]
@@ -74,7 +75,7 @@ class DetectorLearning:
 
     Parameters
     ----------
-    network : DetectorNetwork
+    network : DetectorNetwork or Autoencoder
         What learns.
     series : SeriesSet
         The series, for their bounds and names.
@@ -92,7 +93,7 @@ class DetectorLearning:
 
     def __init__(
         self,
-        network: DetectorNetwork,
+        network: Network,
         series: SeriesSet,
         steps: Steps,
         out: Mask,
@@ -113,7 +114,8 @@ class DetectorLearning:
         ends = series.offsets[1:]
         observed = ~np.isnan(steps.target)
         bounds = zip(series.offsets[:-1].tolist(), ends.tolist(), strict=True)
-        read = [read_on(steps.cut(first, end), Carried.nothing(steps))[:2] for first, end in bounds]
+        own = {"itself": network.reads_itself}
+        read = [read_on(steps.cut(first, end), Carried.nothing(steps), **own)[:2] for first, end in bounds]
         numbers, codes = (np.concatenate(parts) for parts in zip(*read, strict=True))
         self._target = _guarded(np.nan_to_num(steps.target), ends, device)
         self._training = _guarded((observed & ~out[:, None]).astype(np.float32), ends, device)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.series import Integers
+from fastlstm.tasks.detect.settings import Method
 from fastlstm.training.learner import ENDINGS, TrainingResult
 
 
@@ -74,9 +75,11 @@ class DetectionReport:
         How training went.
     parameters : int
         Weights of the network.
+    method : {"forecast", "reconstruction"}
+        How rows are judged.
     errors : dict
-        ``model`` and ``last_value``: mean absolute error of the next value on what was held out, in the channels' own
-        deviations.
+        ``model``, and ``last_value`` beside a forecast of the next value, ``usual_value`` beside its reconstruction:
+        mean absolute error on what was held out, in the channels' own deviations.
     threshold : float
         The score from which on a row is anomalous.
     hold : int
@@ -97,6 +100,7 @@ class DetectionReport:
     repeated: int
     training: TrainingResult
     parameters: int
+    method: Method
     errors: dict[str, float]
     threshold: float
     hold: int
@@ -147,12 +151,13 @@ class DetectionReport:
             lines.append(
                 f"{self.repeated:,} rows fall on the step of an earlier one: each is judged, the first is read on"
             )
-        model, last = self.errors["model"], self.errors["last_value"]
+        model, naive = self.errors.values()
+        what = ("next value", "last") if self.method == "forecast" else ("reconstructed value", "usual")
         lines += [
             f"{self.training.step:,} training steps in {self.training.seconds:.1f} s "
             f"({ENDINGS[self.training.stopped]}); weights of step {self.training.best_step:,}; "
             f"{self.parameters:,} parameters",
-            f"next value, on stretches held out: error {model:.4g}, of the last value {last:.4g}, in deviations",
+            f"{what[0]}, on stretches held out: error {model:.4g}, of the {what[1]} value {naive:.4g}, in deviations",
             "",
             f"alarm from score {self.threshold:.2f} on, for {self.allowed:.3g} false alarms {self.unit}; "
             f"held for {self.hold:,} rows",

@@ -11,6 +11,7 @@ import torch
 from scipy.special import stdtr
 from torch import Tensor
 
+from fastlstm.model.autoencoder import Autoencoder, AutoencoderSettings
 from fastlstm.model.detector import DetectorNetwork, DetectorSettings, Expectation, RowBatch
 from fastlstm.tasks.detect.inputs import Carried, Steps, read_on
 
@@ -19,6 +20,20 @@ Array = npt.NDArray[np.float64]
 STEPS_AT_ONCE = 4096
 LONG_AGO = 2**62
 LEAST = 1e-300  # a probability: its logarithm is finite
+
+Network = DetectorNetwork | Autoencoder
+NetworkSettings = DetectorSettings | AutoencoderSettings
+
+
+def build_network(settings: NetworkSettings) -> Network:
+    """Build the network of a method.
+
+    Parameters
+    ----------
+    settings : DetectorSettings or AutoencoderSettings
+        Which tells it.
+    """
+    return Autoencoder(settings) if isinstance(settings, AutoencoderSettings) else DetectorNetwork(settings)
 
 
 @dataclass(frozen=True)
@@ -32,7 +47,7 @@ class Memory:
     carried : Carried
         What the network reads of the steps before.
     state : tuple of Tensor, optional
-        The LSTM's; None before the first step.
+        Of the network: the LSTM's, or the rows that it reads again; None before the first step.
     pending : tuple of numpy.ndarray
         (h - 1, K, 3) for each horizon h, the forecasts of the next steps that were made before: location, deviation
         and freedom.
@@ -52,14 +67,14 @@ class Memory:
     age: int = 0
 
     @classmethod
-    def start(cls, steps: Steps, settings: DetectorSettings) -> Self:
+    def start(cls, steps: Steps, settings: NetworkSettings) -> Self:
         """Return the memory before the first step of a series.
 
         Parameters
         ----------
         steps : Steps
             For the widths.
-        settings : DetectorSettings
+        settings : DetectorSettings or AutoencoderSettings
             Of the network.
         """
         K, horizons = settings.channels, settings.horizons
@@ -83,12 +98,12 @@ class Expected(NamedTuple):
     smooth: Array
 
 
-def run(network: DetectorNetwork, steps: Steps, memory: Memory, rates: Array) -> tuple[Expected, Memory]:
+def run(network: Network, steps: Steps, memory: Memory, rates: Array) -> tuple[Expected, Memory]:
     """Run over steps that follow one another.
 
     Parameters
     ----------
-    network : DetectorNetwork
+    network : DetectorNetwork or Autoencoder
         In evaluation mode.
     steps : Steps
         T steps of one series.
@@ -104,12 +119,11 @@ def run(network: DetectorNetwork, steps: Steps, memory: Memory, rates: Array) ->
     Memory
         After them; its ``since`` is left as it was.
     """
-    numbers, codes, carried = read_on(steps, memory.carried)
+    numbers, codes, carried = read_on(steps, memory.carried, itself=network.reads_itself)
     forecasts, state = _forecast(network, numbers, codes, memory.state)
-    T, horizons = len(numbers), network.settings.horizons
-    # Who has seen little sees not far.
-    blind = np.arange(memory.age, memory.age + T) < horizons[1]
-    forecasts[blind, 1:] = np.nan
+    T, age = len(numbers), np.arange(memory.age, memory.age + len(numbers))
+    for place, count in enumerate(network.blind):
+        forecasts[age < count, place] = np.nan
     ahead = [np.concatenate([kept, forecasts[:, place]]) for place, kept in enumerate(memory.pending)]
     forecasts = np.stack([made[:T] for made in ahead], axis=1)
     pending = tuple(made[T:] for made in ahead)
@@ -189,7 +203,7 @@ def _smoothed(surprises: Array, smooth: Array, rates: Array) -> tuple[Array, Arr
 
 
 def _forecast(
-    network: DetectorNetwork,
+    network: Network,
     numbers: npt.NDArray[np.float32],
     codes: npt.NDArray[np.int64],
     state: tuple[Tensor, Tensor] | None,
@@ -203,8 +217,7 @@ def _forecast(
             rows = RowBatch(*(torch.from_numpy(part[cut]).to(device)[None] for part in (numbers, codes)))
             move = network.step if rows.numbers.shape[1] == 1 else network.advance
             expectation, reached = move(rows, state)
-            hidden, cell = reached
-            state = hidden, cell
+            state = reached[0], reached[1]
             found.append(_stack(expectation))
     return np.concatenate(found), state
 

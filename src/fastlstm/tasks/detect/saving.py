@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastlstm.model.detector import DetectorNetwork
 from fastlstm.runs import Run
 from fastlstm.tasks.detect.inputs import Carried
 from fastlstm.tasks.detect.judging import Detection, Ended, arrays_of
-from fastlstm.tasks.detect.running import Memory
+from fastlstm.tasks.detect.running import Memory, build_network
 from fastlstm.tasks.detect.settings import Parameters, RunSettings
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) 
     settings : RunSettings
         The run's.
     """
-    network = DetectorNetwork(settings.network)
+    network = build_network(settings.network)
     network.load_state_dict(run.part("network"))
     memory = run.part("memory")
     detector.detection_ = Detection(network.eval(), settings.scaling, settings.scorer)
@@ -75,7 +74,7 @@ def _memory(tensors: dict[str, Tensor]) -> Memory:
     carried = Carried(*(tensors[f"carried.{name}"].numpy().copy() for name in Carried._fields))
     return Memory(
         carried,
-        (tensors["hidden"].clone(), tensors["cell"].clone()),
+        (tensors["state.0"].clone(), tensors["state.1"].clone()),
         tuple(tensors[f"pending.{place}"].numpy().copy() for place in range(tensors["smooth"].shape[0] - 1)),
         tensors["smooth"].numpy().copy(),
         int(tensors["since"][0]),

@@ -26,8 +26,9 @@ class Scorer(BaseModel):
     (cf. Lavin & Ahmad 2015, "Evaluating real-time anomaly detection algorithms: the Numenta anomaly benchmark",
     section III.B); and smoothed by the forecast made some steps before, which finds drifts and what the network gets
     used to within a step; and how far the value lies from what is usual, smoothed for longer, which finds what is
-    strange though one could see it come. Each is calibrated by itself
-    (:class:`fastlstm.tasks.detect.calibration.Tail`); a channel's score is the greatest of the four, calibrated
+    strange though one could see it come. A row that is reconstructed as it comes has one surprise, not two, and three
+    kinds. Each is calibrated by itself
+    (:class:`fastlstm.tasks.detect.calibration.Tail`); a channel's score is the greatest of them, calibrated
     again. The row's is that of its channels' greatest or of their mean, whichever is higher: what only one channel
     shows counts as well as what many show a little.
 
@@ -40,7 +41,7 @@ class Scorer(BaseModel):
     threshold : float
         The score from which on a row is anomalous.
     evidence : list of list of Tail
-        (4, K)
+        (kinds, K)
     channels : list of Tail
         K, of the greatest of each channel.
     together : list of Tail
@@ -159,7 +160,7 @@ class Scorer(BaseModel):
 
 
 def evidence_of(expected: Expected, target: npt.NDArray[np.float32], rates: list[float]) -> Array:
-    """Return (n, 4, K) the evidence in rows, NaN where nothing came.
+    """Return (n, kinds, K) the evidence in rows, NaN where nothing came.
 
     Parameters
     ----------

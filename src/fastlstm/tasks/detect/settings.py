@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
 from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind
-from fastlstm.model.detector import DetectorSettings
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.inputs import DetectorScaling
+from fastlstm.tasks.detect.running import NetworkSettings
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.parameters import TrainingParameters
+
+Method = Literal["forecast", "reconstruction"]
 
 
 class Parameters(TrainingParameters):
     """The constructor's arguments, with their types and bounds; :class:`Detector` says what they mean."""
 
+    method: Method = "forecast"
     false_alarms: PositiveFloat | None
     window: Annotated[int, Field(ge=2)]
     hold: Annotated[int, Field(ge=0)] | None
@@ -38,7 +41,7 @@ class RunSettings(BaseModel):
     ----------
     parameters : Parameters
         The constructor's arguments.
-    network : DetectorSettings
+    network : DetectorSettings or AutoencoderSettings
         How to build the network.
     scaling : DetectorScaling
         Of what it reads.
@@ -59,7 +62,7 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     parameters: Parameters
-    network: DetectorSettings
+    network: NetworkSettings
     scaling: DetectorScaling
     scorer: Scorer
     baseline: list[Tail]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
@@ -19,7 +20,7 @@ from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError
 from fastlstm.runs import Run
-from fastlstm.tasks.folds import make_folds
+from fastlstm.tasks.folds import hold_back, make_folds
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
 from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model
@@ -98,10 +99,7 @@ class FittedLabels(ResumableEstimator):
             If the data cannot be read, or a class comes that training never saw.
         """
         examples = self._read(data, labelled=True, labels=labels)
-        assert examples.labels is not None
-        model = self.model_
-        truth = model.target.encode(examples.labels, examples.source)
-        return LabelledEvaluation(model.target, truth, model.answers(examples), model.threshold)
+        return _judged(self.model_, examples)
 
     def cross_validate(self, data: Any, *, folds: int = 5, **fit: Any) -> CrossValidation:
         """Fit to all parts but one and judge that one, each in its turn.
@@ -133,21 +131,18 @@ class FittedLabels(ResumableEstimator):
             raise InputError(f"folds is {folds}: give 2 or more")
         vectors = fit.pop("vectors", None)
         parameters = Parameters.check(self.get_params())
+        if parameters.test_share:
+            raise InputError(
+                f"test_share is {parameters.test_share:g}: each part is a test in its turn; leave it out"
+            )
         examples = self._read_to_fit(data, **fit)
         assert examples.labels is not None
         whole = self._target(examples.labels, examples.source)
-        per_step = isinstance(examples, SequenceSet) and examples.per_step
-        strata = None if per_step else whole.strata(whole.encode(examples.labels, examples.source))
-        groups = None if examples.groups is None else examples.groups.to_numpy()
         parts = []
-        for learnt, held in make_folds(len(examples), strata, groups, folds, parameters.seed):
+        for learnt, held in make_folds(*_units(examples, whole), folds, parameters.seed):
             seen, judged = examples.subset(learnt), examples.subset(held)
-            assert seen.labels is not None
-            assert judged.labels is not None
-            target = self._target(seen.labels, seen.source) if isinstance(whole, NumberTarget) else whole
-            fitted = fit_examples(parameters, seen, target, _vectors(vectors)).model
-            truth = target.encode(judged.labels, judged.source)
-            parts.append(LabelledEvaluation(target, truth, fitted.answers(judged), fitted.threshold))
+            fitted = fit_examples(parameters, seen, self._target_of(seen, whole), _vectors(vectors))
+            parts.append(_judged(fitted.model, judged))
         return CrossValidation(
             whole,
             np.concatenate([part.truth for part in parts]),
@@ -184,7 +179,20 @@ class FittedLabels(ResumableEstimator):
         assert examples.labels is not None
         target = self._target(examples.labels, examples.source)
         hooks = self._hooks(data, examples.fingerprint, roles, folder, resume)
-        return self._take(fit_examples(parameters, examples, target, vectors, hooks), examples)
+        if not parameters.test_share:
+            return self._take(fit_examples(parameters, examples, target, vectors, hooks), examples)
+        learnt, held = hold_back(*_units(examples, target), parameters.test_share, parameters.seed)
+        seen = replace(examples.subset(learnt), notes=examples.notes)
+        fitted = fit_examples(parameters, seen, self._target_of(seen, target), vectors, hooks)
+        report = replace(fitted.report, test=_judged(fitted.model, examples.subset(held)))
+        return self._take(replace(fitted, report=report), examples)
+
+    def _target_of(self, seen: Examples, whole: AnyTarget) -> AnyTarget:
+        """Return what a label is where only a part is seen: numbers have scales, and classes are known beforehand."""
+        if not isinstance(whole, NumberTarget):
+            return whole
+        assert seen.labels is not None
+        return self._target(seen.labels, seen.source)
 
     def _read_to_fit(
         self, data: Any, *, text: str | None = None, label: Any = None, groups: Any = None, **roles: Any
@@ -234,6 +242,21 @@ class FittedLabels(ResumableEstimator):
         self.pictures_ = {}
         self.notes_ = []
         return self
+
+
+def _units(examples: Examples, target: AnyTarget) -> tuple[int, Any, Any]:
+    """Return what splits go by: how many examples, of which classes, and what is not to be torn apart."""
+    assert examples.labels is not None
+    per_step = isinstance(examples, SequenceSet) and examples.per_step
+    strata = None if per_step else target.strata(target.encode(examples.labels, examples.source))
+    return len(examples), strata, None if examples.groups is None else examples.groups.to_numpy()
+
+
+def _judged(model: Model, examples: Examples) -> LabelledEvaluation:
+    """Compare what a model tells with the labels."""
+    assert examples.labels is not None
+    truth = model.target.encode(examples.labels, examples.source)
+    return LabelledEvaluation(model.target, truth, model.answers(examples), model.threshold)
 
 
 def _are_texts(data: Any) -> bool:

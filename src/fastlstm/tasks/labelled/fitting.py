@@ -35,11 +35,12 @@ STEPS_BEFORE_STOPPING = 200
 ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
 FEWEST_STEPS, MOST_STEPS = 400, 3000
 EPOCHS = 25  # of numbers …
+GAPS_EPOCHS = 12  # … of those with gaps, of which less is to be learnt …
 TEXT_EPOCHS = 8  # … and of texts, which are soon known by heart
 MANY = 2000  # sequences, from which on batches are larger
 JITTER = 0.1  # deviations of noise, where sequences are few
 FEW = 1000  # sequences
-USUAL, SLOW = 0.003, 0.001  # learning rates; with gaps there is more to learn by heart than to learn
+USUAL, SLOW = 0.003, 0.002  # learning rates; with gaps there is more to learn by heart than to learn
 
 WordVectors = tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]
 ReadVectors = Callable[[Sequence[str]], WordVectors]
@@ -117,7 +118,8 @@ def fit_examples(
     labelled = Labelled(features, encoded, per_step=per_step)
     weights = target.weights() if parameters.class_weight == "balanced" else None
     batch_size = parameters.batch_size or (32 if len(examples) < MANY else 64)
-    steps = parameters.max_steps or default_steps(len(folds[0][0]), batch_size, text=tokenizer is not None)
+    epochs = TEXT_EPOCHS if tokenizer else GAPS_EPOCHS if settings.masked else EPOCHS
+    steps = parameters.max_steps or default_steps(len(folds[0][0]), batch_size, epochs)
     few = tokenizer is None and len(examples) < FEW
     augmentation = (JITTER if few else 0.0) if parameters.augmentation is None else parameters.augmentation
     networks = nn.ModuleList(
@@ -220,10 +222,11 @@ def default_network(
         dropout=(0.5 if tokenizer or masked else 0.3) if parameters.dropout is None else parameters.dropout,
         outputs=target.outputs,
         per_step=per_step,
+        summary=0 if scaling is None or scaling.summary is None else len(scaling.summary.mean),
     )
 
 
-def default_steps(learnt: int, batch_size: int, *, text: bool) -> int:
+def default_steps(learnt: int, batch_size: int, epochs: int) -> int:
     """Settle how many training steps there are at most.
 
     Parameters
@@ -232,15 +235,15 @@ def default_steps(learnt: int, batch_size: int, *, text: bool) -> int:
         Sequences that are learnt from.
     batch_size : int
         How many of them a step shows.
-    text : bool
-        Whether they are texts.
+    epochs : int
+        How often each is shown.
 
     Examples
     --------
-    >>> default_steps(40, 32, text=False), default_steps(3200, 64, text=False), default_steps(6000, 64, text=True)
+    >>> default_steps(40, 32, 25), default_steps(3200, 64, 25), default_steps(6000, 64, 8)
     (400, 1250, 750)
     """
-    wanted = (TEXT_EPOCHS if text else EPOCHS) * learnt // batch_size
+    wanted = epochs * learnt // batch_size
     return min(max(wanted, FEWEST_STEPS), MOST_STEPS)
 
 
@@ -262,11 +265,6 @@ def _refuse_idle(
     elif examples.per_step and parameters.pooling is not None:
         raise InputError(
             f"pooling is {parameters.pooling!r}: where each step has a label there is nothing to pool; leave it out"
-        )
-    elif examples.per_step and parameters.convolution:
-        raise InputError(
-            "convolution is True: it stands beside the LSTM where a whole sequence has one label, not each step; "
-            "leave it out"
         )
     if parameters.threshold is not None and isinstance(target, ClassTarget) and target.outputs > 2:
         raise InputError(

@@ -134,7 +134,11 @@ class LabelledLearning:
             noise = torch.randn(values.shape, generator=generator).to(values) * self.augmentation
             size = torch.randn(len(values), 1, values.shape[2], generator=generator).to(values)
             moved = (values * (1 + size * self.augmentation) + noise) * batch.sequences.steps[..., None]
-            batch = batch._replace(sequences=batch.sequences._replace(values=moved))
+            summary = batch.sequences.summary
+            summary = (
+                summary + torch.randn(summary.shape, generator=generator).to(summary) * self.augmentation
+            )
+            batch = batch._replace(sequences=batch.sequences._replace(values=moved, summary=summary))
         return batch
 
     def _draw_ahead(self, generator: torch.Generator) -> list[Tensor]:

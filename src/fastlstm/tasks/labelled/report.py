@@ -38,6 +38,8 @@ class LabelledReport:
         On what was held out.
     temperature : float
         Of the calibration.
+    test : LabelledEvaluation, optional
+        On what nothing has seen, where ``test_share`` asked for some.
     """
 
     source: str
@@ -50,11 +52,13 @@ class LabelledReport:
     parameters: int
     validation: LabelledEvaluation
     temperature: float
+    test: LabelledEvaluation | None = None
 
     @property
     def metrics(self) -> dict[str, Any]:
         """What ``metrics.json`` holds."""
-        return {"validation": self.validation.metrics}
+        parts = {"validation": self.validation, "test": self.test}
+        return {name: part.metrics for name, part in parts.items() if part is not None}
 
     def __str__(self) -> str:
         """Return the report as text."""
@@ -79,6 +83,8 @@ class LabelledReport:
         )
         lines += ["", held, str(self.validation)]
         lines += _verdict(self.validation)
+        if self.test is not None:
+            lines += ["", "test (kept from training and calibration)", str(self.test)]
         return "\n".join(lines)
 
 
