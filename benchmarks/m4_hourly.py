@@ -20,7 +20,9 @@ from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import narwhals as nw
 import polars as pl
 import torch
 
@@ -40,7 +42,7 @@ def fastlstm_side(steps: int | None = None) -> Side:
 
     def run(train: Path, seed: int) -> pl.DataFrame:
         model = Forecaster(HORIZON, max_steps=steps, seed=seed, progress=False).fit(train)
-        return model.predict().select("unique_id", "ds", forecast="y")
+        return columns_of(model.predict(), "y")
 
     return run
 
@@ -62,7 +64,7 @@ def neuralforecast_side(train: Path, seed: int) -> pl.DataFrame:
     )
     fitted = NeuralForecast([model], freq=1)
     fitted.fit(pl.read_csv(train, infer_schema_length=None))
-    return fitted.predict().select("unique_id", "ds", forecast="LSTM")
+    return columns_of(fitted.predict(), "LSTM")
 
 
 SIDES: dict[str, tuple[str, Side]] = {
@@ -70,6 +72,11 @@ SIDES: dict[str, tuple[str, Side]] = {
     f"fastlstm, {FEW} steps": ("fastlstm", fastlstm_side(FEW)),
     "fastlstm, defaults": ("fastlstm", fastlstm_side()),
 }
+
+
+def columns_of(forecast: Any, name: str) -> pl.DataFrame:
+    """Return series, time and forecast of a frame of any kind."""
+    return nw.from_native(forecast).to_polars().select("unique_id", "ds", forecast=name)
 
 
 def smape(forecast: pl.DataFrame, truth: pl.DataFrame) -> float:
