@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import inspect
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import or_
@@ -19,8 +18,6 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import Parameter, Token
 from docstring_parser import parse
-
-from fastlstm.errors import InputError
 
 PLACED: dict[Any, Any] = {  # of mypy's own idea of the kinds of parameters
     inspect.Parameter.POSITIONAL_OR_KEYWORD: inspect.Parameter.POSITIONAL_ONLY,
@@ -116,42 +113,11 @@ def command(
     def called(*args: Any, **kwargs: Any) -> int | None:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        try:
-            return run(dict(bound.arguments))
-        except InputError as error:
-            if type(error) is not InputError:  # of what data or a run hold
-                raise
-            raise InputError(named_as_flags(str(error), signature.parameters)) from None
+        return run(dict(bound.arguments))
 
     called.__signature__ = signature  # type: ignore[attr-defined]  # mypy knows no such attribute; inspect reads it
     called.__annotations__ = {name: parameter.annotation for name, parameter in signature.parameters.items()}
     return called
-
-
-def named_as_flags(message: str, names: Iterable[str]) -> str:
-    """Write the arguments that an estimator's message names as the flags that were given.
-
-    Parameters
-    ----------
-    message : str
-        Of an error. A name of one word is taken for an argument's only where the message begins with its value.
-    names : iterable of str
-        What the command takes.
-
-    Examples
-    --------
-    >>> named_as_flags("n_best is 9: give 1 to 5, the beam_size", ["n_best", "beam_size"])
-    '--n-best is 9: give 1 to 5, the --beam-size'
-    >>> named_as_flags("seed is -1: give more; 'top_k' has no seed", ["seed", "top_k"])
-    "--seed is -1: give more; 'top_k' has no seed"
-    """
-    for name in names:
-        flag_name = f"--{name.replace('_', '-')}"
-        if "_" in name:
-            message = re.sub(rf"(?<![\w'\"./-]){name}(?!\w|\.\w|['\"/=(])", flag_name, message)
-        else:
-            message = re.sub(rf"^{name}(?= is [-\d])", flag_name, message)
-    return message
 
 
 def annotate(hint: Any, text: str | None, default: Any = inspect.Parameter.empty) -> Any:
