@@ -24,6 +24,7 @@ from torch.nn import functional as F
 
 from benchmarks.measure import machine, medians
 from fastlstm.model.language import LanguageNetwork, LanguageSettings
+from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.search.sampling import Sampling, sample
 from fastlstm.training.update import WeightUpdate
 
@@ -67,7 +68,7 @@ def network(hidden: int, layers: int, tokens: int, *, tied: bool = False) -> Lan
 def on_torch(ours: LanguageNetwork) -> LanguageNetwork:
     """Copy a network, with PyTorch's layers."""
     other = copy.deepcopy(ours)
-    for place, layer in enumerate(other._stack()):
+    for place, layer in enumerate(other.stack):
         known = TorchLayer(layer.input_size, layer.hidden_size)
         known.load_state_dict(layer.state_dict())
         other.layers[place] = known
@@ -96,9 +97,9 @@ def training_step(
     return step
 
 
-def writing_speed(model: LanguageNetwork) -> float:
+def writing_speed(steps: LanguageSteps) -> float:
     """Measure characters a second, over a fifth of one."""
-    tokens = sample(model, torch.zeros(1, 0, dtype=torch.int64), torch.tensor([1]), Sampling(0.8))
+    tokens = sample(steps, torch.zeros(1, 0, dtype=torch.int64), torch.tensor([1]), Sampling(0.8))
     list(islice(tokens, 10))
     started, count = time.perf_counter(), 0
     while time.perf_counter() - started < TURN:
@@ -137,8 +138,7 @@ def main() -> None:
         speeds: list[list[float]] = [[] for _ in sides]
         for _ in range(rounds):
             for (model, weights), found in zip(sides, speeds, strict=True):
-                model.step_weights = weights
-                found.append(writing_speed(model))
+                found.append(writing_speed(LanguageSteps(model, weights)))
         theirs, *our = (sorted(found)[rounds // 2] for found in speeds)
         cells = "".join(f"{speed:10,.0f}{speed / theirs:7.1f}" for speed in our)
         print(f"{name:32}{theirs:10,.0f}{cells}", flush=True)

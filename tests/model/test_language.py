@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from fastlstm.model.language import LanguageNetwork, LanguageSettings
+from fastlstm.model.language_steps import LanguageSteps
 
 USUAL = {
     "tokens": 30,
@@ -36,18 +37,18 @@ def tokens(length, rows, seed=0):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_steps_say_what_windows_say(kind):
+@pytest.mark.parametrize("rows", [3, 9])  # fewer and more than FEW_ROWS
+def test_steps_say_what_windows_say(kind, rows):
     network = make(**kind).eval()
-    row = tokens(9, 3)
+    row = tokens(9, rows)
     with torch.no_grad():
         features, _ = network(row)
         whole = network.loss(features[:-1], row[1:])
-        state = network.start(row[:4].T)
+        steps = LanguageSteps(network)
+        state = steps.start(row[:4].T)
         for place in range(4, 8):
-            told, state = network.step(row[place], state)
-            expected = network.log_probabilities(features[place])
-            torch.testing.assert_close(told, expected)
-            torch.testing.assert_close(told.exp().sum(-1), torch.ones(3))
+            told, state = steps.step(row[place], state)
+            torch.testing.assert_close(told.exp().sum(-1), torch.ones(rows))
             torch.testing.assert_close(-told.gather(1, row[place + 1, :, None])[:, 0], whole[place])
 
 
@@ -73,16 +74,15 @@ def test_a_state_goes_on_from_window_to_window():
 
 
 def test_rows_of_a_state_can_be_chosen():
-    network = make().eval()
+    steps = LanguageSteps(make().eval())
     row = tokens(5, 3)
-    with torch.no_grad():
-        for taken in (0, 2):  # of whole sequences, and of single steps
-            state = network.start(row[:3].T)
-            for place in range(taken):
-                _, state = network.step(row[place], state)
-            told, _ = network.step(row[4], state)
-            chosen, _ = network.step(row[4][[2, 0, 0]], state.select(torch.tensor([2, 0, 0])))
-            torch.testing.assert_close(chosen, told[[2, 0, 0]])
+    for taken in (0, 2):  # of whole sequences, and of single steps
+        state = steps.start(row[:3].T)
+        for place in range(taken):
+            _, state = steps.step(row[place], state)
+        told, _ = steps.step(row[4], state)
+        chosen, _ = steps.step(row[4][[2, 0, 0]], state.select(torch.tensor([2, 0, 0])))
+        torch.testing.assert_close(chosen, told[[2, 0, 0]])
 
 
 def test_tied_weights_are_one():

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from fastlstm.runs.attention_plot import attention_weights
+from fastlstm.runs.folder import _to_png
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth, learning_curve
 
 
@@ -30,3 +32,8 @@ def test_every_step_ahead_has_its_error():
     axes = error_by_horizon({"LSTM": [1, 2, 3], "naive": [2, 3, 4]}).axes[0]
     assert list(axes.lines[0].get_xdata()) == [1, 2, 3]
     assert [line.get_label() for line in axes.lines] == ["LSTM", "naive"]
+
+
+def test_a_script_that_the_font_lacks_is_drawn_without_a_warning():
+    figure = attention_weights([[0.9]], ["ka"], ["か"])
+    assert _to_png(figure).startswith(b"\x89PNG")

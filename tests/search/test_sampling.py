@@ -100,3 +100,18 @@ def test_a_tiny_temperature_stays_finite():
 def test_what_makes_no_sense_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         Sampling(**options)
+
+
+@pytest.mark.parametrize(
+    "sampling", [Sampling(), Sampling(0.7, top_k=2), Sampling(top_p=0.8), Sampling(0)], ids=str
+)
+def test_draws_are_those_of_the_plain_way(sampling):
+    """One number a token from PCG64, and the first token whose sum of probabilities is above it."""
+    numbers, last, expected = np.random.default_rng(5), 0, []
+    for _ in range(60):
+        log_probabilities = CHAIN.matrix[last].log().numpy()[None]
+        chances = sampling.probabilities(log_probabilities)[0]
+        number = numbers.random()
+        last = next(place for place in range(3) if chances[: place + 1].sum() > number)
+        expected.append(last)
+    assert drawn(60, sampling, seed=5)[:, 0].tolist() == expected

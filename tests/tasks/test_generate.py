@@ -12,9 +12,10 @@ import torch
 from sklearn.base import clone
 
 import fastlstm
-from fastlstm import Generator
+from fastlstm import LSTM, Generator
 from fastlstm.data.corpus import join_texts
 from fastlstm.errors import DataError, InputError, RunError
+from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.runs import keep_checkpoint
 from fastlstm.tasks.generate.fitting import split
 from fastlstm.tasks.generate.learning import token_losses
@@ -104,11 +105,31 @@ def test_fewer_bits_write_nearly_as_full_weights_do(rhymes):
     text = RHYME.rstrip("\n")
     for weights in ("bfloat16", "int8"):
         assert rhymes.predict("she sells sea", length=24, temperature=0, weights=weights) == text
-        assert rhymes.network_.step_weights == weights
     assert rhymes.predict("she sells sea", length=24, temperature=0) == text
-    assert rhymes.network_.step_weights is None
     with pytest.raises(InputError, match="weights is 'int4': give one of bfloat16, int8"):
         rhymes.predict("she", weights="int4")
+
+
+def test_streams_side_by_side_keep_their_own_weights(rhymes, monkeypatch):
+    """A stream goes on as it began, whatever is asked for meanwhile."""
+    used = []
+    step = LSTM.step
+
+    def noting(layer, *given, weights=None, **others):
+        used.append(weights)
+        return step(layer, *given, weights=weights, **others)
+
+    monkeypatch.setattr(LSTM, "step", noting)
+    kinds = ("int8", None, "bfloat16")
+    streams = [rhymes.predict("sea", length=9, stream=True, weights=kind) for kind in kinds]
+    for stream in streams:
+        next(stream)  # the prompt
+    assert not used
+    for _ in range(8):
+        for stream, kind in zip(streams, kinds, strict=True):
+            used.clear()
+            next(stream)
+            assert set(used) == {kind}
 
 
 def test_a_run_writes_the_same_text(rhymes, tmp_path):
@@ -175,13 +196,12 @@ def test_how_likely_texts_are(rhymes):
     assert isinstance(frame, pl.DataFrame)
     np.testing.assert_allclose(frame["log_probability"], found["log_probability"])
     # One token after the other, as a step model says it.
-    network, tokenizer = rhymes.network_, rhymes.tokenizer_
-    row = torch.tensor(join_texts(tokenizer, (texts[0],)))[:-1]
-    with torch.no_grad():
-        state, total = network.start(row[None, :0]), 0.0
-        for token, following in pairwise(row):
-            told, state = network.step(token[None], state)
-            total += float(told[0, following])
+    steps = LanguageSteps(rhymes.network_)
+    row = torch.tensor(join_texts(rhymes.tokenizer_, (texts[0],)))[:-1]
+    state, total = steps.start(row[None, :0]), 0.0
+    for token, following in pairwise(row):
+        told, state = steps.step(token[None], state)
+        total += float(told[0, following])
     assert total == pytest.approx(found["log_probability"][0], rel=1e-4)
 
 

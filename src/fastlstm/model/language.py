@@ -15,8 +15,6 @@ from fastlstm.nn import LSTM
 from fastlstm.ops.linear import linear
 from fastlstm.ops.smoothed_loss import smoothed_cross_entropy
 
-FEW_ROWS = 8
-
 LayerState = Any  # of one layer: the pair (h, c), as LSTM takes and gives it
 
 
@@ -95,17 +93,14 @@ class LanguageNetwork(nn.Module):
     >>> network = LanguageNetwork(LanguageSettings(
     ...     tokens=7, embedding=4, hidden_size=8, num_layers=2, dropout=0.0, recurrent_dropout=0.0, weight_drop=0.0,
     ...     tied=False, cutoffs=())).eval()
-    >>> with torch.inference_mode():
-    ...     state = network.start(torch.tensor([[1, 2], [3, 4]]))
-    ...     log_probabilities, state = network.step(torch.tensor([5, 6]), state)
-    >>> log_probabilities.shape, state.layers[0][0].shape
-    (torch.Size([2, 7]), torch.Size([1, 2, 8]))
+    >>> features, state = network(torch.tensor([[1, 2], [3, 4], [5, 6]]))
+    >>> features.shape, state.layers[0][0].shape
+    (torch.Size([3, 2, 8]), torch.Size([1, 2, 8]))
     """
 
     def __init__(self, settings: LanguageSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.step_weights: str | None = None  # of single steps: "bfloat16" or "int8" instead of full ones
         self.embed = nn.Embedding(settings.tokens, settings.embedding)
         last = settings.embedding if settings.tied else settings.hidden_size
         widths = [settings.embedding, *[settings.hidden_size] * (settings.num_layers - 1), last]
@@ -139,14 +134,14 @@ class LanguageNetwork(nn.Module):
         Returns
         -------
         features : Tensor
-            (T, B, E or H), what :meth:`log_probabilities` and :meth:`loss` make probabilities of.
+            (T, B, E or H), what :meth:`loss` makes probabilities of.
         state : LanguageState
             After the last token.
         """
         before = [None] * len(self.layers) if state is None else state.layers
         x = self._drop(self.embed(tokens))
         after = []
-        for layer, layer_state in zip(self._stack(), before, strict=True):
+        for layer, layer_state in zip(self.stack, before, strict=True):
             x, reached = self._run(layer, x, layer_state)
             x = self._drop(x)
             after.append(reached)
@@ -192,28 +187,8 @@ class LanguageNetwork(nn.Module):
             return self.loss(features, following).mean()
         return smoothed_cross_entropy(self._logits(features.flatten(0, 1)), following.flatten())
 
-    def log_probabilities(self, features: Tensor) -> Tensor:
-        """Return the logarithm of the probability of each token.
-
-        Parameters
-        ----------
-        features : Tensor
-            (B, E or H)
-
-        Returns
-        -------
-        Tensor
-            (B, V), nats.
-        """
-        if self.adaptive is not None:
-            found: Tensor = self.adaptive.log_prob(features)
-            return found
-        # Of few rows PyTorch's product is done sooner than ours has begun.
-        product = F.linear if len(features) < FEW_ROWS else linear
-        return product(features, self._vectors(), self.bias).log_softmax(-1)
-
     def start(self, context: Tensor) -> LanguageState:
-        """Read the beginnings of texts, but for the token that :meth:`step` is to read first.
+        """Read the beginnings of texts, but for their last token, which a single step is to read.
 
         Parameters
         ----------
@@ -224,36 +199,19 @@ class LanguageNetwork(nn.Module):
             state: LanguageState = self(context.T)[1]
             return state
         rows = context.shape[0]
-        widths = [layer.hidden_size for layer in self._stack()]
+        widths = [layer.hidden_size for layer in self.stack]
         zeros = (self.embed.weight.new_zeros(1, rows, width) for width in widths)
         return LanguageState(tuple((part, part.clone()) for part in zeros))
 
-    def step(self, tokens: Tensor, state: LanguageState) -> tuple[Tensor, LanguageState]:
-        """Read a token a row, and say how likely each is to come next.
-
-        Parameters
-        ----------
-        tokens : Tensor
-            (B,) int64
-        state : LanguageState
-            Of B rows.
-
-        Returns
-        -------
-        log_probabilities : Tensor
-            (B, V)
-        state : LanguageState
-            After the tokens.
-        """
-        x = F.embedding(tokens, self.embed.weight)
-        after = []
-        for layer, before in zip(self._stack(), state.layers, strict=True):
-            x, reached = layer.step(x, before, weights=self.step_weights)
-            after.append(reached)
-        return self.log_probabilities(x), LanguageState(tuple(after))
-
-    def _stack(self) -> list[LSTM]:
+    @property
+    def stack(self) -> list[LSTM]:
+        """The layers, the first that reads first."""
         return cast("list[LSTM]", list(self.layers))
+
+    @property
+    def vectors(self) -> Tensor:
+        """(V, E or H), what features are compared with; where there are cutoffs, those of the embedding."""
+        return self.embed.weight if self.weight is None else self.weight
 
     def _run(self, layer: LSTM, x: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
         share = self.settings.weight_drop
@@ -272,8 +230,4 @@ class LanguageNetwork(nn.Module):
         return x * mask
 
     def _logits(self, rows: Tensor) -> Tensor:
-        return linear(rows, self._vectors(), self.bias)
-
-    def _vectors(self) -> Tensor:
-        """(V, E or H), what features are compared with."""
-        return self.embed.weight if self.weight is None else self.weight
+        return linear(rows, self.vectors, self.bias)

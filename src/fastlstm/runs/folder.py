@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -328,7 +329,11 @@ def _to_png(figure: Figure | bytes) -> bytes:
     if isinstance(figure, bytes):
         return figure
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=150)
+    with (
+        warnings.catch_warnings()
+    ):  # a script that matplotlib's font lacks is drawn as boxes, and is no news to tell
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(picture, format="png", dpi=150)
     return picture.getvalue()
 
 

@@ -69,22 +69,33 @@ class Sampling:
         >>> Sampling(temperature=0.5).probabilities(np.log([[0.8, 0.2]])).round(3)
         array([[0.941, 0.059]])
         """
-        found = log_probabilities.astype(np.float64)
-        found -= found.max(-1, keepdims=True)
+        found = self.shares(log_probabilities)
+        found /= found.sum(-1, keepdims=True)
+        return found
+
+    def shares(self, log_probabilities: npt.NDArray[np.floating]) -> Numbers:
+        """Return what :meth:`probabilities` are in proportion to: as a sum that is drawn from they serve as well.
+
+        Parameters
+        ----------
+        log_probabilities : numpy.ndarray
+            (B, V)
+        """
+        found: Numbers = log_probabilities - log_probabilities.max(-1, keepdims=True).astype(np.float64)
         if self.temperature == 0:
             found[:] = np.arange(found.shape[1]) == found.argmax(-1)[:, None]
             return found
-        np.exp(found / self.temperature, out=found)
+        found /= self.temperature
+        np.exp(found, out=found)
         if self.top_k is not None and self.top_k < found.shape[1]:
             least = np.partition(found, -self.top_k)[:, -self.top_k, None]
             found[found < least] = 0
-        found /= found.sum(-1, keepdims=True)
         if self.top_p is not None and self.top_p < 1:
             order = (-found).argsort(-1, kind="stable")
             ranked = np.take_along_axis(found, order, -1)
-            ranked[ranked.cumsum(-1) - ranked >= self.top_p] = 0  # those before are enough
+            sums = ranked.cumsum(-1)
+            ranked[sums - ranked >= self.top_p * sums[:, -1:]] = 0  # those before are enough
             np.put_along_axis(found, order, ranked, -1)
-            found /= found.sum(-1, keepdims=True)
         return found
 
 
@@ -123,17 +134,16 @@ def sample(
         (B,) int64, the next token of each row.
     """
     draws = np.random.default_rng(seed)
-    banned = list(never)
-    with torch.inference_mode():
-        state, tokens = model.start(context), first
+    state, tokens = model.start(context), first
+    barred: npt.NDArray[np.float32] | None = None
     while True:
-        with torch.inference_mode():
-            told, state = model.step(tokens, state)
-        log_probabilities = told.cpu().numpy()
-        if banned:
-            log_probabilities[:, banned] = -np.inf
-        sums = sampling.probabilities(log_probabilities).cumsum(-1)
+        told, state = model.step(tokens, state)
+        if barred is None:
+            barred = np.zeros(told.shape[1], np.float32)
+            barred[list(never)] = -np.inf
+        sums = sampling.shares(told.cpu().numpy() + barred).cumsum(-1)
+        limits = draws.random(len(sums)) * sums[:, -1]
         # The first whose sum is above the draw: a token of probability 0 adds nothing and is never it.
-        drawn = (sums > draws.random(len(sums))[:, None] * sums[:, -1:]).argmax(-1)
+        drawn = (sums > limits[:, None]).argmax(-1)
         yield drawn
         tokens = torch.from_numpy(drawn).to(first.device)

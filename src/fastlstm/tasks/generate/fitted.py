@@ -17,6 +17,7 @@ from fastlstm.data.table import give_back
 from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.language import LanguageNetwork
+from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.ops.step import REDUCED
 from fastlstm.runs import Run
 from fastlstm.runs.folder import VOCABULARY
@@ -113,8 +114,7 @@ class FittedGenerator(ResumableEstimator):
                 raise InputError(f"the prompt is not UTF-8 (character {error.start}): correct it") from None
         if weights not in (None, *REDUCED):
             raise InputError(f"weights is {weights!r}: give one of {', '.join(REDUCED)}, or none")
-        self.network_.step_weights = weights
-        pieces = self._write(prompt, length, Sampling(temperature, top_k, top_p), seed)
+        pieces = self._write(prompt, length, Sampling(temperature, top_k, top_p), seed, weights)
         return pieces if stream else "".join(pieces)
 
     def evaluate(self, data: Any, *, text: str | None = None) -> LanguageEvaluation:
@@ -187,7 +187,9 @@ class FittedGenerator(ResumableEstimator):
         del target
         return -self.evaluate(data).metrics["model"]["nats_per_character"]
 
-    def _write(self, prompt: str, length: int, sampling: Sampling, seed: int | None) -> Iterator[str]:
+    def _write(
+        self, prompt: str, length: int, sampling: Sampling, seed: int | None, weights: str | None = None
+    ) -> Iterator[str]:
         """Return the pieces of a text."""
         tokenizer, boundary = self.tokenizer_, len(self.tokenizer_)
         read = self._read_prompt(prompt)
@@ -196,7 +198,7 @@ class FittedGenerator(ResumableEstimator):
         if not self.ends_:
             never.add(boundary)
         drawn = sample(
-            self.network_,
+            LanguageSteps(self.network_, weights),
             torch.from_numpy(read[None, :-1]).to(self.network_.embed.weight.device),
             torch.from_numpy(read[-1:]).to(self.network_.embed.weight.device),
             sampling,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from fastlstm.data.tokens import REPLACEMENT, Tokenizer
 
@@ -35,18 +36,23 @@ def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: bool) -> Iter
     >>> list(written(tokenizer, tokenizer.encode(["the end."])[0].tolist(), after=False))
     ['the', ' end', '.']
     """
+
+    @lru_cache(maxsize=1 << 14)  # a decoding takes as long as a step of a small network
+    def decode(*held: int) -> str:
+        return tokenizer.decode(held)
+
     if tokenizer.level == "word":
         for token in tokens:
-            word = tokenizer.decode([token])
+            word = decode(token)
             yield f" {word}" if after and word not in CLOSING else word
             after = word not in OPENING
         return
     held: list[int] = []
     for token in tokens:
         held.append(token)
-        piece = tokenizer.decode(held)
+        piece = decode(*held)
         if not piece.endswith(REPLACEMENT) or len(held) == 4:  # bytes of the longest character
             yield piece
             held.clear()
     if held:
-        yield tokenizer.decode(held)
+        yield decode(*held)

@@ -11,6 +11,7 @@ import torch
 from fastlstm.data.rows import Integers
 from fastlstm.data.tokens import FIRST, UNKNOWN, Tokenizer
 from fastlstm.errors import InputError
+from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.search.ctc import Prior
 from fastlstm.tasks import load
 
@@ -55,7 +56,7 @@ def make_prior(generator: Any, tokenizer: Tokenizer, weight: float, bonus: float
         )
     read = torch.from_numpy(generator.beginning_).to(next(generator.network_.parameters()).device)
     return Prior(
-        generator.network_,
+        LanguageSteps(generator.network_),
         read[None, :-1],
         int(read[-1]),
         ids,
