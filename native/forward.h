@@ -83,7 +83,8 @@ class ForwardPass {
   int threads() const { return plan_.threads(); }
   void run(int index) {
     FlushDenormals flush;
-    [[maybe_unused]] const typename Product::Setting setting;
+    const Range own = threads_[index].own;
+    [[maybe_unused]] const typename Product::Setting setting(chunk_rows_ ? R : own.end - own.begin);
     for (int64_t direction = directions_.begin; direction < directions_.end; ++direction)
       run_direction(threads_[index], (int)direction);
   }
@@ -116,8 +117,9 @@ class ForwardPass {
   void choose_chunk() {
     const int64_t rows = (sizes_.batch + plan_.batch_slices - 1) / plan_.batch_slices;
     const int64_t input_values = sizes_.inputs * sizes_.hidden * G;
-    const bool fused =
-        !Cell::kSeparate && (rows >= 8 * R || (rows > R / 2 && input_values <= kFusedInputValues));
+    const bool fused = !Cell::kSeparate &&
+                       (rows >= Product::template kRowsToFuse<G> ||
+                        (rows > Product::template kRowsToFuse<G> / 16 && input_values <= kFusedInputValues));
     chunk_rows_ = fused ? 0 : (kChunkRows + rows - 1) / rows * rows;
   }
   static constexpr int64_t kFusedInputValues = 256 * 1024;

@@ -11,20 +11,24 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
-// One stretch of 32 values of k, for kTall blocks of 16 rows and kWide vectors: the sums are registers 0 … 3,
-// row block by row block; the left tiles follow them where there are two, and take turns with the right ones.
+// The registers: 0 … 3 hold sums, the others tiles of both operands.
 struct MatrixTile {
   static constexpr int kSize = 16, kDepth = 32;  // rows and lanes; values of k
+  static constexpr int kOfRows = 5;              // registers that hold rows where there is one block of them
 
   // How the registers are laid out. They belong to the thread: whoever else uses them lays them out again.
+  // Where blocks have less than 16 rows, so have sums and left tiles: time goes by rows.
   struct Setting {
-    Setting() {
+    explicit Setting(int64_t rows) {
       struct alignas(64) {
         uint8_t palette = 1, start = 0, reserved[14] = {};
         uint16_t row_bytes[16] = {};
         uint8_t rows[16] = {};
       } layout;
-      for (int i = 0; i < 8; ++i) layout.row_bytes[i] = 64, layout.rows[i] = kSize;
+      for (int i = 0; i < 8; ++i) {
+        layout.row_bytes[i] = 64;
+        layout.rows[i] = (uint8_t)(i < kOfRows && 0 < rows && rows < kSize ? rows : kSize);
+      }
       _tile_loadconfig(&layout);
     }
     ~Setting() { _tile_release(); }
@@ -138,6 +142,8 @@ struct MatrixOperand : Operand<float, Bfloat16> {
   static constexpr bool kGathers = true;
   template <int NV>
   static constexpr int kRows = 2 * MatrixTile::kSize;
+  template <int NV>
+  static constexpr int kRowsToFuse = 2 * MatrixTile::kSize;
   static constexpr int kRowsWritten = MatrixTile::kSize;
   using Setting = MatrixTile::Setting;
   static constexpr int64_t padded(int64_t length) {

@@ -15,8 +15,12 @@ struct Operand {
   static constexpr bool kGathers = false;  // whether rows must lie behind one another, filled up with zeros
   template <int NV>
   static constexpr int kRows = tile_rows(NV);  // of a block
-  static constexpr int kRowsWritten = 1;       // results come in multiples of so many rows
-  struct Setting {};                           // of a thread, while it multiplies
+  template <int NV>
+  static constexpr int kRowsToFuse = 8 * kRows<NV>;  // a slice from which each step takes its input product
+  static constexpr int kRowsWritten = 1;             // results come in multiples of so many rows
+  struct Setting {  // of a thread, while it multiplies blocks of at most so many rows
+    explicit Setting(int64_t) {}
+  };
   static constexpr int64_t padded(int64_t length) { return length; }  // what a stretch of it takes up
   template <int NV>
   static FASTLSTM_INLINE auto tile(int rows) {
