@@ -18,8 +18,9 @@ demo: $(READY)
 	@head -4 runs/next_week.csv
 	@echo "runs/bikes/plots shows the learning curve, forecasts against truth and the error by horizon"
 
+# On all cores, where threads that wait for one another give way.
 test: $(READY)
-	$(BIN)/python -m pytest
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8
 
 check: $(READY)
 	$(BIN)/ruff check .
