@@ -9,9 +9,6 @@ import time
 import warnings
 from pathlib import Path
 
-import torch
-
-import fastlstm
 from benchmarks.accuracy import classify, detect, forecast, generate, transcribe, translate
 from benchmarks.measure import machine
 
@@ -36,7 +33,7 @@ def main() -> None:
         parser.error(f"{folder} is no folder: set FASTLSTM_DATA to where the data lie")
     warnings.filterwarnings("ignore", category=UserWarning)
     print(
-        f"{machine()}; torch {torch.__version__}, fastlstm {fastlstm.__version__}; seeds 0 … {arguments.seeds - 1}"
+        f"{machine()}; seeds 0 … {arguments.seeds - 1}"
     )
     print(f"{'':28}{'figure':28}{'mean':>9}{'lowest':>9}{'highest':>9}{'seconds':>9}   to reach")
     protocols = [(task, name, *what) for task, known in TASKS.items() for name, what in known.items()]
