@@ -78,9 +78,9 @@ class ConvolutionalBranch(nn.Module):
         # As images of one row whose channels lie side by side, which is how inputs lie, and quickest by a third.
         hidden = (inputs * steps[..., None]).transpose(1, 2).unsqueeze(2)
         for convolution, norm, before in zip(self.convolutions, self.norms, self.before, strict=True):
-            weight = convolution.weight.unsqueeze(2)
+            assert isinstance(convolution, nn.Conv1d)
             padded = F.pad(hidden, (before, 0)) if before else hidden
-            found = F.conv2d(padded, weight, padding="valid" if before else "same")
+            found = F.conv2d(padded, convolution.weight.unsqueeze(2), padding="valid" if before else "same")
             if whole:
                 hidden = F.relu(norm(found))
             else:

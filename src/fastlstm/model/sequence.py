@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fastlstm.data.sequence_features import SequenceBatch
 from fastlstm.model.convolution import ConvolutionalBranch
+from fastlstm.model.phrases import Phrases
 from fastlstm.model.pooling import Pooling, PoolingKind
 from fastlstm.nn import LSTM
 
@@ -45,6 +46,8 @@ class SequenceSettings(BaseModel):
         Whether there is an answer for every step.
     summary : int
         P, numbers that sum up what was observed of a sequence.
+    phrases : int
+        Words and pairs of words that are evidence of their own, once training is over.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +68,7 @@ class SequenceSettings(BaseModel):
     outputs: int
     per_step: bool
     summary: int = 0
+    phrases: int = 0
 
 
 class MaskedInputs(nn.Module):
@@ -175,6 +179,7 @@ class SequenceNetwork(nn.Module):
             )
             hidden += SUMMARY
         self.head = nn.Linear(hidden + 2 * settings.static, settings.outputs)
+        self.phrases = Phrases(settings.phrases, settings.outputs) if settings.phrases else None
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         """Answer.
@@ -205,4 +210,6 @@ class SequenceNetwork(nn.Module):
         if self.pool is None:
             static = static[:, None].expand(-1, outputs.shape[1], -1)
         answers: Tensor = self.head(torch.cat([self.dropout(torch.cat(parts, dim=-1)), static], dim=-1))
+        if self.phrases is not None and not self.training and self.phrases.share:
+            answers = answers + self.phrases(batch.tokens)
         return answers

@@ -54,7 +54,8 @@ class Classifier(FittedLabels):
         Of two classes, the probability of the second from which on it is told. Default: one half, or where one class is
         rarer than a quarter, the one with the highest mean F1 on what was held out.
     level : {"word", "char", "bpe"}
-        How texts are split.
+        How texts are split. Words, alone and in pairs, also count by themselves (Wang & Manning 2012), in the share
+        beside the LSTM that serves best what was held out.
     vocabulary_size : int
         The most words, the most frequent ones; others are unknown.
     embedding : int

@@ -21,11 +21,12 @@ from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
 from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
+from fastlstm.tasks.labelled.evidence import Evidence, add_evidence
 from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledBatch, LabelledLearning, answer
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, lay_out
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
-from fastlstm.tasks.labelled.target import ClassTarget
+from fastlstm.tasks.labelled.target import ClassTarget, NumberTarget
 from fastlstm.training.learner import Learner
 from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
@@ -115,6 +116,14 @@ def fit_examples(
     words = None if vectors is None or tokenizer is None else vectors(tokenizer.vocabulary)
     settings = default_network(parameters, examples, target, scaling, tokenizer, words)
     features = lay_out(examples, scaling, tokenizer, parameters.longest, accelerator.device)
+    evidence = None
+    if (
+        isinstance(features, TokenFeatures)
+        and parameters.level == "word"
+        and not isinstance(target, NumberTarget)
+    ):
+        evidence = Evidence(features, known)
+        settings = settings.model_copy(update={"phrases": len(evidence)})
     labelled = Labelled(features, encoded, per_step=per_step)
     weights = target.weights() if parameters.class_weight == "balanced" else None
     batch_size = parameters.batch_size or (32 if len(examples) < MANY else 64)
@@ -154,6 +163,8 @@ def fit_examples(
     for network, (_, held) in zip(networks, folds, strict=False):
         assert isinstance(network, SequenceNetwork)
         raw[_rows(examples, held, per_step=per_step)] = answer(network, features, held)
+    if evidence and not isinstance(target, NumberTarget):
+        raw = add_evidence(networks, evidence, folds, target, encoded, raw)
     model = Model(target, networks, scaling, tokenizer, parameters.longest)
     judged = ~np.isnan(raw[:, 0])
     model = calibrated(model, raw[judged], encoded[judged], parameters.threshold)
@@ -164,7 +175,7 @@ def fit_examples(
         steps=features.lengths.cpu().numpy(),
         inputs=len(tokenizer) if tokenizer else settings.channels,
         text=tokenizer is not None,
-        notes=(*examples.notes, *_notes(features, parameters.longest, words)),
+        notes=(*examples.notes, *_notes(features, parameters.longest, words, networks)),
         training=training,
         parameters=sum(weight.numel() for weight in networks.parameters()),
         validation=LabelledEvaluation(target, encoded[judged], answers, model.threshold),
@@ -282,8 +293,8 @@ def _rows(examples: Examples, which: Any, *, per_step: bool) -> Any:
     return first + np.arange(lengths.sum())
 
 
-def _notes(features: Features, longest: int, words: WordVectors | None) -> list[str]:
-    """Say how many texts are longer than what is read of them, and how many words have vectors."""
+def _notes(features: Features, longest: int, words: WordVectors | None, networks: nn.ModuleList) -> list[str]:
+    """Say of texts how many are longer than what is read of them, and which words have vectors or are evidence."""
     notes = []
     if isinstance(features, TokenFeatures) and features.cut:
         notes.append(f"{features.cut:,} texts are longer than {longest:,} tokens and are cut off there")
@@ -291,6 +302,12 @@ def _notes(features: Features, longest: int, words: WordVectors | None) -> list[
         vectors, found = words
         notes.append(
             f"{found.sum():,} of {len(found):,} words begin with vectors of {vectors.shape[1]:,} numbers"
+        )
+    first = networks[0]
+    if isinstance(first, SequenceNetwork) and first.phrases is not None:
+        notes.append(
+            f"{len(first.phrases.keys):,} words and pairs of words are evidence of their own, in a share of "
+            f"{float(first.phrases.share):.2f} beside the LSTM"
         )
     return notes
 
