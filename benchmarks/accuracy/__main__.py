@@ -32,9 +32,7 @@ def main() -> None:
     if not folder.is_dir():
         parser.error(f"{folder} is no folder: set FASTLSTM_DATA to where the data lie")
     warnings.filterwarnings("ignore", category=UserWarning)
-    print(
-        f"{machine()}; seeds 0 … {arguments.seeds - 1}"
-    )
+    print(f"{machine()}; seeds 0 … {arguments.seeds - 1}")
     print(f"{'':28}{'figure':28}{'mean':>9}{'lowest':>9}{'highest':>9}{'seconds':>9}   to reach")
     protocols = [(task, name, *what) for task, known in TASKS.items() for name, what in known.items()]
     for task, name, run, goal in protocols:
