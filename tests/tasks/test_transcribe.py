@@ -128,6 +128,14 @@ def test_stereo_and_other_rates_are_heard_and_noted(fitted, folder, tmp_path):
     ]
 
 
+def test_recordings_in_which_nothing_is_heard_are_named(fitted, tmp_path):
+    names = [tmp_path / f"{name}.wav" for name in ("short", "silent")]
+    for name, length in zip(names, (3, RATE), strict=True):
+        soundfile.write(name, np.zeros(length), RATE)
+    assert fitted.predict(*names)["text"].tolist() == ["", ""]
+    assert fitted.notes_ == [f"nothing was heard in {str(names[0])!r}, {str(names[1])!r} (2 in all)"]
+
+
 def test_words_have_their_times(fitted):
     generator = np.random.default_rng(5)
     before, after = say("hill", generator), say("dale up", generator)

@@ -90,3 +90,12 @@ def test_a_word_that_the_generator_does_not_know_is_unknown_to_it(transcriber):
     ids = make_prior(generator, transcriber.tokenizer_, 1.0, 0.0).ids
     known = [word in ("up", "down") for word in transcriber.tokenizer_.vocabulary]
     assert (torch.from_numpy(ids[FIRST:]) != UNKNOWN).tolist() == known
+
+
+@pytest.mark.parametrize("changes", [{"language_weight": 1.0}, {"insertion_bonus": 0.5}])
+def test_without_a_language_model_there_is_nothing_to_weigh(transcriber, changes):
+    name, value = next(iter(changes.items()))
+    with pytest.raises(
+        InputError, match=f"{name} is {value:g}, and there is no language model: give language_model"
+    ):
+        transcriber.predict((np.zeros(800), RATE), **changes)

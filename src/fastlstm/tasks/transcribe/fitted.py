@@ -42,6 +42,7 @@ from fastlstm.tasks.transcribe.stream import Stream
 from fastlstm.training.learner import history_of
 
 NOTHING = (None, None, None)  # in the place of word, start and end
+LANGUAGE_WEIGHT = 0.5  # unless said
 BEAM = 16  # prefixes, where a language model is given and nothing else said
 
 
@@ -63,7 +64,7 @@ class FittedTranscriber(ResumableEstimator):
         *audio: Any,
         beam_size: int | None = None,
         language_model: Any | None = None,
-        language_weight: float = 0.5,
+        language_weight: float = LANGUAGE_WEIGHT,
         insertion_bonus: float = 0.0,
         timestamps: bool = False,
     ) -> Any:
@@ -127,7 +128,7 @@ class FittedTranscriber(ResumableEstimator):
         text: str | Sequence[str] | None = None,
         beam_size: int | None = None,
         language_model: Any | None = None,
-        language_weight: float = 0.5,
+        language_weight: float = LANGUAGE_WEIGHT,
         insertion_bonus: float = 0.0,
     ) -> SpeechEvaluation:
         """Transcribe recordings of which it is known what is said, and count the errors.
@@ -167,7 +168,7 @@ class FittedTranscriber(ResumableEstimator):
         *,
         beam_size: int | None = None,
         language_model: Any | None = None,
-        language_weight: float = 0.5,
+        language_weight: float = LANGUAGE_WEIGHT,
         insertion_bonus: float = 0.0,
     ) -> Stream:
         """Return what hears a recording as it comes.
@@ -282,6 +283,14 @@ class FittedTranscriber(ResumableEstimator):
             if not math.isfinite(value):
                 raise InputError(f"{name} is {value}: give a number")
         if language_model is None:
+            for name, value, usual in (
+                ("language_weight", weight, LANGUAGE_WEIGHT),
+                ("insertion_bonus", bonus, 0.0),
+            ):
+                if value != usual:
+                    raise InputError(
+                        f"{name} is {value:g}, and there is no language model: give language_model, or leave it out"
+                    )
             return size, None
         return size, make_prior(language_model, self.model_.tokenizer, weight, bonus)
 
@@ -292,7 +301,8 @@ class FittedTranscriber(ResumableEstimator):
         found = list(self.model_.transcribe(speech, beam_size=size, prior=prior, timestamps=timestamps))
         others = Counter(transcript.rate for transcript in found if transcript.rate != self.model_.mel.rate)
         several = sum(transcript.channels > 1 for transcript in found)
-        self.notes_ = sound_notes(several, others, self.model_.mel.rate)
+        silent = [name for name, transcript in zip(speech.names, found, strict=True) if not transcript.text]
+        self.notes_ = sound_notes(several, others, self.model_.mel.rate, silent)
         return found
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from fastlstm.data.audio import check_rate, rate_of, resample, usual_rate
+from fastlstm.data.labels import shown
 from fastlstm.data.log_mel import Frames, LogMel
 from fastlstm.data.manifest import SpeechSet
 from fastlstm.data.rows import Integers
@@ -245,8 +246,8 @@ def read_features(speech: SpeechSet, rate: int | None) -> Features:
     return Features(parts, mel, seconds, sound_notes(several, others, rate))
 
 
-def sound_notes(several: int, others: Counter[int], rate: int) -> list[str]:
-    """Say what was done to recordings.
+def sound_notes(several: int, others: Counter[int], rate: int, silent: Sequence[str] = ()) -> list[str]:
+    """Say what was done to recordings, and in which nothing was heard.
 
     Parameters
     ----------
@@ -256,6 +257,8 @@ def sound_notes(several: int, others: Counter[int], rate: int) -> list[str]:
         Rate → how many were resampled from it.
     rate : int
         To which they were resampled.
+    silent : sequence of str
+        The names of those in which nothing was heard.
 
     Examples
     --------
@@ -269,6 +272,11 @@ def sound_notes(several: int, others: Counter[int], rate: int) -> list[str]:
     for other, count in sorted(others.items()):
         if count:
             notes.append(f"{_recordings(count)} resampled from {other:,} to {rate:,} Hz")
+    if silent:
+        notes.append(
+            f"nothing was heard in {shown(silent)}"
+            + (f" ({len(silent):,} in all)" if len(silent) > 1 else "")
+        )
     return notes
 
 
