@@ -11,6 +11,9 @@ from fastlstm import Classifier, Regressor
 from fastlstm.data.sequence_features import TokenFeatures
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.tasks.labelled.evidence import Evidence
+from fastlstm.tasks.labelled.target import ClassTarget
+
+TWO = ClassTarget(column="label", classes=("no", "yes"), shares=(0.5, 0.5))
 
 
 def features(texts: list[list[int]]) -> TokenFeatures:
@@ -24,21 +27,21 @@ def pair(first: int, second: int) -> int:
 
 def test_what_comes_in_two_texts_is_evidence() -> None:
     texts = features([[2, 3, 3], [2, 3], [3, 2], [4], [4]])
-    evidence = Evidence(texts, np.array([0, 1, 2, 3]))
+    evidence = Evidence(texts, TWO, np.array([0, 1, 2, 3]))
     assert evidence.keys.tolist() == [2, 3, pair(2, 3)]  # a text counts once, and the last one not at all
     held = [[1, 1, 1], [1, 1, 1], [1, 1, 0], [0, 0, 0], [0, 0, 0]]
     assert evidence.held.toarray().tolist() == held
 
 
 def test_nothing_comes_twice() -> None:
-    assert len(Evidence(features([[2, 3], [4, 5]]), np.array([0, 1]))) == 0
+    assert len(Evidence(features([[2, 3], [4, 5]]), TWO, np.array([0, 1]))) == 0
 
 
 def test_weights_are_those_of_logistic_regression() -> None:
     random = np.random.default_rng(0)
     texts = [random.integers(2, 8, 12).tolist() for _ in range(60)]
     labels = np.array([3 in text for text in texts])
-    evidence = Evidence(features(texts), np.arange(60))
+    evidence = Evidence(features(texts), TWO, np.arange(60))
     weights, bias = evidence.weigh(labels, np.arange(60))
     dense = evidence.held.toarray()
     smooth = [1 + dense[labels == holds].sum(0) for holds in (True, False)]
@@ -51,7 +54,7 @@ def test_weights_are_those_of_logistic_regression() -> None:
 
 
 def test_one_kind_of_label_says_nothing() -> None:
-    evidence = Evidence(features([[2, 3], [2, 3]]), np.array([0, 1]))
+    evidence = Evidence(features([[2, 3], [2, 3]]), TWO, np.array([0, 1]))
     weights, bias = evidence.weigh(np.array([True, True]), np.array([0, 1]))
     assert not weights.any()
     assert bias == 0

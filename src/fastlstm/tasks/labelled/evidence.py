@@ -12,11 +12,13 @@ from torch import nn
 
 from fastlstm.data.rows import Integers
 from fastlstm.data.sequence_features import TokenFeatures
+from fastlstm.data.tokens import Level
 from fastlstm.model.phrases import NONE, Phrases, phrase_keys
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.tasks.labelled.label_kind import Array
-from fastlstm.tasks.labelled.learning import parts_of
-from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget
+from fastlstm.tasks.labelled.learning import Features, parts_of
+from fastlstm.tasks.labelled.model import AnyTarget
+from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget, NumberTarget
 
 FEWEST = 2  # texts that a phrase must be in
 MOST = 500_000  # phrases, the most frequent
@@ -34,11 +36,16 @@ class Evidence:
     ----------
     features : TokenFeatures
         n texts.
+    target : ClassTarget or MultiLabelTarget
+        What a label is.
     known : numpy.ndarray
-        Those that are learnt from, where a phrase must come twice.
+        Those texts that are learnt from; a phrase must be in two of them.
     """
 
-    def __init__(self, features: TokenFeatures, known: Integers) -> None:
+    def __init__(
+        self, features: TokenFeatures, target: ClassTarget | MultiLabelTarget, known: Integers
+    ) -> None:
+        self.target = target
         rows, keys = _pairs(features)
         learnt = np.zeros(len(features), dtype=bool)
         learnt[known] = True
@@ -94,13 +101,27 @@ class Evidence:
         return weights, float(found.intercept_[0])
 
 
+def find_evidence(features: Features, target: AnyTarget, level: Level, known: Integers) -> Evidence | None:
+    """Find phrases, where classes or labels are told of texts that are split into words.
+
+    Parameters
+    ----------
+    features : SequenceFeatures or TokenFeatures
+        Of all sequences.
+    target : Target
+        What a label is.
+    level : {"word", "char", "bpe"}
+        How texts are split.
+    known : numpy.ndarray
+        Those that are learnt from.
+    """
+    if not isinstance(features, TokenFeatures) or isinstance(target, NumberTarget) or level != "word":
+        return None
+    return Evidence(features, target, known)
+
+
 def add_evidence(
-    networks: nn.ModuleList,
-    evidence: Evidence,
-    folds: Folds,
-    target: ClassTarget | MultiLabelTarget,
-    encoded: Array,
-    raw: Array,
+    networks: nn.ModuleList, evidence: Evidence, folds: Folds, encoded: Array, raw: Array
 ) -> Array:
     """Give every network the phrases of the texts that it learnt from, in the share that serves those held out best.
 
@@ -115,8 +136,6 @@ def add_evidence(
         Of all texts.
     folds : sequence of tuple
         Which texts each network learnt from, and which it did not.
-    target : ClassTarget or MultiLabelTarget
-        What a label is.
     encoded : numpy.ndarray
         (n, …) labels.
     raw : numpy.ndarray
@@ -134,7 +153,7 @@ def add_evidence(
     modules = [_phrases(network) for network in networks]
     for phrases, (learnt, held) in zip(modules, folds, strict=False):
         found = []
-        for label in range(target.outputs):
+        for label in range(evidence.target.outputs):
             truth = encoded[:, label] if several else encoded
             holds = truth > 0 if several else truth == label
             found.append(evidence.weigh(holds, learnt[~np.isnan(truth[learnt])]))
@@ -145,7 +164,7 @@ def add_evidence(
     outputs, added, labels = (torch.from_numpy(part[judged]) for part in (raw, told, encoded))
 
     def loss(at: npt.NDArray[np.float64]) -> float:
-        return float(target.loss((outputs + at[0] * added) / np.exp(at[1]), labels, None))
+        return float(evidence.target.loss((outputs + at[0] * added) / np.exp(at[1]), labels, None))
 
     best = minimize(loss, np.array([0.5, 0.0]), bounds=[(0, MOST_SHARE), (-3, 3)], method="L-BFGS-B")
     for phrases in modules:

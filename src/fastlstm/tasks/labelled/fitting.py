@@ -21,12 +21,12 @@ from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
 from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
-from fastlstm.tasks.labelled.evidence import Evidence, add_evidence
+from fastlstm.tasks.labelled.evidence import add_evidence, find_evidence
 from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledBatch, LabelledLearning, answer
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, lay_out
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
-from fastlstm.tasks.labelled.target import ClassTarget, NumberTarget
+from fastlstm.tasks.labelled.target import ClassTarget
 from fastlstm.training.learner import Learner
 from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
@@ -116,14 +116,8 @@ def fit_examples(
     words = None if vectors is None or tokenizer is None else vectors(tokenizer.vocabulary)
     settings = default_network(parameters, examples, target, scaling, tokenizer, words)
     features = lay_out(examples, scaling, tokenizer, parameters.longest, accelerator.device)
-    evidence = None
-    if (
-        isinstance(features, TokenFeatures)
-        and parameters.level == "word"
-        and not isinstance(target, NumberTarget)
-    ):
-        evidence = Evidence(features, known)
-        settings = settings.model_copy(update={"phrases": len(evidence)})
+    evidence = find_evidence(features, target, parameters.level, known)
+    settings = settings.model_copy(update={"phrases": len(evidence) if evidence else 0})
     labelled = Labelled(features, encoded, per_step=per_step)
     weights = target.weights() if parameters.class_weight == "balanced" else None
     batch_size = parameters.batch_size or (32 if len(examples) < MANY else 64)
@@ -163,8 +157,8 @@ def fit_examples(
     for network, (_, held) in zip(networks, folds, strict=False):
         assert isinstance(network, SequenceNetwork)
         raw[_rows(examples, held, per_step=per_step)] = answer(network, features, held)
-    if evidence and not isinstance(target, NumberTarget):
-        raw = add_evidence(networks, evidence, folds, target, encoded, raw)
+    if evidence:
+        raw = add_evidence(networks, evidence, folds, encoded, raw)
     model = Model(target, networks, scaling, tokenizer, parameters.longest)
     judged = ~np.isnan(raw[:, 0])
     model = calibrated(model, raw[judged], encoded[judged], parameters.threshold)
