@@ -10,7 +10,7 @@ import torch
 from fastlstm import Classifier, Regressor
 from fastlstm.data.sequence_features import TokenFeatures
 from fastlstm.model.sequence import SequenceNetwork
-from fastlstm.tasks.labelled.evidence import Evidence
+from fastlstm.tasks.labelled.evidence import Evidence, find_evidence
 from fastlstm.tasks.labelled.target import ClassTarget
 
 TWO = ClassTarget(column="label", classes=("no", "yes"), shares=(0.5, 0.5))
@@ -123,6 +123,14 @@ def test_several_labels() -> None:
 def test_of_words_alone(level) -> None:
     model = Classifier(hidden_size=4, members=1, max_steps=2, progress=False, level=level)
     assert network(model.fit(table(40, 0), text="text", label="label")).phrases is None
+
+
+def test_of_many_classes_there_is_none() -> None:
+    classes = tuple(map(str, range(31)))
+    many = ClassTarget(column="label", classes=classes, shares=(1 / 31,) * 31)
+    texts = features([[2, 3], [2, 3]])
+    assert find_evidence(texts, many, "word", np.array([0, 1])) is None
+    assert find_evidence(texts, TWO, "word", np.array([0, 1])) is not None
 
 
 def test_numbers_have_none() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import sparse
 from torch import nn
 
 from fastlstm.data.rows import Integers
@@ -25,6 +24,7 @@ MOST = 500_000  # phrases, the most frequent
 SMOOTHING = 1.0  # texts of either kind that are thought to hold any phrase
 STRENGTH = 1.0  # the inverse of the penalty on weights
 MOST_SHARE = 3.0
+MOST_LABELS = 30  # each of which is a regression a network; of more it would take longer than the LSTM
 
 Folds = Sequence[tuple[Integers, Integers]]
 
@@ -45,6 +45,8 @@ class Evidence:
     def __init__(
         self, features: TokenFeatures, target: ClassTarget | MultiLabelTarget, known: Integers
     ) -> None:
+        from scipy import sparse  # deferred: few need it
+
         self.target = target
         rows, keys = _pairs(features)
         learnt = np.zeros(len(features), dtype=bool)
@@ -102,7 +104,7 @@ class Evidence:
 
 
 def find_evidence(features: Features, target: AnyTarget, level: Level, known: Integers) -> Evidence | None:
-    """Find phrases, where classes or labels are told of texts that are split into words.
+    """Find phrases, where classes or labels, not too many, are told of texts that are split into words.
 
     Parameters
     ----------
@@ -116,6 +118,8 @@ def find_evidence(features: Features, target: AnyTarget, level: Level, known: In
         Those that are learnt from.
     """
     if not isinstance(features, TokenFeatures) or isinstance(target, NumberTarget) or level != "word":
+        return None
+    if target.outputs > MOST_LABELS:
         return None
     return Evidence(features, target, known)
 
