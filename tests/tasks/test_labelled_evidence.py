@@ -79,7 +79,7 @@ def table(rows: int, seed: int, *, noise: bool = False) -> pl.DataFrame:
     return pl.DataFrame({"text": texts, "label": labels})
 
 
-def network(model: Classifier) -> SequenceNetwork:
+def network(model: Classifier | Regressor) -> SequenceNetwork:
     first = model.model_.networks[0]
     assert isinstance(first, SequenceNetwork)
     return first
@@ -136,6 +136,4 @@ def test_of_many_classes_there_is_none() -> None:
 def test_numbers_have_none() -> None:
     model = Regressor(hidden_size=4, members=1, max_steps=2, progress=False)
     model.fit(table(40, 0).with_columns(pl.col("label").cast(pl.Float64) + 0.5), text="text", label="label")
-    first = model.model_.networks[0]
-    assert isinstance(first, SequenceNetwork)
-    assert first.phrases is None
+    assert network(model).phrases is None

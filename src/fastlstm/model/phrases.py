@@ -69,17 +69,15 @@ class Phrases(nn.Module):
         tokens : Tensor
             (B, T) int64, 0 past a text's end.
         """
-        found = phrase_keys(tokens).sort(1).values
-        first = torch.ones_like(found, dtype=torch.bool)
-        first[:, 1:] = found[:, 1:] != found[:, :-1]
+        found = phrase_keys(tokens)
         place = torch.searchsorted(self.keys, found).clamp(max=len(self.keys) - 1)
-        known = first & (self.keys[place] == found)
+        known = self.keys[place] == found
         sums: Tensor = (self.weights[place] * known[..., None]).sum(1)
         return self.share * (self.bias + sums)
 
 
 def phrase_keys(tokens: Tensor) -> Tensor:
-    """Give a number to each word of texts, and to each pair of them.
+    """Give a number to each word that a text holds, and to each pair of them.
 
     Parameters
     ----------
@@ -89,13 +87,15 @@ def phrase_keys(tokens: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        (B, 2 T - 1) int64: a word by its token, a pair by both of its, -1 where there is none.
+        (B, 2 T - 1) int64: a word by its token, a pair by both of its, each once, -1 where there is none.
 
     Examples
     --------
-    >>> phrase_keys(torch.tensor([[3, 4, 0]])).tolist() == [[3, 4, -1, (3 << 32) + 4, -1]]
-    True
+    >>> phrase_keys(torch.tensor([[3, 4, 0], [3, 3, 3]])).tolist()
+    [[-1, -1, 3, 4, 12884901892], [3, -1, -1, 12884901891, -1]]
     """
     words = torch.where(tokens > 0, tokens, NONE)
     pairs = torch.where(tokens[:, 1:] > 0, (tokens[:, :-1] << 32) + tokens[:, 1:], NONE)
-    return torch.cat([words, pairs], dim=1)
+    found = torch.cat([words, pairs], dim=1).sort(1).values
+    found[:, 1:].masked_fill_(found[:, 1:] == found[:, :-1], NONE)
+    return found

@@ -187,9 +187,8 @@ def _pairs(features: TokenFeatures) -> tuple[Integers, Integers]:
     """Return texts and phrases that they hold, each pair of them once."""
     rows, keys = [], []
     for part in parts_of(torch.arange(len(features)), features):
-        found = phrase_keys(features.gather(part).tokens.cpu()).sort(1).values
-        first = found != NONE
-        first[:, 1:] &= found[:, 1:] != found[:, :-1]
-        rows.append(part[:, None].expand(-1, found.shape[1])[first].numpy())
-        keys.append(found[first].numpy())
+        found = phrase_keys(features.gather(part).tokens.cpu())
+        there = found != NONE
+        rows.append(part[:, None].expand_as(found)[there].numpy())
+        keys.append(found[there].numpy())
     return np.concatenate(rows), np.concatenate(keys)
