@@ -80,11 +80,11 @@ class ConvolutionalBranch(nn.Module):
         for convolution, norm, before in zip(self.convolutions, self.norms, self.before, strict=True):
             assert isinstance(convolution, nn.Conv1d)
             padded = F.pad(hidden, (before, 0)) if before else hidden
-            found = F.conv2d(padded, convolution.weight.unsqueeze(2), padding="valid" if before else "same")
+            found = F.conv2d(padded, convolution.weight.unsqueeze(2), padding=convolution.padding)
             if whole:
                 hidden = F.relu(norm(found))
             else:
-                rows = found.permute(0, 2, 3, 1).squeeze(1)
+                rows = found.squeeze(2).transpose(1, 2)
                 kept = F.relu(norm(rows[there][..., None, None]))
                 hidden = torch.zeros_like(rows).masked_scatter(there[..., None], kept)
                 hidden = hidden.transpose(1, 2).unsqueeze(2)
