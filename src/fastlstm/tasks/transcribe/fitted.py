@@ -279,18 +279,15 @@ class FittedTranscriber(ResumableEstimator):
         size = (1 if language_model is None else BEAM) if beam_size is None else beam_size
         if size < 1:
             raise InputError(f"beam_size is {size}: give 1 or more")
-        for name, value in (("language_weight", weight), ("insertion_bonus", bonus)):
+        given = (("language_weight", weight, LANGUAGE_WEIGHT), ("insertion_bonus", bonus, 0.0))
+        for name, value, usual in given:
             if not math.isfinite(value):
                 raise InputError(f"{name} is {value}: give a number")
+            if language_model is None and value != usual:
+                raise InputError(
+                    f"{name} is {value:g}, and there is no language model: give language_model, or leave it out"
+                )
         if language_model is None:
-            for name, value, usual in (
-                ("language_weight", weight, LANGUAGE_WEIGHT),
-                ("insertion_bonus", bonus, 0.0),
-            ):
-                if value != usual:
-                    raise InputError(
-                        f"{name} is {value:g}, and there is no language model: give language_model, or leave it out"
-                    )
             return size, None
         return size, make_prior(language_model, self.model_.tokenizer, weight, bonus)
 
