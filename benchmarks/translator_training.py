@@ -118,8 +118,10 @@ def main() -> None:
     batches = [features.gather(which) for which in drawn]
 
     def side(
-        change: Callable[[TranslatorNetwork], TranslatorNetwork], patches: dict[str, Callable[..., Tensor]]
-    ):
+        change: Callable[[TranslatorNetwork], TranslatorNetwork],
+        patches: dict[str, Callable[..., Tensor]],
+        bfloat16: bool = False,
+    ) -> Callable[[], None]:
         torch.manual_seed(0)
         network = change(TranslatorNetwork(settings)).train()
         update = WeightUpdate(network.parameters(), weight_decay=1e-4, clip=1.0)
@@ -129,7 +131,9 @@ def main() -> None:
                 patch(name, function).start()
             try:
                 for batch in batches:
-                    update(batch_loss(network, batch, parameters.label_smoothing), 1e-4)
+                    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                        loss = batch_loss(network, batch, parameters.label_smoothing)
+                    update(loss, 1e-4)
             finally:
                 patch.stopall()
 
@@ -140,6 +144,8 @@ def main() -> None:
             "fastlstm": side(lambda network: network, {}),
             "torch.nn.LSTM, else the same": side(on_torch, {}),
             "all of it PyTorch's": side(on_torch, torchs_own()),
+            "fastlstm, bf16": side(lambda network: network, {}, bfloat16=True),
+            "all of it PyTorch's, bf16": side(on_torch, torchs_own(), bfloat16=True),
         },
         seconds=given.seconds,
     )

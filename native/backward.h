@@ -12,9 +12,9 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
-template <class Real, class Cell>
-class BackwardPass : BackwardWeights<Real, Cell> {
-  using Base = BackwardWeights<Real, Cell>;
+template <class Real, class Cell, class Product>
+class BackwardPass : BackwardWeights<Real, Cell, Product> {
+  using Base = BackwardWeights<Real, Cell, Product>;
   using Base::call_, Base::forward_, Base::sizes_, Base::plan_, Base::crew_, Base::barrier_, Base::panels_,
       Base::output_vectors_, Base::input_vectors_, Base::chunk_capacity_, Base::recurrent_, Base::input_,
       Base::projection_, Base::cells0_, Base::dcells_, Base::vectors_, Base::dweights_, Base::dprojection_,
@@ -23,6 +23,7 @@ class BackwardPass : BackwardWeights<Real, Cell> {
       Base::directions_, Base::accumulate_weights, Base::input_gradient, Base::unpack_weights, Base::L,
       Base::G;
   using typename Base::Chunk;
+  using typename Base::Packed;
   using typename Base::Thread;
 
  public:
@@ -30,6 +31,7 @@ class BackwardPass : BackwardWeights<Real, Cell> {
   int crew() const { return crew_; }
   void run(int index) {
     FlushDenormals flush;
+    [[maybe_unused]] const typename Product::Setting setting(Base::kMost);
     for (int64_t direction = directions_.begin; direction < directions_.end; ++direction)
       run_direction(threads_[index], (int)direction);
   }
@@ -76,13 +78,11 @@ class BackwardPass : BackwardWeights<Real, Cell> {
     int64_t turn = 0;
     for (int part = 0; part < hidden_slices; ++part)
       for_column_panels(share(output_vectors_, part, hidden_slices), [&](int64_t first, int width) {
-        if (turn++ % crew_ == index)
-          pack_columns<Real, G>(weights.w_hh, H, P, first, width, recurrent_ + first * L * panels_ * G * L);
+        if (turn++ % crew_ == index) pack_columns(threads_[index], weights.w_hh, P, first, width, recurrent_);
       });
     if (call_.dx)
       for_column_panels({0, input_vectors_}, [&](int64_t first, int width) {
-        if (turn++ % crew_ == index)
-          pack_columns<Real, G>(weights.w_ih, H, I, first, width, input_ + first * L * panels_ * G * L);
+        if (turn++ % crew_ == index) pack_columns(threads_[index], weights.w_ih, I, first, width, input_);
       });
     if (sizes_.projected)
       for_column_panels({0, panels_}, [&](int64_t first, int width) {
@@ -98,6 +98,17 @@ class BackwardPass : BackwardWeights<Real, Cell> {
     __builtin_memset(dweights_ + own.begin * values, 0, (own.end - own.begin) * values * sizeof(Real));
     if (dprojection_)
       __builtin_memset(dprojection_ + own.begin * P * L, 0, (own.end - own.begin) * P * L * sizeof(Real));
+  }
+
+  void pack_columns(Thread& thread, const Real* w, int64_t columns, int64_t first, int width, Packed* to) {
+    const int64_t H = sizes_.hidden, values = panels_ * G * L;
+    to += first * Product::right_values(values);
+    if constexpr (Product::kGathers) {
+      fastlstm::FASTLSTM_ISA::pack_columns<Real, G>(w, H, columns, first, width, thread.columns);
+      Product::pack(thread.columns, width, values, to);
+    } else {
+      fastlstm::FASTLSTM_ISA::pack_columns<Real, G>(w, H, columns, first, width, to);
+    }
   }
 
   // The cells that the sequences began with and the gradients of those that they ended with, padded.

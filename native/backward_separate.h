@@ -10,7 +10,7 @@ namespace fastlstm::FASTLSTM_ISA {
 // Each thread takes the gradient of its own sequences all by itself, where the weights are few enough that
 // every thread can sum up their gradient for itself: what another core has written is slow to read, and a
 // barrier to wait at.
-template <class Real, class Cell>
+template <class Real, class Cell, class Product>
 class SeparateBackward {
   static constexpr int64_t kFewWeights = 128 * 1024;
   static constexpr int kArrays = 10;  // of weights
@@ -47,7 +47,7 @@ class SeparateBackward {
   }
 
  private:
-  using Pass = BackwardPass<Real, Cell>;
+  using Pass = BackwardPass<Real, Cell, Product>;
 
   Real*& weights(int slice, int direction, int array) {
     auto& own = calls_[slice].dweights[direction];
@@ -85,9 +85,9 @@ class SeparateBackward {
 };
 
 // Both directions beside each other, each with a gradient of x of its own, which are added up at the end.
-template <class Real, class Cell>
+template <class Real, class Cell, class Product>
 void run_both_backward(const Backward<Real>& call, Arena& arena, int threads) {
-  using Pass = BackwardPass<Real, Cell>;
+  using Pass = BackwardPass<Real, Cell, Product>;
   const Sizes& sizes = call.forward.sizes;
   const int64_t values = sizes.rows * sizes.inputs;
   const Plan plan(sizes, call.forward.ragged, threads / 2, arena);
@@ -107,15 +107,15 @@ void run_both_backward(const Backward<Real>& call, Arena& arena, int threads) {
 }
 
 // A whole call.
-template <class Real, class Cell>
+template <class Real, class Cell, class Product = Operand<Real, Real>>
 void run_backward(const Backward<Real>& call, Arena& arena) {
   const Sizes& sizes = call.forward.sizes;
   const int threads = (int)call.forward.reserve[0];
-  if (directions_at_once(sizes, threads)) return run_both_backward<Real, Cell>(call, arena, threads);
+  if (directions_at_once(sizes, threads)) return run_both_backward<Real, Cell, Product>(call, arena, threads);
   const Plan plan(sizes, call.forward.ragged, threads, arena);
-  if (SeparateBackward<Real, Cell>::pays(sizes, plan))
-    return SeparateBackward<Real, Cell>(call, arena, plan).run();
-  BackwardPass<Real, Cell> pass(call, arena, plan, {0, sizes.directions});
+  if (SeparateBackward<Real, Cell, Product>::pays(sizes, plan))
+    return SeparateBackward<Real, Cell, Product>(call, arena, plan).run();
+  BackwardPass<Real, Cell, Product> pass(call, arena, plan, {0, sizes.directions});
   auto body = [&](int index) { pass.run(index); };
   run_parallel(pass.crew(), body);
 }

@@ -5,17 +5,19 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
-template <class Real, class Cell>
-class BackwardStep : protected BackwardState<Real, Cell> {
+template <class Real, class Cell, class Product>
+class BackwardStep : protected BackwardState<Real, Cell, Product> {
  protected:
-  using Base = BackwardState<Real, Cell>;
+  using Base = BackwardState<Real, Cell, Product>;
   using Base::Base;
   using Base::call_, Base::forward_, Base::sizes_, Base::plan_, Base::panels_, Base::output_vectors_,
       Base::recurrent_, Base::projection_, Base::cells0_, Base::dcells_, Base::dcarries_, Base::carries_,
       Base::dsums_, Base::dinput_sums_, Base::vectors_, Base::first_read_, Base::next_read_, Base::dh_,
       Base::h_, Base::dprojection_, Base::backwards, Base::base, Base::dsums, Base::output_row,
-      Base::state_before, Base::L, Base::G;
+      Base::state_before, Base::gathered, Base::L, Base::G, Base::kMost;
   using typename Base::Chunk;
+  using typename Base::Packed;
+  using typename Base::SumGradients;
   using typename Base::Thread;
 
   // Row pointers and parts for a product with the dsums of the thread's own sequences at a step.
@@ -24,16 +26,30 @@ class BackwardStep : protected BackwardState<Real, Cell> {
     point_dsums(thread, dsums_, chunk, base(step, thread.slice) - chunk.first,
                 plan_.active(step, thread.slice));
   }
-  void point_dsums(Thread& thread, Real* const buffers[2], const Chunk& chunk, int64_t first,
+  void point_dsums(Thread& thread, const SumGradients& of, const Chunk& chunk, int64_t first,
                    int64_t rows) const {
-    for (int64_t row = 0; row < rows; ++row) thread.rows[row] = dsums(buffers, chunk, 0, first + row);
+    if constexpr (Product::kGathers) {
+      thread.gathered = gathered(of, chunk, first);
+      return;
+    }
+    for (int64_t row = 0; row < rows; ++row) thread.rows[row] = dsums(of, chunk, 0, first + row);
     for (int64_t panel = 0; panel < panels_; ++panel)
       thread.parts[panel] = {thread.rows, panel * chunk.count * G * L, G * L};
   }
   // rows[first …] of dsums · a right operand of `width` vectors. The inner dimension is taken in stretches,
   // each of which sums up from zero: long sums would lose digits.
-  void multiply_dsums(Thread& thread, int64_t first, int rows, const Real* right, int width,
+  void multiply_dsums(Thread& thread, int64_t first, int rows, const Packed* right, int width,
                       Real* tile) const {
+    if constexpr (Product::kGathers) {
+      const int64_t values = panels_ * G * L;
+      Product::multiply(thread.gathered + first * Product::stride(values), right, values, rows, width,
+                        {kZeros<Real>, 0}, {tile, width * L});
+    } else {
+      multiply_rows(thread, first, rows, right, width, tile);
+    }
+  }
+  void multiply_rows(Thread& thread, int64_t first, int rows, const Real* right, int width,
+                     Real* tile) const {
     constexpr int64_t kStretch = 256 / (G * L);
     for (int64_t panel = 0; panel < panels_; ++panel) thread.parts[panel].rows = thread.rows + first;
     const auto function = tile_function<Real>(rows, width);
@@ -53,15 +69,17 @@ class BackwardStep : protected BackwardState<Real, Cell> {
                        Body&& body) {
     const int64_t live = step < 0 ? thread.own.end - thread.own.begin : plan_.active(step, thread.slice);
     const int64_t going_on = step + 1 < plan_.steps ? plan_.active(step + 1, thread.slice) : 0;
-    alignas(64) Real tile[kMaxTile];
-    for_row_blocks(going_on, tile_rows(width), [&](int64_t first, int rows) {
-      multiply_dsums(thread, first, rows, recurrent_ + first_vector * L * panels_ * G * L, width, tile);
+    alignas(64) Real tile[Product::kTileValues];
+    const int most = Product::most_rows(width);
+    Product::for_blocks(going_on, most, [&](int64_t first, int rows) {
+      multiply_dsums(thread, first, rows, recurrent_ + first_vector * Product::right_values(panels_ * G * L),
+                     width, tile);
       if (changes_gradient()) change_gradient(thread, direction, first, rows, first_vector, width, tile);
       if (step >= 0 && call_.dy)
         add_output_gradient(thread, direction, step, first, rows, first_vector, width, tile);
       body(first, rows, tile);
     });
-    for_row_blocks(live - going_on, tile_rows(width), [&](int64_t block, int rows) {
+    Product::for_blocks(live - going_on, most, [&](int64_t block, int rows) {
       const int64_t first = going_on + block;
       for (int row = 0; row < rows; ++row) {
         const int64_t sequence = plan_.sequence(thread.own.begin + first + row);
@@ -173,6 +191,15 @@ class BackwardStep : protected BackwardState<Real, Cell> {
     if (thread.dvectors) tile.dpeephole = thread.dvectors + panel * Cell::kVectors * L;
     tile.rows.set_zoneout(forward_.extras, thread.keys, first);
     if constexpr (!Cell::kNormalised) Cell::backward(tile, rows);
+    if constexpr (Product::kGathers) {
+      gather(tile.dsums, rows, gathered(dsums_, chunk, chunk_row), panel);
+      if (Cell::kSeparate) gather(tile.dinput_sums, rows, gathered(dinput_sums_, chunk, chunk_row), panel);
+    }
+  }
+  void gather(Rows<Real> from, int rows, Packed* to, int64_t panel) const {
+    for (int row = 0; row < rows; ++row, to += Product::stride(panels_ * G * L))
+      for (int gate = 0; gate < G; ++gate)
+        Product::store_left(load(from.data + row * from.stride + gate * L), to, (panel * G + gate) * L);
   }
 
   // With layer normalisation: the step's rows, once all their gradients are there.

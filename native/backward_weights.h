@@ -5,18 +5,20 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
-template <class Real, class Cell>
-class BackwardWeights : protected BackwardStep<Real, Cell> {
+template <class Real, class Cell, class Product>
+class BackwardWeights : protected BackwardStep<Real, Cell, Product> {
  protected:
-  using Base = BackwardStep<Real, Cell>;
+  using Base = BackwardStep<Real, Cell, Product>;
   using Base::Base;
   using Base::call_, Base::forward_, Base::sizes_, Base::plan_, Base::crew_, Base::panels_,
       Base::output_vectors_, Base::input_vectors_, Base::chunk_capacity_, Base::input_, Base::dsums_,
       Base::dinput_sums_, Base::vectors_, Base::masked_, Base::dh_, Base::h_, Base::dweights_,
       Base::dprojection_, Base::left_, Base::ones_, Base::rows_x_, Base::rows_h_, Base::rows_dx_,
       Base::threads_, Base::directions_, Base::backwards, Base::base, Base::wants_weights, Base::dsums,
-      Base::state_before, Base::point_dsums, Base::multiply_dsums, Base::L, Base::G, Base::R;
+      Base::state_before, Base::point_dsums, Base::multiply_dsums, Base::barrier_, Base::gathered_columns_,
+      Base::packed_dsums_, Base::L, Base::G, Base::R, Base::kMost;
   using typename Base::Chunk;
+  using typename Base::Packed;
   using typename Base::Thread;
 
   // Which rows of x, h and dx belong to the rows of a chunk; each slice points out its own.
@@ -43,6 +45,13 @@ class BackwardWeights : protected BackwardStep<Real, Cell> {
   // dweights[panel][k] += Σ over the chunk's rows of left[row][k] · dsums[panel][row], for the thread's share
   // of the k: columns of x, of h, and a column of ones whose product is the gradient of the bias.
   void accumulate_weights(Thread& thread, const Chunk& chunk) {
+    if constexpr (Product::kGathers)
+      accumulate_gathered(thread, chunk);
+    else
+      accumulate_rows(thread, chunk);
+    if (dprojection_) accumulate_projection(thread, chunk);
+  }
+  void accumulate_rows(Thread& thread, const Chunk& chunk) {
     const int64_t I = sizes_.inputs, P = sizes_.outputs, values = I + P + 2;
     const Range x = share(I, thread.index, crew_), h = share(P, thread.index, crew_);
     const auto gather = [&](const Real* const* rows, Range columns, Real* left) {
@@ -63,8 +72,74 @@ class BackwardWeights : protected BackwardStep<Real, Cell> {
       add_product<G>(ones_, 1, chunk.count, right_x, out + (I + P) * G * L);
       if (Cell::kSeparate) add_product<G>(ones_, 1, chunk.count, right_h, out + (I + P + 1) * G * L);
     }
-    if (dprojection_) accumulate_projection(thread, chunk);
   }
+  // The same where the product gathers: first both of its sides are packed, by all threads together.
+  void accumulate_gathered(Thread& thread, const Chunk& chunk) {
+    const int64_t I = sizes_.inputs, P = sizes_.outputs, values = I + P + 2, count = chunk.count;
+    const int64_t stride = Product::stride(count), vector = Product::right_values(count);
+    gather_strips(thread, rows_x_[chunk.turn], count, I, gathered_columns_);
+    gather_strips(thread, rows_h_[chunk.turn], count, P, gathered_columns_ + I * stride);
+    const Range panels = share(panels_, thread.index, crew_);
+    for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
+      Real* ones = dweights_ + (panel * values + I + P) * G * L;  // whose product is the gradient of the bias
+      pack_dsums(dsums(dinput_sums_, chunk, panel, 0), count, packed_dsums_[0] + panel * G * vector, ones);
+      if (Cell::kSeparate)
+        pack_dsums(dsums(dsums_, chunk, panel, 0), count, packed_dsums_[1] + panel * G * vector,
+                   ones + G * L);
+    }
+    barrier_.wait();
+    const auto add = [&](Range columns, const Packed* right) {
+      const Range strips = share(vectors_for(columns.end - columns.begin, L), thread.index, crew_);
+      const Range own{columns.begin + strips.begin * L,
+                      std::min(columns.end, columns.begin + strips.end * L)};
+      for (int64_t begin = own.begin; begin < own.end; begin += kColumnsAtOnce)
+        for (int64_t panel = 0; panel < panels_; ++panel)
+          Product::for_blocks(std::min(own.end - begin, kColumnsAtOnce), kMost, [&](int64_t first, int rows) {
+            Real* to = dweights_ + (panel * values + begin + first) * G * L;
+            Product::multiply(gathered_columns_ + (begin + first) * stride, right + panel * G * vector, count,
+                              rows, G, {to, G * L}, {to, G * L});
+          });
+    };
+    if (Cell::kSeparate) {
+      add({0, I}, packed_dsums_[0]);
+      add({I, I + P}, packed_dsums_[1]);
+    } else {
+      add({0, I + P}, packed_dsums_[0]);
+    }
+  }
+  static constexpr int64_t kColumnsAtOnce = 256;  // which stay in the second cache while panels pass
+
+  // The thread's share of the columns of some rows, each column a row of the product.
+  void gather_strips(const Thread& thread, const Real* const* rows, int64_t count, int64_t columns,
+                     Packed* to) const {
+    const int64_t stride = Product::stride(count);
+    const Range strips = share(vectors_for(columns, L), thread.index, crew_);
+    for (int64_t strip = strips.begin; strip < strips.end; ++strip) {
+      const int live = live_lanes(columns, strip, L);
+      for (int64_t row = 0; row < Product::padded(count); row += L) {
+        Vec<Real> square[L];
+#pragma GCC unroll 16
+        for (int i = 0; i < L; ++i)
+          square[i] = row + i < count ? load_first(rows[row + i] + strip * L, live) : Vec<Real>{};
+        transpose<Real>(square);
+        for (int i = 0; i < live; ++i) Product::store_left(square[i], to + (strip * L + i) * stride, row);
+      }
+    }
+  }
+  // A panel's gradients of sums as a right-hand side, and their own sum.
+  void pack_dsums(const Real* from, int64_t count, Packed* to, Real* sum) const {
+    for (int gate = 0; gate < G; ++gate, from += L, to += Product::right_values(count), sum += L) {
+      Vec<Real> total{};
+      for (int64_t row = 0; row < Product::padded(count); row += 2) {
+        const auto value = [&](int64_t at) { return at < count ? load(from + at * G * L) : Vec<Real>{}; };
+        const Vec<Real> even = value(row), odd = value(row + 1);
+        Product::store_right(even, odd, to, row);
+        total += even + odd;
+      }
+      store(sum, Vec<Real>(load(sum) + total));
+    }
+  }
+
   // out[k] += Σ over rows of left[row][k] · right[row], NV vectors wide; left is packed in blocks of columns.
   template <int NV>
   void add_product(const Real* left, int64_t columns, int64_t rows, const Real* right, Real* out) {
@@ -95,10 +170,11 @@ class BackwardWeights : protected BackwardStep<Real, Cell> {
     const Range own = share(chunk.count, thread.index, crew_);
     point_dsums(thread, dinput_sums_, chunk, own.begin, own.end - own.begin);
     Real** dx = rows_dx_[chunk.turn] + own.begin;
-    alignas(64) Real tile[kMaxTile];
+    alignas(64) Real tile[Product::kTileValues];
     for_column_panels({0, input_vectors_}, [&](int64_t first_vector, int width) {
-      for_row_blocks(own.end - own.begin, tile_rows(width), [&](int64_t first, int rows) {
-        multiply_dsums(thread, first, rows, input_ + first_vector * L * panels_ * G * L, width, tile);
+      Product::for_blocks(own.end - own.begin, Product::most_rows(width), [&](int64_t first, int rows) {
+        multiply_dsums(thread, first, rows, input_ + first_vector * Product::right_values(panels_ * G * L),
+                       width, tile);
         for (int row = 0; row < rows; ++row)
           for (int v = 0; v < width; ++v) {
             const int live = live_lanes(sizes_.inputs, first_vector + v, L);

@@ -37,7 +37,8 @@ Sizes sizes_from(const nb::tuple& s) {
           number(8) != 0,
           static_cast<CellKind>(number(9)),
           number(10) != 0,
-          number(11) != 0};
+          number(11) != 0,
+          number(12) != 0};
 }
 
 constexpr int kWeights = 10;  // of a direction, in the order of Weights

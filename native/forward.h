@@ -14,6 +14,7 @@ namespace fastlstm::FASTLSTM_ISA {
 
 template <class Real, class Cell, class Value = Real, class Product = Operand<Real, Value>>
 class ForwardPass {
+  using Packed = typename Product::Packed;
   static constexpr bool kSame = std::is_same_v<Real, Value>;
   static constexpr int L = kLanes<Real>, G = Cell::kGates, R = Product::template kRows<G>;
   static constexpr int64_t kChunkRows = 128;
@@ -30,7 +31,7 @@ class ForwardPass {
     panels_ = vectors_for(sizes_.hidden, L);
     inputs_ = Product::padded(sizes_.inputs);
     outputs_ = Product::padded(sizes_.outputs);
-    weights_ = arena.take<Value>(panels_ * (inputs_ + outputs_) * G * L);
+    weights_ = arena.take<Packed>(panels_ * panel_values());
     bias_ = arena.take<Real>(panels_ * G * L);
     if (Cell::kSeparate && !Cell::kNormalised) recurrent_bias_ = arena.take<Real>(panels_ * G * L);
     if (Cell::kHasCell) cells_ = arena.take<Real>(B * panels_ * L);
@@ -52,17 +53,14 @@ class ForwardPass {
       thread.own = plan_.slice(thread.slice);
       thread.units = share(panels_, i % plan_.hidden_slices, plan_.hidden_slices);
       const int64_t rows = thread.own.end - thread.own.begin;
-      thread.x = arena.take<const Value*>(rows + chunk_rows_);
-      thread.h_before = thread.h_read = arena.take<const Value*>(rows);
+      thread.x = arena.take<const Packed*>(rows + chunk_rows_);
+      thread.h_before = arena.take<const Value*>(rows);
+      thread.h_read = arena.take<const Packed*>(rows);
       if constexpr (Product::kGathers) {
-        thread.h_read = arena.take<const Value*>(rows);
-        thread.gathered_h = gathered(arena, rows, outputs_);
-        thread.gathered_x = gathered(arena, rows + chunk_rows_, inputs_);
+        thread.gathered_h = gathered(arena, rows, sizes_.outputs);
+        thread.gathered_x = gathered(arena, rows + chunk_rows_, sizes_.inputs);
       }
-      if (call.extras.recurrent_mask) {
-        thread.h_read = arena.take<const Value*>(rows);
-        thread.masked = arena.take<Value>(rows * sizes_.outputs);
-      }
+      if (call.extras.recurrent_mask) thread.masked = arena.take<Value>(rows * sizes_.outputs);
       if (call.extras.reset) thread.forget = arena.take<uint8_t>(rows);
       if (call.extras.seed)
         for (uint32_t*& keys : thread.keys) keys = arena.take<uint32_t>(rows);
@@ -73,7 +71,7 @@ class ForwardPass {
         thread.sums = arena.take<Real>(rows * panels_ * G * L);
         thread.row = arena.take<Real>(panels_ * (G + 1) * L);
       }
-      if constexpr (!kSame)
+      if constexpr (!std::is_same_v<Real, Packed>)
         thread.panel = arena.take<Real>((inputs_ > outputs_ ? inputs_ : outputs_) * G * L);
       const int64_t sums = chunk_rows_ * (thread.units.end - thread.units.begin);
       thread.input_sums = arena.take<Real>((sums + Product::kRowsWritten - 1) * G * L);
@@ -94,18 +92,18 @@ class ForwardPass {
 
   struct Thread {
     int index, slice;
-    Range own, units;  // positions of the batch, unit panels
-    const Value** x;   // the step's input rows, or a chunk's
-    const Value **h_before,
-        **h_read;   // the rows of the hidden state before the step, and as the product reads them
-    Value* masked;  // where a mask makes the two differ
-    Value *gathered_h, *gathered_x;  // copies of the rows, behind one another
-    uint8_t* forget;                 // which rows forget the state before the step
-    uint32_t* keys[2];               // the rows' keys of zoneout, of h and of the cell
-    Value** y;                       // the rows of the output that it writes
-    Value** h;                       // where the cell leaves its hidden state: y, or a row to be projected
-    Real* panel;                     // a unit panel before it is narrowed
-    Real* input_sums;                // a chunk's input products: [panel][row][gate][lane]
+    Range own, units;                 // positions of the batch, unit panels
+    const Packed** x;                 // the step's input rows, or a chunk's, as the product reads them
+    const Value** h_before;           // the rows of the hidden state before the step …
+    const Packed** h_read;            // … and as the product reads them
+    Value* masked;                    // … where there is a mask
+    Packed *gathered_h, *gathered_x;  // copies of the rows, behind one another
+    uint8_t* forget;                  // which rows forget the state before the step
+    uint32_t* keys[2];                // the rows' keys of zoneout, of h and of the cell
+    Value** y;                        // the rows of the output that it writes
+    Value** h;                        // where the cell leaves its hidden state: y, or a row to be projected
+    Real* panel;                      // a unit panel before the product packs it
+    Real* input_sums;                 // a chunk's input products: [panel][row][gate][lane]
     Real *sums, *input_scales,
         *row;  // normalised: the step's recurrent products, the chunk's scales, a row's gates and cell
     int64_t chunk_end, chunk_rows,
@@ -149,9 +147,9 @@ class ForwardPass {
     const int64_t H = sizes_.hidden, I = sizes_.inputs, P = sizes_.outputs;
     const Range panels = share(panels_, index, plan_.threads());
     for (int64_t panel = panels.begin; panel < panels.end; ++panel) {
-      Value* packed = weights_ + panel * (inputs_ + outputs_) * G * L;
+      Packed* packed = weights_ + panel * panel_values();
       pack_weights(weights.w_hh, P, panel, threads_[index], packed);
-      pack_weights(weights.w_ih, I, panel, threads_[index], packed + outputs_ * G * L);
+      pack_weights(weights.w_ih, I, panel, threads_[index], packed + Product::right_values(P) * G);
       if (vectors_) pack_vectors<Real, Cell>(weights, H, panel, vectors_ + panel * Cell::kVectors * L);
       if (Cell::kNormalised) continue;  // the bias is one of those vectors
       pack_bias<Real, G>(weights.b_ih, Cell::kSeparate ? nullptr : weights.b_hh, H, panel,
@@ -168,12 +166,12 @@ class ForwardPass {
     }
   }
 
-  void pack_weights(const Real* w, int64_t inputs, int64_t panel, Thread& thread, Value* packed) {
-    if constexpr (kSame) {
+  void pack_weights(const Real* w, int64_t inputs, int64_t panel, Thread& thread, Packed* packed) {
+    if constexpr (std::is_same_v<Real, Packed>) {
       pack_unit_panel<Real, G>(w, sizes_.hidden, inputs, panel, packed);
     } else {
       pack_unit_panel<Real, G>(w, sizes_.hidden, inputs, panel, thread.panel);
-      Product::template pack<G>(thread.panel, inputs, packed);
+      Product::pack(thread.panel, G, inputs, packed);
     }
   }
 
@@ -210,11 +208,15 @@ class ForwardPass {
         thread.forget[row] = plan_.forgets(extras.reset, position, step, backwards(direction));
         if (thread.forget[row]) thread.h_before[row] = no_state_;
       }
+      const Value* h_read = thread.h_before[row];
       if constexpr (kSame)
         if (extras.recurrent_mask)
-          thread.h_read[row] = apply_mask(thread.h_before[row],
-                                          extras.recurrent_mask + (direction * sizes_.batch + sequence) * P,
-                                          P, thread.masked + row * P);
+          h_read = apply_mask(h_read, extras.recurrent_mask + (direction * sizes_.batch + sequence) * P, P,
+                              thread.masked + row * P);
+      if constexpr (Product::kGathers)
+        thread.h_read[row] = gather_row(h_read, P, thread.gathered_h, row);
+      else
+        thread.h_read[row] = h_read;
       if (extras.seed)
         for (int which = 0; which < 2; ++which)
           thread.keys[which][row] =
@@ -224,33 +226,33 @@ class ForwardPass {
       thread.h[row] = thread.y[row];
       if constexpr (kSame)
         if (sizes_.projected) thread.h[row] = unprojected_ + position * panels_ * L;
-      if constexpr (Product::kGathers)
-        thread.h_read[row] = gather_row(thread.h_before[row], P, thread.gathered_h, row);
     }
   }
 
-  void point_inputs(Thread& thread, int direction, int64_t step, const Value** x) {
+  void point_inputs(Thread& thread, int direction, int64_t step, const Packed** x) {
     const int64_t live = plan_.active(step, thread.slice);
     for (int64_t row = 0; row < live; ++row) {
       const int64_t position = thread.own.begin + row;
-      x[row] =
+      const Value* from =
           call_.x + plan_.row(plan_.sequence(position), plan_.time(position, step, backwards(direction))) *
                         sizes_.inputs;
       if constexpr (Product::kGathers)
-        x[row] = gather_row(x[row], sizes_.inputs, thread.gathered_x, x - thread.x + row);
+        x[row] = gather_row(from, sizes_.inputs, thread.gathered_x, x - thread.x + row);
+      else
+        x[row] = from;
     }
   }
   // Room for rows of `length` values that lie behind one another: padding and rows that make up a whole block
   // are zero.
-  static Value* gathered(Arena& arena, int64_t rows, int64_t length) {
+  static Packed* gathered(Arena& arena, int64_t rows, int64_t length) {
     const int64_t values = (rows + R - 1) / R * R * Product::stride(length);
-    Value* room = arena.take<Value>(values);
-    __builtin_memset(room, 0, values * sizeof(Value));
+    Packed* room = arena.take<Packed>(values);
+    __builtin_memset(room, 0, values * sizeof(Packed));
     return room;
   }
-  static const Value* gather_row(const Value* from, int64_t length, Value* room, int64_t row) {
-    Value* to = room + row * Product::stride(Product::padded(length));
-    __builtin_memcpy(to, from, length * sizeof(Value));
+  static const Packed* gather_row(const Value* from, int64_t length, Packed* room, int64_t row) {
+    Packed* to = room + row * Product::stride(length);
+    Product::gather(from, length, to);
     return to;
   }
 
@@ -270,7 +272,8 @@ class ForwardPass {
     for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
       Product::for_blocks(thread.chunk_rows, R, [&](int64_t first, int rows) {
         const typename Product::Stretch part{thread.x + first, 0, inputs_};
-        Product::template tile<G>(rows)(&part, 1, panel_weights(panel) + outputs_ * G * L,
+        Product::template tile<G>(rows)(&part, 1,
+                                        panel_weights(panel) + Product::right_values(sizes_.outputs) * G,
                                         {Cell::kNormalised ? kZeros<Real> : bias_ + panel * G * L, 0},
                                         {input_sums(thread, panel, first), G * L});
       });
@@ -279,7 +282,10 @@ class ForwardPass {
         thread.input_scales[row] =
             Cell::normalise({input_sums(thread, 0, row), thread.chunk_rows * G * L}, G, sizes_.hidden);
   }
-  const Value* panel_weights(int64_t panel) const { return weights_ + panel * (inputs_ + outputs_) * G * L; }
+  int64_t panel_values() const {
+    return (Product::right_values(sizes_.inputs) + Product::right_values(sizes_.outputs)) * G;
+  }
+  const Packed* panel_weights(int64_t panel) const { return weights_ + panel * panel_values(); }
   Real* input_sums(const Thread& thread, int64_t panel, int64_t row) const {
     return thread.input_sums + ((panel - thread.units.begin) * thread.chunk_rows + row) * G * L;
   }
@@ -287,7 +293,8 @@ class ForwardPass {
   void run_panel(Thread& thread, int64_t step, int64_t panel, const Reserve<Real, Cell>& reserve) {
     const int64_t live = plan_.active(step, thread.slice);
     const bool fused = chunk_rows_ == 0, has_state = step > 0 || call_.h0;
-    const Value* weights = panel_weights(panel) + (has_state ? 0 : outputs_ * G * L);
+    const Packed* weights =
+        panel_weights(panel) + (has_state ? 0 : Product::right_values(sizes_.outputs) * G);
     alignas(64) Real sums[R * G * L];
     alignas(64) Real kept[R * Cell::kKept * L];
     Product::for_blocks(live, R, [&](int64_t first, int rows) {
@@ -426,7 +433,7 @@ class ForwardPass {
   Barrier barrier_;
   int64_t panels_, chunk_rows_;
   int64_t inputs_, outputs_;                    // I and P, as the product pads them
-  Value* weights_;                              // [panel][h, x], each as the product packs it
+  Packed* weights_;                             // [panel][h, x], each as the product packs it
   Real* bias_;                                  // [panel][gate][lane]
   Real* recurrent_bias_ = nullptr;              // where the sums stay apart
   Real *cells_ = nullptr, *vectors_ = nullptr;  // [position][panel][lane], [panel][elementwise weight][lane]

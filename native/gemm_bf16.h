@@ -12,16 +12,22 @@ namespace fastlstm::FASTLSTM_ISA {
 template <class Real, class Value>
 struct Operand {
   using Stretch = Part<Real>;
+  using Packed = Value;                    // what weights, and rows where they are gathered, are held in
   static constexpr bool kGathers = false;  // whether rows must lie behind one another, filled up with zeros
   template <int NV>
   static constexpr int kRows = tile_rows(NV);  // of a block
   template <int NV>
   static constexpr int kRowsToFuse = 8 * kRows<NV>;  // a slice from which each step takes its input product
   static constexpr int kRowsWritten = 1;             // results come in multiples of so many rows
+  static constexpr int kMostRows = kMaxRows, kTileValues = kMaxTile;
+  static constexpr int most_rows(int vectors) { return tile_rows(vectors); }
   struct Setting {  // of a thread, while it multiplies blocks of at most so many rows
     explicit Setting(int64_t) {}
   };
-  static constexpr int64_t padded(int64_t length) { return length; }  // what a stretch of it takes up
+  static constexpr int64_t padded(int64_t length) { return length; }  // what a stretch is filled up to
+  static constexpr int64_t right_values(int64_t length) {             // of a panel, for each of its vectors
+    return length * kLanes<Real>;
+  }
   template <int NV>
   static FASTLSTM_INLINE auto tile(int rows) {
     return tile_function<Real, NV>(rows);
@@ -80,25 +86,24 @@ struct PairTile {
 template <>
 struct Operand<float, Bfloat16> : Operand<float, float> {
   using Stretch = PairPart;
+  using Packed = Bfloat16;
   template <int NV>
   static FASTLSTM_INLINE auto tile(int rows) {
     return pick<NV>(rows, std::make_integer_sequence<int, tile_rows(NV)>{});
   }
-  // K rows of NV vectors of floats to K / 2 rows of pairs.
-  template <int NV>
-  static void pack(const float* from, int64_t K, Bfloat16* to) {
-    constexpr int L = kLanes<float>, values = NV * L;
+  // K rows of so many vectors of floats to K / 2 rows of pairs.
+  static void pack(const float* from, int vectors, int64_t K, Bfloat16* to) {
+    constexpr int L = kLanes<float>;
+    const int64_t values = vectors * L;
     for (int64_t k = 0; k < K; k += 2, from += 2 * values, to += 2 * values)
       for (int64_t i = 0; i < values; i += L)
-        _mm512_storeu_si512(to + 2 * i, pairs(from + i, from + values + i));
+        _mm512_storeu_si512(to + 2 * i, pairs(_mm512_loadu_ps(from + i), _mm512_loadu_ps(from + values + i)));
   }
 
  protected:
   // Two vectors in bfloat16, value beside value.
-  static FASTLSTM_INLINE __m512i pairs(const float* low, const float* high) {
-    const auto half = [](const float* p) {
-      return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_loadu_ps(p)));
-    };
+  static FASTLSTM_INLINE __m512i pairs(__m512 low, __m512 high) {
+    const auto half = [](__m512 x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); };
     return _mm512_or_si512(half(low), _mm512_slli_epi32(half(high), 16));
   }
 

@@ -1,4 +1,5 @@
-// The kernels of avx512bf16, but for the product in bfloat16: that is the matrix extension's.
+// The kernels of avx512bf16, but for products of bfloat16: those are the matrix extension's.
+#include "backward_separate.h"
 #include "cell_gru.h"
 #include "cell_lstm.h"
 #include "cell_rnn.h"
@@ -31,32 +32,52 @@ bool supported() {
          __builtin_cpu_supports("amx-bf16") && registers_granted();
 }
 
-template <class Cell>
-void forward_cell(const Forward<float, Bfloat16>& call) {
+// Calls body with the policy of a cell, but for those with layer normalisation.
+template <class Body>
+void with_cell(CellKind cell, Body&& body) {
+  switch (cell) {
+    case CellKind::kCoupledLstm:
+      return body(LstmCell<float, true>());
+    case CellKind::kGru:
+      return body(GruCell<float>());
+    case CellKind::kRnnTanh:
+      return body(RnnCell<float, false>());
+    case CellKind::kRnnRelu:
+      return body(RnnCell<float, true>());
+    default:
+      return body(LstmCell<float, false>());
+  }
+}
+
+template <class Value, class Product>
+void forward(const Forward<float, Value>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  run_forward<ForwardPass<float, Cell, Bfloat16, MatrixOperand>>(call, arena);
+  with_cell(call.sizes.cell,
+            [&](auto cell) { run_forward<ForwardPass<float, decltype(cell), Value, Product>>(call, arena); });
 }
-void forward(const Forward<float, Bfloat16>& call) {
-  switch (call.sizes.cell) {
-    case CellKind::kCoupledLstm:
-      return forward_cell<LstmCell<float, true>>(call);
-    case CellKind::kGru:
-      return forward_cell<GruCell<float>>(call);
-    case CellKind::kRnnTanh:
-      return forward_cell<RnnCell<float, false>>(call);
-    case CellKind::kRnnRelu:
-      return forward_cell<RnnCell<float, true>>(call);
-    default:
-      return forward_cell<LstmCell<float, false>>(call);
-  }
+
+void forward32(const Forward<float>& call) {
+  call.sizes.rounded && !call.sizes.layer_norm ? forward<float, RoundingOperand>(call)
+                                               : avx512bf16::kernels.forward32(call);
+}
+
+void backward32(const Backward<float>& call) {
+  const Sizes& sizes = call.forward.sizes;
+  if (!sizes.rounded || sizes.layer_norm) return avx512bf16::kernels.backward32(call);
+  Arena& arena = thread_arena();
+  arena.reset();
+  with_cell(sizes.cell,
+            [&](auto cell) { run_backward<float, decltype(cell), RoundingOperand>(call, arena); });
 }
 
 Kernels with_matrix_products() {
   Kernels kernels = avx512bf16::kernels;
   kernels.name = "amx";
   kernels.supported = supported;
-  kernels.forward16 = forward;
+  kernels.forward32 = forward32;
+  kernels.backward32 = backward32;
+  kernels.forward16 = forward<Bfloat16, MatrixOperand>;
   return kernels;
 }
 

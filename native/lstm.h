@@ -35,6 +35,7 @@ struct Sizes {
   CellKind cell;
   bool layer_norm;  // of an LSTM, coupled or not; the weights then hold gains
   bool reverse;     // whether the only direction runs from the end to the beginning
+  bool rounded;     // whether float operands of products may be rounded to bfloat16, where that is faster
 };
 
 // Which sequence is how long. Row r of the packed layout at step t is packed_offsets[t] + r.

@@ -5,10 +5,10 @@ from typing import Any
 
 from torch import Tensor
 
-Sizes = tuple[int, int, int, int, int, int, int, int, int, int, int, int]
+Sizes = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
 """T, B, I, H, P, directions, layout (0 time-major, 1 batch-first, 2 packed), rows of x, whether projected, cell
 (0 LSTM, 1 coupled LSTM, 2 GRU, 3 RNN with tanh, 4 RNN with relu), whether with layer normalisation, whether the one
-direction runs backwards."""
+direction runs backwards, whether products may be of bfloat16."""
 
 RESERVE_HEADER: int
 """Values that a forward call keeps for its backward call, besides those that go with the rows."""

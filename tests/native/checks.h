@@ -33,13 +33,14 @@ template <class Real>
 constexpr double kTolerance = 64 * std::numeric_limits<Real>::epsilon();
 
 template <class Real>
-void check_close(const char* name, const Real* got, const std::vector<double>& expected) {
+void check_close(const char* name, const Real* got, const std::vector<double>& expected,
+                 double tolerance = kTolerance<Real>) {
   ++checks_made;
   double scale = 1;
   for (double value : expected) scale = std::fmax(scale, std::fabs(value));
   for (size_t i = 0; i < expected.size(); ++i) {
     const double error = std::fabs((double)got[i] - expected[i]);
-    if (error <= kTolerance<Real> * scale) continue;  // false for NaN, which is also what nobody has written
+    if (error <= tolerance * scale) continue;  // false for NaN, which is also what nobody has written
     char text[200];
     std::snprintf(text, sizeof text, "%s[%zu] is %.9g, not %.9g (an error of %.3g × the scale %.3g)", name, i,
                   (double)got[i], expected[i], error / scale, scale);

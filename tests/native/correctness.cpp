@@ -161,6 +161,43 @@ void test_special_shapes() {
   }
 }
 
+// Products of values that are rounded to bfloat16, where there are such.
+void test_rounded_products() {
+  const auto run = [](Shape shape, uint64_t seed, Options options) {
+    shape.scale = 1;  // a rounding of large sums is a large part of a gate
+    if (shape.cell == CellKind::kRnnRelu) shape.cell = CellKind::kRnnTanh;  // whose slope does not jump
+    options.rounded = true;
+    const Problem problem = make_problem(shape, seed);
+    const Results expected = reference(problem);
+    for (const Kernels* kernels : supported_kernels()) {
+      if (!kernels->forward16) continue;
+      context = std::string(kernels->name) + " rounded, " + describe(shape) + ", threads " +
+                std::to_string(options.threads);
+      KernelCall<float> once(*kernels, problem, options), again(*kernels, problem, options);
+      once.run_and_check(expected);
+      again.run_and_check(expected);
+      check(once.same_bits(again), "a second call gave other bits");
+    }
+  };
+  Random random(3);
+  for (int i = 0; i < 100; ++i) {
+    Options options;
+    options.threads = 1 + i % 3;
+    options.misalignment = i % 4;
+    options.keep = i % 5 != 0;
+    options.wants_dx = i % 4 != 1;
+    options.wants_dweights = i % 4 != 3;
+    run(random_shape(random), 500 + i, options);
+  }
+  uint64_t seed = 2000;
+  for (const Shape& shape : special_shapes())
+    for (int threads = shape.hidden == kWide ? 2 : 1; threads <= 3; ++threads) {
+      Options options;
+      options.threads = threads;
+      run(shape, ++seed, options);
+    }
+}
+
 // Every sequence empty: the states pass through, and so do their gradients.
 void test_empty_sequences() {
   for (Layout layout : {Layout::kTimeMajor, Layout::kBatchFirst, Layout::kPacked})

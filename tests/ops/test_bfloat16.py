@@ -67,6 +67,19 @@ def test_what_is_no_number_stays_in_its_sequence(instruction_set):
     torch.testing.assert_close(again, expected[:, 8:], rtol=0, atol=TOLERANCE)
 
 
+def test_gradients_under_autocast_are_close_to_float32(instruction_set):
+    layer = LSTM(8, 32, num_layers=2, bidirectional=True, checkpoint_every=7)
+    x, given = torch.randn(20, 6, 8), torch.randn(20, 6, 64)
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            y, _ = layer(x)
+        found.append(torch.autograd.grad((y.float() * given).sum(), list(layer.parameters())))
+    for value, truth in zip(*reversed(found), strict=True):
+        assert value.dtype == torch.float32
+        assert (value - truth).norm() <= TOLERANCE * truth.norm()
+
+
 def test_odd_sizes_and_gradients_take_the_float32_kernel():
     layer = LSTM(3, 5).bfloat16()
     x = torch.randn(4, 2, 3).bfloat16()

@@ -204,6 +204,61 @@ def test_large_sizes(size, directions, everything, instruction_set, threads):
         torch.testing.assert_close(run(native, *parts), run(equations, *parts), rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.skipif(
+    "amx" not in _native.instruction_sets(), reason="this CPU multiplies no tiles of bfloat16"
+)
+class TestRoundedProducts:
+    # An operand of 8 bits is off by up to 2^-9 of itself; a few steps and sums make some times that of it.
+    tolerance = 2**-5
+
+    def close(self, parts, threads):
+        _native.use_instruction_set("amx")
+        torch.set_num_threads(threads)
+        cell, x, state, weights, options = parts
+        expected = run(equations, *as_double(parts))
+        found = run(native, cell, x, state, weights, {**options, "rounded": True})
+        for value, truth in zip(found, expected, strict=True):
+            assert value.dtype == torch.float32
+            if value.numel():
+                allowed = self.tolerance * truth.abs().max().clamp(min=1)
+                assert (value.double() - truth).abs().max() <= allowed
+
+    @settings(max_examples=200, deadline=None)
+    @given(problem=problems())
+    def test_are_close_to_the_equations(self, problem):
+        if problem["cell"].kind == "rnn_relu":  # whose slope jumps
+            problem["cell"] = Cell("rnn_tanh")
+        self.close(make(problem, torch.float32), problem["threads"])
+
+    @pytest.mark.parametrize("size", LARGE, ids=str)
+    @pytest.mark.parametrize("everything", [False, True], ids=["plain", "everything"])
+    def test_large_sizes(self, size, everything, threads):
+        problem = {
+            **size, "cell": Cell(projected="P" in size), "directions": 2, "has_state": True, "layout": "batch-first",
+            "ragged": everything, "reset": everything, "recurrent_mask": everything, "zoneout": None, "seed": 3,
+        }  # fmt: skip
+        self.close(make(problem, torch.float32), threads)
+
+    def test_only_products_are_rounded(self):
+        """1 + 2^-9 counts as 1 in a product, but not in a sum; and only where one asked for it."""
+        _native.use_instruction_set("amx")
+        cell, value = Cell("rnn_relu"), 1 + 2**-9
+        weights = [torch.ones(1, 1), torch.zeros(1, 1), torch.full((1,), value), torch.zeros(1)]
+        x = torch.full((1, 1, 1), value)
+        for options, expected in (({"rounded": True}, 1 + value), ({}, 2 * value)):
+            assert sequence(cell, x, None, None, weights, **options)[0].item() == expected
+
+    def test_a_nan_stays_in_its_row(self, threads):
+        _native.use_instruction_set("amx")
+        x, weights = torch.randn(10, 45, 4), list(torch.nn.LSTM(4, 70).parameters())
+        clean, *_ = lstm(x, None, None, weights, rounded=True)
+        x[3, 7, 2] = torch.nan
+        y, *_ = lstm(x, None, None, weights, rounded=True)
+        assert y[3:, 7].isnan().all()
+        y[3:, 7] = clean[3:, 7]
+        assert torch.equal(y, clean)
+
+
 @pytest.mark.parametrize(
     ("B", "T", "I", "H"), [(8, 50, 16, 64), (16, 100, 32, 128), (4, 200, 8, 256), (33, 60, 64, 32)]
 )
@@ -339,7 +394,7 @@ def test_opcheck():
     )
     torch.library.opcheck(
         torch.ops.fastlstm.sequence.default,
-        (x, h0, c0, weights, *[None] * 6, "lstm", Cell().variants, 0, 0, [0.0, 0.0], False, True),
+        (x, h0, c0, weights, *[None] * 6, "lstm", Cell().variants, 0, 0, [0.0, 0.0], False, False, True),
         test_utils=("test_schema", "test_faketensor", "test_aot_dispatch_dynamic"),
     )
     # With lengths, what is kept for the backward pass is not filled past the ends: its values cannot be compared.
@@ -357,6 +412,7 @@ def test_opcheck():
             0,
             0,
             [0.0, 0.0],
+            False,
             False,
             True,
         ),

@@ -20,7 +20,7 @@ def sequence(
     every: int, cell: ops.Cell, x: Tensor, h0: Tensor | None, c0: Tensor | None, weights: Sequence[Tensor], *,
     batch_first: bool, lengths: Tensor | None = None, reset: Tensor | None = None,
     recurrent_mask: Tensor | None = None, zoneout: tuple[float, float] = (0.0, 0.0), seed: Tensor | None = None,
-    read_steps: Tensor | None = None,
+    read_steps: Tensor | None = None, rounded: bool = False,
 ) -> _Outputs:  # fmt: skip
     """Run one layer in segments of ``every`` steps whose insides are computed again in the backward pass.
 
@@ -36,7 +36,7 @@ def sequence(
     if not _recomputes():
         return ops.sequence(
             cell, x, h0, c0, weights, batch_first=batch_first, lengths=lengths, reset=reset,
-            recurrent_mask=recurrent_mask, zoneout=zoneout, seed=seed, read_steps=read_steps,
+            recurrent_mask=recurrent_mask, zoneout=zoneout, seed=seed, read_steps=read_steps, rounded=rounded,
         )  # fmt: skip
     batch, steps = x.shape[:2] if batch_first else (x.shape[1], x.shape[0])
     if lengths is not None:
@@ -53,7 +53,7 @@ def sequence(
         _direction(
             every, cell, x, h0[d : d + 1], None if c0 is None else c0[d : d + 1], weights[d * each : (d + 1) * each],
             d == 1, batch_first, lengths, reset, None if recurrent_mask is None else recurrent_mask[d : d + 1],
-            zoneout, seed, read_steps,
+            zoneout, seed, read_steps, rounded,
         )
         for d in range(directions)
     ]  # fmt: skip
@@ -73,7 +73,7 @@ def _recomputes() -> bool:
 def _direction(
     every: int, cell: ops.Cell, x: Tensor, h: Tensor, c: Tensor | None, weights: Sequence[Tensor], reverse: bool,
     batch_first: bool, lengths: Tensor | None, reset: Tensor | None, recurrent_mask: Tensor | None,
-    zoneout: tuple[float, float], seed: Tensor | None, read_steps: Tensor | None,
+    zoneout: tuple[float, float], seed: Tensor | None, read_steps: Tensor | None, rounded: bool,
 ) -> _Outputs:  # fmt: skip
     time = int(batch_first)
     steps, batch = x.shape[time], x.shape[1 - time]
@@ -81,7 +81,7 @@ def _direction(
     def run(part: Tensor, h: Tensor, c: Tensor | None, options: dict[str, Any], *weights: Tensor) -> _Outputs:
         return ops.sequence(
             cell, part, h, c, weights, batch_first=batch_first, recurrent_mask=recurrent_mask, zoneout=zoneout,
-            reverse=reverse, **options,
+            reverse=reverse, rounded=rounded, **options,
         )  # fmt: skip
 
     parts: list[Tensor] = []

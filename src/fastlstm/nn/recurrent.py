@@ -283,9 +283,14 @@ class Recurrent(Stepping):
         if torch._C._is_any_autocast_enabled():
             device = x.device.type
             autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-        if autocast:  # with gradients in the weights' own type, which is the more exact
+        if (
+            autocast
+        ):  # with gradients in the weights' own type, which is the more exact: products alone are rounded
             dtype = torch.get_autocast_dtype(device)
-            x = x.to(layers[0][0].dtype if torch.is_grad_enabled() else dtype)
+            learns = torch.is_grad_enabled()
+            x = x.to(layers[0][0].dtype if learns else dtype)
+            if learns and dtype == torch.bfloat16:
+                options = {**options, "rounded": True}
         h0, c0 = self._initial_state(hx, batch, x.dtype, cast=autocast)
         generator = arguments.generator_given(generator, x)
         directions = 2 if self.bidirectional else 1

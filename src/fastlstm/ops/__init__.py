@@ -4,7 +4,8 @@
 kernel       serves                                                              implemented in
 ===========  ==================================================================  =====================
 native       the CPU; float32, float64, half precision computed in float32, and  :mod:`.native`
-             bfloat16 without gradients where the CPU multiplies it
+             bfloat16 without gradients where the CPU multiplies it; with
+             gradients its products alone
 torch        other devices, where PyTorch's own kernels do what is asked         ``torch.lstm``, …
 reference    everything else                                                     :mod:`.reference`
 ===========  ==================================================================  =====================
@@ -51,6 +52,7 @@ def sequence(
     reverse: bool = False,
     read_steps: Tensor | None = None,
     in_bfloat16: bool = False,
+    rounded: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run one layer in one or both directions; :mod:`.reference` states the equations.
 
@@ -92,6 +94,9 @@ def sequence(
     in_bfloat16
         Whether the weight matrices are rounded to bfloat16, whatever the type of the rest, and multiplied so where the
         CPU does and no gradient is kept.
+    rounded
+        Whether the operands of float32 products may be rounded to bfloat16, forwards and backwards, where the CPU
+        multiplies those faster (Intel's AMX); sums, gates, cells and gradients stay float32. Always for x in bfloat16.
 
     Returns
     -------
@@ -133,13 +138,17 @@ def sequence(
         return y if read_steps is None else y.index_select(int(batch_first), read_steps), hn, cn
     dtype = x.dtype
     layout = PACKED if batch_sizes is not None else int(batch_first)
-    if kernel == "native" and (in_bfloat16 or dtype == torch.bfloat16):
-        call = Call(
+
+    def call() -> Call:
+        return Call(
             x, h0, c0, weights, lengths, batch_sizes, reset, recurrent_mask, seed, read_steps, cell.kind,
-            cell.variants, layout, packed_batch, zoneout, reverse,
+            cell.variants, layout, packed_batch, zoneout, reverse, rounded or dtype == torch.bfloat16,
         )  # fmt: skip
-        if native.serves_bfloat16(call, cell):
-            y, hn, cn = native.run_bfloat16(call)
+
+    if kernel == "native" and (in_bfloat16 or dtype == torch.bfloat16):
+        narrow = call()
+        if native.serves_bfloat16(narrow, cell):
+            y, hn, cn = native.run_bfloat16(narrow)
             return y.to(dtype), hn.to(dtype), cn.to(dtype)
     if in_bfloat16:
         weights = [weight.bfloat16().to(weight.dtype) if weight.dim() == 2 else weight for weight in weights]
@@ -148,12 +157,7 @@ def sequence(
         weights = [weight.float() for weight in weights]
         recurrent_mask = None if recurrent_mask is None else recurrent_mask.float()
     if kernel == "native":
-        y, hn, cn = native.run(
-            Call(
-                x, h0, c0, weights, lengths, batch_sizes, reset, recurrent_mask, seed, read_steps, cell.kind,
-                cell.variants, layout, packed_batch, zoneout, reverse,
-            )
-        )  # fmt: skip
+        y, hn, cn = native.run(call())
     else:
         y, hn, cn = reference.sequence(
             cell, x, h0, c0, weights, lengths=lengths, batch_sizes=batch_sizes, batch_first=batch_first, reset=reset,

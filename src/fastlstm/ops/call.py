@@ -38,6 +38,9 @@ class Call(NamedTuple):
     packed_batch: int  # the number of sequences in the packed layout, which the shape of x does not tell
     zoneout: Sequence[float]
     reverse: bool
+    rounded: (
+        bool  # whether products may be of operands rounded to bfloat16, where the CPU multiplies those faster
+    )
 
 
 CALL_LENGTH: Final = len(Call._fields)

@@ -28,7 +28,7 @@ _KERNELS = {"lstm": 0, "coupled lstm": 1, "gru": 2, "rnn_tanh": 3, "rnn_relu": 4
 _SHARED = (
     "Tensor x, Tensor? h0, Tensor? c0, Tensor[] weights, Tensor? lengths, Tensor? batch_sizes, Tensor? reset, "
     "Tensor? recurrent_mask, Tensor? seed, Tensor? read_steps, str kind, int[] variants, int layout, "
-    "SymInt packed_batch, float[] zoneout, bool reverse"
+    "SymInt packed_batch, float[] zoneout, bool reverse, bool rounded"
 )
 # keep: 0 for nothing, 1 for what a backward pass needs, 2 where that will be asked for gradients of weights.
 _library = torch.library.Library("fastlstm", "DEF")
@@ -86,8 +86,11 @@ class _Layer:
 
     def sizes(self) -> _native.Sizes:
         call, cell = self.call, self.cell
-        return (self.steps, self.batch, call.x.shape[-1], self.hidden, self.outputs, self.directions, call.layout,
-                self.rows, int(cell.projected), self.kernel.code, int(cell.layer_norm), int(call.reverse))  # fmt: skip
+        return (
+            self.steps, self.batch, call.x.shape[-1], self.hidden, self.outputs, self.directions, call.layout,
+            self.rows, int(cell.projected), self.kernel.code, int(cell.layer_norm), int(call.reverse),
+            int(call.rounded),
+        )  # fmt: skip
 
     def empty_outputs(self) -> Tensor:
         """Make room for every step's output."""

@@ -64,7 +64,7 @@ class Detector(FittedDetector):
     device : str, optional
         Where to compute, for instance ``"cpu"`` or ``"cuda"``. Default: what Accelerate finds.
     precision : {"no", "bf16", "fp16"}
-        Mixed precision of training.
+        Mixed precision of training. On a CPU, bf16 is faster where there is Intel's AMX.
     seed : int
         Two fits with one seed, on one machine, give the same model, bit for bit.
     progress : bool
