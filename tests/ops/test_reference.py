@@ -206,7 +206,8 @@ def test_half_precision_is_computed_in_float32(cell, dtype):
     narrow = [None if t is None else t.to(dtype) for t in (x, h0, c0, *weights)]
     wide = [None if t is None else t.float() for t in narrow]
     found = sequence(cell, *narrow[:3], narrow[3:])
-    expected = sequence(cell, *wide[:3], wide[3:])
+    # Of bfloat16, products may be of rounded operands; all else is as in float32.
+    expected = sequence(cell, *wide[:3], wide[3:], rounded=dtype == torch.bfloat16)
     assert all(value.dtype == dtype for value in found)
     torch.testing.assert_close(found, tuple(value.to(dtype) for value in expected), rtol=0, atol=0)
 
