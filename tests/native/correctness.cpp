@@ -17,6 +17,19 @@ void check_shape(const Shape& shape, uint64_t seed, const Options& options) {
                   });
 }
 
+// What a caller may ask for, something else each time.
+Options varied_options(int i) {
+  Options options;
+  options.threads = 1 + i % 3;
+  options.misalignment = i % 4;
+  options.keep = i % 5 != 0;
+  options.wants_dx = i % 4 != 1;
+  options.wants_dh0 = i % 3 != 1;
+  options.wants_dc0 = i % 3 != 2;
+  options.wants_dweights = i % 4 != 3;
+  return options;
+}
+
 // The reference itself: its gradients against central differences of the loss Σ y·dy + Σ hn·dhn + Σ cn·dcn,
 // for every cell with all that may go with it.
 void check_reference(const Shape& shape) {
@@ -127,15 +140,7 @@ void test_random_shapes() {
   Random random(2);
   for (int i = 0; i < 300; ++i) {
     const Shape shape = random_shape(random);
-    Options options;
-    options.threads = 1 + i % 3;
-    options.misalignment = i % 4;
-    options.keep = i % 5 != 0;
-    options.wants_dx = i % 4 != 1;
-    options.wants_dh0 = i % 3 != 1;
-    options.wants_dc0 = i % 3 != 2;
-    options.wants_dweights = i % 4 != 3;
-    check_shape(shape, 100 + i, options);
+    check_shape(shape, 100 + i, varied_options(i));
   }
 }
 
@@ -181,12 +186,8 @@ void test_rounded_products() {
   };
   Random random(3);
   for (int i = 0; i < 100; ++i) {
-    Options options;
-    options.threads = 1 + i % 3;
-    options.misalignment = i % 4;
-    options.keep = i % 5 != 0;
-    options.wants_dx = i % 4 != 1;
-    options.wants_dweights = i % 4 != 3;
+    Options options = varied_options(i);
+    options.wants_dh0 = options.wants_dc0 = true;
     run(random_shape(random), 500 + i, options);
   }
   uint64_t seed = 2000;

@@ -283,9 +283,8 @@ class Recurrent(Stepping):
         if torch._C._is_any_autocast_enabled():
             device = x.device.type
             autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-        if (
-            autocast
-        ):  # with gradients in the weights' own type, which is the more exact: products alone are rounded
+        if autocast:
+            # With gradients in the weights' own type, which is the more exact: products alone are rounded.
             dtype = torch.get_autocast_dtype(device)
             learns = torch.is_grad_enabled()
             x = x.to(layers[0][0].dtype if learns else dtype)
