@@ -55,12 +55,13 @@ class BackwardState {
       for (const Real**& rows : rows_x_) rows = arena.take<const Real*>(chunk_capacity_);
       for (const Real**& rows : rows_h_) rows = arena.take<const Real*>(chunk_capacity_);
       left_ = arena.take<Real>(chunk_capacity_ * (I + P));
-      ones_ = arena.take<Real>(chunk_capacity_);
-      for (int64_t i = 0; i < chunk_capacity_; ++i) ones_[i] = 1;
       if constexpr (Product::kGathers) {
         gathered_columns_ = arena.take<Packed>((I + P + kMost) * Product::stride(chunk_capacity_));
         for (int which = 0; which <= Cell::kSeparate; ++which)
           packed_dsums_[which] = arena.take<Packed>(panels_ * G * Product::right_values(chunk_capacity_));
+      } else {
+        ones_ = arena.take<Real>(chunk_capacity_);
+        for (int64_t i = 0; i < chunk_capacity_; ++i) ones_[i] = 1;
       }
     }
     if (sizes_.projected) {

@@ -1,9 +1,7 @@
 // One instruction set's kernels. CMake compiles this file once for each of them.
 #include "backward_separate.h"
-#include "cell_gru.h"
-#include "cell_lstm.h"
+#include "cell_choice.h"
 #include "cell_normalised.h"
-#include "cell_rnn.h"
 #include "forward.h"
 #include "limits.h"
 #include "linear.h"
@@ -15,32 +13,20 @@ namespace {
 #define FASTLSTM_NAME_OF(isa) #isa
 #define FASTLSTM_NAME(isa) FASTLSTM_NAME_OF(isa)
 
-// Calls body with the policy of a cell.
+// Calls body with the policy of a cell, normalised or not.
 template <class Real, class Body>
-auto with_cell(CellKind cell, bool layer_norm, Body&& body) {
-  if (layer_norm)
-    return cell == CellKind::kCoupledLstm ? body(NormalisedLstmCell<Real, true>())
-                                          : body(NormalisedLstmCell<Real, false>());
-  switch (cell) {
-    case CellKind::kCoupledLstm:
-      return body(LstmCell<Real, true>());
-    case CellKind::kGru:
-      return body(GruCell<Real>());
-    case CellKind::kRnnTanh:
-      return body(RnnCell<Real, false>());
-    case CellKind::kRnnRelu:
-      return body(RnnCell<Real, true>());
-    default:
-      return body(LstmCell<Real, false>());
-  }
+auto with_any_cell(CellKind cell, bool layer_norm, Body&& body) {
+  if (!layer_norm) return with_cell<Real>(cell, body);
+  return cell == CellKind::kCoupledLstm ? body(NormalisedLstmCell<Real, true>())
+                                        : body(NormalisedLstmCell<Real, false>());
 }
 
 template <class Real>
 void forward(const Forward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  with_cell<Real>(call.sizes.cell, call.sizes.layer_norm,
-                  [&](auto cell) { run_forward<ForwardPass<Real, decltype(cell)>>(call, arena); });
+  with_any_cell<Real>(call.sizes.cell, call.sizes.layer_norm,
+                      [&](auto cell) { run_forward<ForwardPass<Real, decltype(cell)>>(call, arena); });
 }
 
 using Forward16 = void (*)(const Forward<float, Bfloat16>&);
@@ -49,9 +35,8 @@ constexpr Forward16 forward16() {
   return [](const Forward<float, Bfloat16>& call) {
     Arena& arena = thread_arena();
     arena.reset();
-    with_cell<float>(call.sizes.cell, false, [&](auto cell) {
-      if constexpr (!decltype(cell)::kNormalised)
-        run_forward<ForwardPass<float, decltype(cell), Bfloat16>>(call, arena);
+    with_cell<float>(call.sizes.cell, [&](auto cell) {
+      run_forward<ForwardPass<float, decltype(cell), Bfloat16>>(call, arena);
     });
   };
 #else
@@ -64,14 +49,14 @@ void backward(const Backward<Real>& call) {
   Arena& arena = thread_arena();
   arena.reset();
   const Sizes& sizes = call.forward.sizes;
-  with_cell<Real>(sizes.cell, sizes.layer_norm,
-                  [&](auto cell) { run_backward<Real, decltype(cell)>(call, arena); });
+  with_any_cell<Real>(sizes.cell, sizes.layer_norm,
+                      [&](auto cell) { run_backward<Real, decltype(cell)>(call, arena); });
 }
 
 template <class Real>
 int64_t reserve_values(CellKind cell, bool layer_norm, int64_t hidden) {
-  return with_cell<Real>(cell, layer_norm,
-                         [&](auto policy) { return Reserve<Real, decltype(policy)>::values(hidden); });
+  return with_any_cell<Real>(cell, layer_norm,
+                             [&](auto policy) { return Reserve<Real, decltype(policy)>::values(hidden); });
 }
 
 template <class Real>

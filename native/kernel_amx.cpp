@@ -1,8 +1,6 @@
 // The kernels of avx512bf16, but for products of bfloat16: those are the matrix extension's.
 #include "backward_separate.h"
-#include "cell_gru.h"
-#include "cell_lstm.h"
-#include "cell_rnn.h"
+#include "cell_choice.h"
 #include "forward.h"
 #include "gemm_amx.h"
 #if defined(__linux__)
@@ -32,29 +30,13 @@ bool supported() {
          __builtin_cpu_supports("amx-bf16") && registers_granted();
 }
 
-// Calls body with the policy of a cell, but for those with layer normalisation.
-template <class Body>
-void with_cell(CellKind cell, Body&& body) {
-  switch (cell) {
-    case CellKind::kCoupledLstm:
-      return body(LstmCell<float, true>());
-    case CellKind::kGru:
-      return body(GruCell<float>());
-    case CellKind::kRnnTanh:
-      return body(RnnCell<float, false>());
-    case CellKind::kRnnRelu:
-      return body(RnnCell<float, true>());
-    default:
-      return body(LstmCell<float, false>());
-  }
-}
-
 template <class Value, class Product>
 void forward(const Forward<float, Value>& call) {
   Arena& arena = thread_arena();
   arena.reset();
-  with_cell(call.sizes.cell,
-            [&](auto cell) { run_forward<ForwardPass<float, decltype(cell), Value, Product>>(call, arena); });
+  with_cell<float>(call.sizes.cell, [&](auto cell) {
+    run_forward<ForwardPass<float, decltype(cell), Value, Product>>(call, arena);
+  });
 }
 
 void forward32(const Forward<float>& call) {
@@ -67,8 +49,8 @@ void backward32(const Backward<float>& call) {
   if (!sizes.rounded || sizes.layer_norm) return avx512bf16::kernels.backward32(call);
   Arena& arena = thread_arena();
   arena.reset();
-  with_cell(sizes.cell,
-            [&](auto cell) { run_backward<float, decltype(cell), RoundingOperand>(call, arena); });
+  with_cell<float>(sizes.cell,
+                   [&](auto cell) { run_backward<float, decltype(cell), RoundingOperand>(call, arena); });
 }
 
 Kernels with_matrix_products() {
