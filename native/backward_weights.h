@@ -16,7 +16,7 @@ class BackwardWeights : protected BackwardStep<Real, Cell, Product> {
       Base::dprojection_, Base::left_, Base::ones_, Base::rows_x_, Base::rows_h_, Base::rows_dx_,
       Base::threads_, Base::directions_, Base::backwards, Base::base, Base::wants_weights, Base::dsums,
       Base::state_before, Base::point_dsums, Base::multiply_dsums, Base::barrier_, Base::gathered_columns_,
-      Base::packed_dsums_, Base::L, Base::G, Base::R, Base::kMost;
+      Base::packed_dsums_, Base::L, Base::G, Base::R;
   using typename Base::Chunk;
   using typename Base::Packed;
   using typename Base::Thread;
@@ -94,11 +94,12 @@ class BackwardWeights : protected BackwardStep<Real, Cell, Product> {
                       std::min(columns.end, columns.begin + strips.end * L)};
       for (int64_t begin = own.begin; begin < own.end; begin += kColumnsAtOnce)
         for (int64_t panel = 0; panel < panels_; ++panel)
-          Product::for_blocks(std::min(own.end - begin, kColumnsAtOnce), kMost, [&](int64_t first, int rows) {
-            Real* to = dweights_ + (panel * values + begin + first) * G * L;
-            Product::multiply(gathered_columns_ + (begin + first) * stride, right + panel * G * vector, count,
-                              rows, G, {to, G * L}, {to, G * L});
-          });
+          Product::for_blocks(
+              std::min(own.end - begin, kColumnsAtOnce), Product::most_rows(G), [&](int64_t first, int rows) {
+                Real* to = dweights_ + (panel * values + begin + first) * G * L;
+                Product::multiply(gathered_columns_ + (begin + first) * stride, right + panel * G * vector,
+                                  count, rows, G, {to, G * L}, {to, G * L});
+              });
     };
     if (Cell::kSeparate) {
       add({0, I}, packed_dsums_[0]);

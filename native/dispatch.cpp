@@ -46,6 +46,16 @@ const Kernels* find(const char* name) {
   return nullptr;
 }
 
+// Whether kernels are faster than those before them: of Intel's processors, vectors of bfloat16 take two
+// micro-operations an instruction and are slower than floats, so that only tiles pay.
+bool pays([[maybe_unused]] const Kernels* kernels) {
+#if defined(__x86_64__)
+  return kernels != &avx512bf16::kernels || __builtin_cpu_is("amd");
+#else
+  return true;
+#endif
+}
+
 const Kernels* choose() {
   if (const char* wanted = std::getenv("FASTLSTM_ISA")) {
     if (const Kernels* kernels = find(wanted)) return kernels;
@@ -54,7 +64,7 @@ const Kernels* choose() {
                  wanted);
   }
   for (int i = kCount - 1; i > 0; --i)
-    if (kCompiled[i]->supported()) return kCompiled[i];
+    if (kCompiled[i]->supported() && pays(kCompiled[i])) return kCompiled[i];
   return kCompiled[0];
 }
 

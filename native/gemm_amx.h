@@ -137,7 +137,7 @@ struct MatrixProduct {
   static constexpr int64_t row_stride(int64_t length) { return length + MatrixTile::kDepth; }
 };
 
-// What a forward pass multiplies with where the matrix extension is there.
+// What passes multiply with where the matrix extension is there.
 struct MatrixOperand : Operand<float, Bfloat16> {
   static constexpr bool kGathers = true;
   template <int NV>
@@ -145,6 +145,9 @@ struct MatrixOperand : Operand<float, Bfloat16> {
   template <int NV>
   static constexpr int kRowsToFuse = 2 * MatrixTile::kSize;
   static constexpr int kRowsWritten = MatrixTile::kSize;
+  static constexpr int kMostRows = 2 * MatrixTile::kSize;
+  static constexpr int kTileValues = kMostRows * kMaxVectors * kLanes<float>;
+  static constexpr int most_rows(int) { return kMostRows; }
   using Setting = MatrixTile::Setting;
   static constexpr int64_t padded(int64_t length) {
     return (length + MatrixTile::kDepth - 1) / MatrixTile::kDepth * MatrixTile::kDepth;
@@ -165,64 +168,7 @@ struct MatrixOperand : Operand<float, Bfloat16> {
       body(first, (int)(rows - first < most ? rows - first : most));
   }
   static void pack(const float* from, int vectors, int64_t K, Bfloat16* to) {
-    constexpr int L = kLanes<float>;
-    const int64_t length = padded(K);
-    for (int v = 0; v < vectors; ++v)
-      for (int64_t k = 0; k < length; k += 2, to += 2 * L) {
-        const auto value = [&](int64_t row) {
-          return row < K ? _mm512_loadu_ps(from + (row * vectors + v) * L) : _mm512_setzero_ps();
-        };
-        _mm512_storeu_si512(to, pairs(value(k), value(k + 1)));
-      }
-  }
-};
-
-// The same between floats, which are rounded on their way into the product, forwards and backwards.
-struct RoundingOperand : MatrixOperand {
-  static constexpr int L = kLanes<float>;
-  static constexpr int kMostRows = 2 * MatrixTile::kSize, kTileValues = kMostRows * kMaxVectors * L;
-  static constexpr int most_rows(int) { return kMostRows; }
-
-  static auto product_of(int rows, int vectors) {
-    switch (vectors) {
-      case 1:
-        return tile<1>(rows);
-      case 2:
-        return tile<2>(rows);
-      case 3:
-        return tile<3>(rows);
-      default:
-        return tile<4>(rows);
-    }
-  }
-
-  // A vector's width of a left-hand row, from its value k on.
-  static FASTLSTM_INLINE void store_left(Vec<float> x, Bfloat16* row, int64_t k) {
-    _mm256_storeu_si256((__m256i*)(row + k), (__m256i)_mm512_cvtneps_pbh((__m512)x));
-  }
-  // A row of floats; what fills it up must be zero already.
-  static void gather(const float* from, int64_t length, Bfloat16* row) {
-    for (int64_t k = 0; k < length; k += L)
-      store_left(load_first(from + k, (int)(length - k < L ? length - k : L)), row, k);
-  }
-  // One vector of a panel: its values k and k + 1 of an even k.
-  static FASTLSTM_INLINE void store_right(Vec<float> even, Vec<float> odd, Bfloat16* vector, int64_t k) {
-    _mm512_storeu_si512(vector + k * L, pairs((__m512)even, (__m512)odd));
-  }
-
-  // out[r] = in[r] + left[r] · panel of K values and `vectors` vectors, for r < rows; as many rows of the
-  // left as make up whole tiles are read.
-  static void multiply(const Bfloat16* left, const Bfloat16* panel, int64_t K, int rows, int vectors,
-                       Rows<const float> in, Rows<float> out) {
-    const PairPart part{&left, 0, padded(K)};
-    const auto product = product_of(rows, vectors);
-    if (rows % MatrixTile::kSize == 0) return product(&part, 1, panel, in, out);
-    alignas(64) float sums[kTileValues];
-    product(&part, 1, panel, {kZeros<float>, 0}, {sums, vectors * L});
-    for (int row = 0; row < rows; ++row)
-      for (int v = 0; v < vectors; ++v)
-        store(out.data + row * out.stride + v * L,
-              Vec<float>(load(sums + (row * vectors + v) * L) + load(in.data + row * in.stride + v * L)));
+    pack_apart(from, vectors, K, padded(K), to);
   }
 };
 

@@ -101,6 +101,18 @@ struct Operand<float, Bfloat16> : Operand<float, float> {
   }
 
  protected:
+  // K rows of so many vectors of floats to pairs, each vector with a stretch of the inner dimension to itself
+  // that is filled up with zeros to `length`.
+  static void pack_apart(const float* from, int vectors, int64_t K, int64_t length, Bfloat16* to) {
+    constexpr int L = kLanes<float>;
+    for (int v = 0; v < vectors; ++v)
+      for (int64_t k = 0; k < length; k += 2, to += 2 * L) {
+        const auto value = [&](int64_t row) {
+          return row < K ? _mm512_loadu_ps(from + (row * vectors + v) * L) : _mm512_setzero_ps();
+        };
+        _mm512_storeu_si512(to, pairs(value(k), value(k + 1)));
+      }
+  }
   // Two vectors in bfloat16, value beside value.
   static FASTLSTM_INLINE __m512i pairs(__m512 low, __m512 high) {
     const auto half = [](__m512 x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); };

@@ -6,6 +6,9 @@
 #include "limits.h"
 #include "linear.h"
 #include "quantile_loss.h"
+#if defined(__AVX512BF16__)
+#include "rounded.h"
+#endif
 
 namespace fastlstm::FASTLSTM_ISA {
 namespace {
@@ -23,6 +26,10 @@ auto with_any_cell(CellKind cell, bool layer_norm, Body&& body) {
 
 template <class Real>
 void forward(const Forward<Real>& call) {
+#if defined(__AVX512BF16__)
+  if constexpr (std::is_same_v<Real, float>)
+    if (rounds(call.sizes)) return forward_rounded<ApartOperand>(call);
+#endif
   Arena& arena = thread_arena();
   arena.reset();
   with_any_cell<Real>(call.sizes.cell, call.sizes.layer_norm,
@@ -46,6 +53,10 @@ constexpr Forward16 forward16() {
 
 template <class Real>
 void backward(const Backward<Real>& call) {
+#if defined(__AVX512BF16__)
+  if constexpr (std::is_same_v<Real, float>)
+    if (rounds(call.forward.sizes)) return backward_rounded<ApartOperand>(call);
+#endif
   Arena& arena = thread_arena();
   arena.reset();
   const Sizes& sizes = call.forward.sizes;

@@ -1,8 +1,6 @@
 // The kernels of avx512bf16, but for products of bfloat16: those are the matrix extension's.
-#include "backward_separate.h"
-#include "cell_choice.h"
-#include "forward.h"
 #include "gemm_amx.h"
+#include "rounded.h"
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,27 +28,18 @@ bool supported() {
          __builtin_cpu_supports("amx-bf16") && registers_granted();
 }
 
-template <class Value, class Product>
-void forward(const Forward<float, Value>& call) {
+void forward16(const Forward<float, Bfloat16>& call) {
   Arena& arena = thread_arena();
   arena.reset();
   with_cell<float>(call.sizes.cell, [&](auto cell) {
-    run_forward<ForwardPass<float, decltype(cell), Value, Product>>(call, arena);
+    run_forward<ForwardPass<float, decltype(cell), Bfloat16, MatrixOperand>>(call, arena);
   });
 }
-
 void forward32(const Forward<float>& call) {
-  call.sizes.rounded && !call.sizes.layer_norm ? forward<float, RoundingOperand>(call)
-                                               : avx512bf16::kernels.forward32(call);
+  rounds(call.sizes) ? forward_rounded<MatrixOperand>(call) : avx512bf16::kernels.forward32(call);
 }
-
 void backward32(const Backward<float>& call) {
-  const Sizes& sizes = call.forward.sizes;
-  if (!sizes.rounded || sizes.layer_norm) return avx512bf16::kernels.backward32(call);
-  Arena& arena = thread_arena();
-  arena.reset();
-  with_cell<float>(sizes.cell,
-                   [&](auto cell) { run_backward<float, decltype(cell), RoundingOperand>(call, arena); });
+  rounds(call.forward.sizes) ? backward_rounded<MatrixOperand>(call) : avx512bf16::kernels.backward32(call);
 }
 
 Kernels with_matrix_products() {
@@ -59,7 +48,7 @@ Kernels with_matrix_products() {
   kernels.supported = supported;
   kernels.forward32 = forward32;
   kernels.backward32 = backward32;
-  kernels.forward16 = forward<Bfloat16, MatrixOperand>;
+  kernels.forward16 = forward16;
   return kernels;
 }
 

@@ -1,0 +1,32 @@
+// Whole calls whose products are of rounded floats.
+#pragma once
+
+#include "backward_separate.h"
+#include "cell_choice.h"
+#include "forward.h"
+#include "gemm_rounded.h"
+
+namespace fastlstm::FASTLSTM_ISA {
+
+// Whether a call is rounded: the caller allows it, and layer normalisation stays in float.
+inline bool rounds(const Sizes& sizes) { return sizes.rounded && !sizes.layer_norm; }
+
+template <class Product>
+void forward_rounded(const Forward<float>& call) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  with_cell<float>(call.sizes.cell, [&](auto cell) {
+    run_forward<ForwardPass<float, decltype(cell), float, RoundingOperand<Product>>>(call, arena);
+  });
+}
+
+template <class Product>
+void backward_rounded(const Backward<float>& call) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  with_cell<float>(call.forward.sizes.cell, [&](auto cell) {
+    run_backward<float, decltype(cell), RoundingOperand<Product>>(call, arena);
+  });
+}
+
+}  // namespace fastlstm::FASTLSTM_ISA
