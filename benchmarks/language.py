@@ -42,10 +42,11 @@ WRITTEN = {"H 512, 2 layers": (512, 2), "H 256, 2 layers": (256, 2), "H 128, 1 l
 class TorchLayer(nn.LSTM):
     """PyTorch's layer, with a step that its users write."""
 
-    def step(self, x: Tensor, state: Any, weights: None = None) -> tuple[Tensor, Any]:
+    @torch.inference_mode()
+    def step(self, x: Any, state: Any, weights: None = None) -> tuple[Any, Any]:
         del weights  # it has none but its own
-        y, state = self(x[None], state)
-        return y[0], state
+        y, state = self(torch.from_numpy(x)[None], state)
+        return y[0].numpy(), state
 
 
 def network(hidden: int, layers: int, tokens: int, *, tied: bool = False) -> LanguageNetwork:

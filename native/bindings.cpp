@@ -10,6 +10,7 @@
 #include "memory.h"
 #include "plan.h"
 #include "step_bindings.h"
+#include "token_bindings.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -217,6 +218,7 @@ NB_MODULE(_native, m) {
       without_gil(active_kernels().quantile_loss32, quantile_loss_from<float>(sizes, arrays, threads));
   });
   bind_step(m);
+  bind_tokens(m);
   m.attr("RESERVE_HEADER") = kReserveHeader;
   m.def("instruction_set", [] { return active_kernels().name; });
   m.def("instruction_sets", [] {

@@ -6,6 +6,7 @@
 #include "step_cells.h"
 #include "step_int8.h"
 #include "step_products.h"
+#include "token_kernels.h"
 
 namespace fastlstm::FASTLSTM_ISA {
 namespace {
@@ -149,6 +150,6 @@ void step64(const Step<double>& step) { StepPass<FullForm<double>>(step).run(); 
 }  // namespace
 
 extern const StepKernels step_kernels;
-const StepKernels step_kernels = {step32, step64};
+const StepKernels step_kernels = {step32, step64, token_output, token_draw};
 
 }  // namespace fastlstm::FASTLSTM_ISA

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "lstm.h"
+#include "tokens.h"
 
 namespace fastlstm {
 
@@ -52,6 +53,8 @@ struct Step {
 struct StepKernels {
   void (*step32)(const Step<float>&);
   void (*step64)(const Step<double>&);
+  void (*token_output)(const TokenOutput&);
+  bool (*token_draw)(const TokenDraw&);  // false where a row holds no number, or nothing that may come
 };
 const StepKernels& active_step_kernels();  // those that go with active_kernels()
 

@@ -103,6 +103,17 @@ def quantile_loss(
     ``sizes`` are rows, quantiles, rules, place of the median.
     """
 
+def token_output(x: Any, w: Tensor, b: Tensor | None, /) -> Any:
+    """Give ``log softmax(x wᵀ + b)`` in x's kind, float32, or NotImplemented where it is not given dense float32."""
+
+def token_draw(
+    told: Any, never: Any, temperature: float, top_k: int, top_p: float, numbers: Any, /
+) -> list[int]:
+    """Draw a token for each row of ``told (B, V)`` by ``numbers (B)``; ``native/tokens.h`` says how.
+
+    Raises ValueError where a row holds NaN, or nothing that may come.
+    """
+
 def instruction_set() -> str:
     """Name the instruction set whose kernels serve the calls."""
 

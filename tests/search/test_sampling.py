@@ -58,6 +58,29 @@ def test_what_never_comes_does_not():
     assert 0 not in drawn(1, rows=200, first=2)[0]  # of probability 0
 
 
+def plain_chances(sampling, told):
+    """The probabilities of one row, by the definitions."""
+    told = told.astype(np.float64)
+    if sampling.temperature == 0:
+        return (np.arange(len(told)) == told.argmax()).astype(float)
+    shares = np.exp((told - told.max()) / sampling.temperature)
+    if sampling.top_k is not None and sampling.top_k < len(told):
+        shares[shares < np.sort(shares)[-sampling.top_k]] = 0
+    if sampling.top_p is not None:
+        order = (-shares).argsort(kind="stable")
+        sums = shares[order].cumsum()
+        shares[order[sums - shares[order] >= sampling.top_p * sums[-1]]] = 0
+    return shares / shares.sum()
+
+
+def shares_drawn(sampling, told, never=()):
+    """How often each token is drawn by numbers that are spread evenly."""
+    count = 10_000
+    numbers = (np.arange(count) + 0.5) / count
+    tokens = sampling.draw(np.repeat(told[None].astype(np.float32), count, 0), numbers, never)
+    return np.bincount(tokens, minlength=len(told)) / count
+
+
 @pytest.mark.parametrize(
     ("sampling", "expected"),
     [
@@ -76,15 +99,47 @@ def test_what_never_comes_does_not():
 )
 def test_probabilities_by_arithmetic(sampling, expected):
     order = [2, 0, 3, 1]  # not sorted to begin with
-    told = np.log(np.array([[0.4, 0.3, 0.2, 0.1]]))[:, order]
-    before = told.copy()
-    np.testing.assert_allclose(sampling.probabilities(told)[0], np.array(expected)[order], atol=1e-12)
-    np.testing.assert_array_equal(told, before)
+    told = np.log(np.array([0.4, 0.3, 0.2, 0.1]))[order]
+    np.testing.assert_allclose(shares_drawn(sampling, told), np.array(expected)[order], atol=2e-4)
+    np.testing.assert_allclose(plain_chances(sampling, told), np.array(expected)[order], atol=1e-12)
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 16, 67, 1000])
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(),
+        Sampling(0.3),
+        Sampling(top_k=5),
+        Sampling(1.5, top_p=0.9),
+        Sampling(top_k=9, top_p=0.4),
+        Sampling(0),
+    ],
+    ids=str,
+)
+def test_probabilities_of_many_tokens(tokens, sampling, instruction_set):
+    told = np.random.default_rng(tokens).normal(size=tokens).astype(np.float32) * 3
+    told[::7] = told[0]  # equally likely
+    np.testing.assert_allclose(shares_drawn(sampling, told), plain_chances(sampling, told), atol=2e-4)
+
+
+def test_what_is_barred_leaves_its_share_to_the_others():
+    told = np.log(np.array([0.4, 0.3, 0.2, 0.1]))
+    np.testing.assert_allclose(shares_drawn(Sampling(), told, [1, 3]), [2 / 3, 0, 1 / 3, 0], atol=2e-4)
+    np.testing.assert_allclose(shares_drawn(Sampling(top_k=1), told, [0]), [0, 1, 0, 0])
+    with pytest.raises(IndexError, match="no token 4"):
+        shares_drawn(Sampling(), told, [4])
+
+
+@pytest.mark.parametrize("temperature", [0, 0.5])
+def test_what_is_no_number_is_refused(temperature):
+    for told in ([0.1, np.nan, 0.3], [-np.inf, -np.inf, -np.inf]):
+        with pytest.raises(ValueError, match="no numbers, or bar every token"):
+            Sampling(temperature).draw(np.array([told], np.float32), np.array([0.5]))
 
 
 def test_a_tiny_temperature_stays_finite():
-    found = Sampling(temperature=1e-9).probabilities(np.log([[0.3, 0.7]]))
-    np.testing.assert_array_equal(found, [[0, 1]])
+    np.testing.assert_array_equal(shares_drawn(Sampling(1e-9), np.log(np.array([0.3, 0.7]))), [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -109,8 +164,7 @@ def test_draws_are_those_of_the_plain_way(sampling):
     """One number a token from PCG64, and the first token whose sum of probabilities is above it."""
     numbers, last, expected = np.random.default_rng(5), 0, []
     for _ in range(60):
-        log_probabilities = CHAIN.matrix[last].log().numpy()[None]
-        chances = sampling.probabilities(log_probabilities)[0]
+        chances = plain_chances(sampling, CHAIN.matrix[last].log().numpy())
         number = numbers.random()
         last = next(place for place in range(3) if chances[: place + 1].sum() > number)
         expected.append(last)

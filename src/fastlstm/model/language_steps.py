@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from fastlstm.model.language import LanguageNetwork, LanguageState
 from fastlstm.ops.linear import linear
+from fastlstm.ops.tokens import log_probabilities
 
 FEW_ROWS = 8
 
@@ -41,6 +44,8 @@ class LanguageSteps:
         # A step is a matter of ten microseconds, and a module takes one each time that it is asked for a part.
         self._layers = tuple(network.stack)
         self._embedding = network.embed.weight.detach()
+        plain = self._embedding.device.type == "cpu" and self._embedding.dtype == torch.float32
+        self._rows = self._embedding.numpy() if plain else None
         self._vectors = network.vectors.detach()
         self._bias = None if network.bias is None else network.bias.detach()
 
@@ -72,13 +77,26 @@ class LanguageSteps:
         state : LanguageState
             After the tokens.
         """
-        with torch.inference_mode():
-            x = self._embedding.index_select(0, tokens)
-            after = []
-            for layer, before in zip(self._layers, state.layers, strict=True):
-                x, reached = layer.step(x, before, weights=self.weights)
-                after.append(reached)
-            return self._log_probabilities(x), LanguageState(tuple(after))
+        if self._rows is None or len(tokens) >= FEW_ROWS:
+            with torch.inference_mode():
+                x, after = self._run(self._embedding.index_select(0, tokens), state)
+                return self._log_probabilities(x), after
+        # Arrays go through the same kernels as tensors do, and what else is to be done with them takes less.
+        x, after = self._run(self._rows.take(tokens.numpy(), 0), state)
+        told = NotImplemented
+        if not self.network.settings.cutoffs:
+            told = log_probabilities(x, self._vectors, self._bias)
+        if told is NotImplemented:
+            with torch.inference_mode():
+                return self._log_probabilities(torch.from_numpy(x)), after
+        return torch.from_numpy(told), after
+
+    def _run(self, x: Any, state: LanguageState) -> tuple[Any, LanguageState]:
+        after = []
+        for layer, before in zip(self._layers, state.layers, strict=True):
+            x, reached = layer.step(x, before, weights=self.weights)
+            after.append(reached)
+        return x, LanguageState(tuple(after))
 
     def _log_probabilities(self, features: Tensor) -> Tensor:
         if self.network.settings.cutoffs:

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from fastlstm.errors import InputError
+from fastlstm.ops.tokens import draw
 from fastlstm.search.contract import Context, StateT, StepModel
-
-Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -47,56 +46,46 @@ class Sampling:
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise InputError(f"top_p is {self.top_p}: give more than 0 and at most 1")
 
-    def probabilities(self, log_probabilities: npt.NDArray[np.floating]) -> Numbers:
-        """Return the probabilities to draw with.
+    def draw(
+        self,
+        log_probabilities: Tensor | npt.NDArray[np.float32],
+        numbers: npt.NDArray[np.float64],
+        never: Sequence[int] = (),
+    ) -> npt.NDArray[np.int64]:
+        """Draw a token a row.
 
         Parameters
         ----------
-        log_probabilities : numpy.ndarray
-            (B, V); minus infinity for what must not come.
+        log_probabilities : Tensor or numpy.ndarray
+            (B, V) float32.
+        numbers : numpy.ndarray
+            (B,), from 0 to below 1: the first token whose sum of probabilities is above it is drawn.
+        never : sequence of int
+            Tokens that must not come.
 
         Returns
         -------
         numpy.ndarray
-            (B, V), each row of sum 1.
+            (B,) int64
 
         Examples
         --------
-        >>> Sampling(top_k=2).probabilities(np.log([[0.5, 0.3, 0.2]])).round(3)
-        array([[0.625, 0.375, 0.   ]])
-        >>> Sampling(top_p=0.7).probabilities(np.log([[0.5, 0.3, 0.2]])).round(3)
-        array([[0.625, 0.375, 0.   ]])
-        >>> Sampling(temperature=0.5).probabilities(np.log([[0.8, 0.2]])).round(3)
-        array([[0.941, 0.059]])
+        >>> told, numbers = np.log(np.array([[0.5, 0.3, 0.2]] * 3, np.float32)), np.array([0.0, 0.62, 0.63])
+        >>> Sampling(top_k=2).draw(told, numbers)
+        array([0, 0, 1])
+        >>> Sampling(temperature=0).draw(told, numbers)
+        array([0, 0, 0])
         """
-        found = self.shares(log_probabilities)
-        found /= found.sum(-1, keepdims=True)
-        return found
-
-    def shares(self, log_probabilities: npt.NDArray[np.floating]) -> Numbers:
-        """Return what :meth:`probabilities` are in proportion to: as a sum that is drawn from they serve as well.
-
-        Parameters
-        ----------
-        log_probabilities : numpy.ndarray
-            (B, V)
-        """
-        found: Numbers = log_probabilities - log_probabilities.max(-1, keepdims=True).astype(np.float64)
-        if self.temperature == 0:
-            found[:] = np.arange(found.shape[1]) == found.argmax(-1)[:, None]
-            return found
-        found /= self.temperature
-        np.exp(found, out=found)
-        if self.top_k is not None and self.top_k < found.shape[1]:
-            least = np.partition(found, -self.top_k)[:, -self.top_k, None]
-            found[found < least] = 0
-        if self.top_p is not None and self.top_p < 1:
-            order = (-found).argsort(-1, kind="stable")
-            ranked = np.take_along_axis(found, order, -1)
-            sums = ranked.cumsum(-1)
-            ranked[sums - ranked >= self.top_p * sums[:, -1:]] = 0  # those before are enough
-            np.put_along_axis(found, order, ranked, -1)
-        return found
+        return np.array(
+            draw(
+                log_probabilities,
+                numbers,
+                never=never,
+                temperature=self.temperature,
+                top_k=self.top_k,
+                top_p=self.top_p,
+            )
+        )
 
 
 def sample(
@@ -135,15 +124,8 @@ def sample(
     """
     draws = np.random.default_rng(seed)
     state, tokens = model.start(context), first
-    barred: npt.NDArray[np.float32] | None = None
     while True:
         told, state = model.step(tokens, state)
-        if barred is None:
-            barred = np.zeros(told.shape[1], np.float32)
-            barred[list(never)] = -np.inf
-        sums = sampling.shares(told.cpu().numpy() + barred).cumsum(-1)
-        limits = draws.random(len(sums)) * sums[:, -1]
-        # The first whose sum is above the draw: a token of probability 0 adds nothing and is never it.
-        drawn = (sums > limits[:, None]).argmax(-1)
+        drawn = sampling.draw(told.float().cpu(), draws.random(len(told)), never)
         yield drawn
         tokens = torch.from_numpy(drawn).to(first.device)
