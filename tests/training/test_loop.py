@@ -235,6 +235,24 @@ def weights(network: nn.Module) -> Tensor:
     return torch.cat([weight.detach().flatten() for weight in network.parameters()])
 
 
+def test_bfloat16_is_chosen_where_it_is_faster(instruction_set: str) -> None:
+    chosen = make_accelerator("cpu", "auto").mixed_precision
+    assert chosen == ("bf16" if instruction_set in ("avx512bf16", "amx") else "no")
+
+
+def test_mixed_precision_ends_with_training() -> None:
+    network = Line()
+    settings = LoopSettings(steps=3, learning_rate=0.2, validate_every=10, patience=1, progress=False)
+    learner = Learner(
+        network, lambda _: torch.ones(8), lambda net, batch: net(batch).sum(), None, lambda *_: ""
+    )
+    result = train(learner, settings, make_accelerator("cpu", "bf16"))
+    assert result.precision == "bf16"
+    assert "forward" not in vars(network)
+    exact = torch.tensor([1 + 2**-12])
+    assert network(exact).item() == (network.slope * exact).item()
+
+
 def test_training_that_goes_on_is_training_that_never_stopped_bit_for_bit() -> None:
     whole, result, kept = states(every=17, patience=6)
     assert [state.numbers["step"] for state in kept] == [17, 34, 51, 68, 85][: len(kept)]

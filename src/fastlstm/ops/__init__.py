@@ -96,7 +96,7 @@ def sequence(
         CPU does and no gradient is kept.
     rounded
         Whether the operands of float32 products may be rounded to bfloat16, forwards and backwards, where the CPU
-        multiplies those faster (Intel's AMX); sums, gates, cells and gradients stay float32. Always for x in bfloat16.
+        multiplies those faster; sums, gates, cells and gradients stay float32. Always for x in bfloat16.
 
     Returns
     -------
@@ -193,9 +193,17 @@ def explain(
     if kernel == "torch":
         return f"torch: PyTorch has its own kernel for {device}"
     computed = ", computed in float32" if x.dtype in _HALF_PRECISION else ""
-    if x.dtype == torch.bfloat16 and _native.has_bfloat16():
-        computed += " where gradients are kept"
+    if x.dtype == torch.bfloat16 and multiplies_bfloat16() and not cell.layer_norm:
+        computed += " but for products"
     return f"native: {x.dtype} on the CPU{computed} with {_native.instruction_set()} instructions"
+
+
+def multiplies_bfloat16() -> bool:
+    """Say whether this CPU multiplies bfloat16 faster than float32, so that products are of it on request.
+
+    Intel's processors do with AMX, AMD's with AVX512-BF16.
+    """
+    return _native.has_bfloat16()
 
 
 def _choose(

@@ -57,6 +57,6 @@ class TrainingParameters(CheckedParameters):
 
     patience: PositiveInt
     device: str | None
-    precision: Literal["no", "bf16", "fp16"]
+    precision: Literal["auto", "no", "bf16", "fp16"]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     progress: bool

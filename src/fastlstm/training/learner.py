@@ -24,6 +24,8 @@ ENDINGS: dict[Stopped, str] = {
     "interrupted": "interrupted; the best weights so far were kept",
 }
 
+_PRECISIONS = {"no": "", "bf16": ", in bfloat16", "fp16": ", in float16"}
+
 
 @dataclass(frozen=True)
 class Learner(Generic[Batch]):
@@ -146,6 +148,8 @@ class TrainingResult:
         Their validation loss.
     seconds : float
         Wall time.
+    precision : str
+        Of the products: ``"no"`` if they were not mixed, ``"bf16"`` or ``"fp16"``.
     """
 
     history: list[dict[str, float]] = field(default_factory=list)
@@ -154,6 +158,25 @@ class TrainingResult:
     best_step: int = 0
     best_loss: float = math.inf
     seconds: float = 0.0
+    precision: str = "no"
+
+
+def effort(training: Sequence[TrainingResult]) -> str:
+    """Say how many steps the members of an ensemble took, how long that was, and in which precision.
+
+    Parameters
+    ----------
+    training : sequence of TrainingResult
+        That of each member.
+
+    Examples
+    --------
+    >>> effort([TrainingResult(step=1200, seconds=31.42, precision="bf16")])
+    '1,200 training steps in 31.4 s, in bfloat16'
+    """
+    steps = ", ".join(f"{result.step:,}" for result in training)
+    seconds = sum(result.seconds for result in training)
+    return f"{steps} training steps in {seconds:.1f} s{_PRECISIONS[training[-1].precision]}"
 
 
 def numbered(what: str, which: Tensor) -> str:

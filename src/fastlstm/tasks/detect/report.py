@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.series import Integers
 from fastlstm.tasks.detect.settings import Method
-from fastlstm.training.learner import ENDINGS, TrainingResult
+from fastlstm.training.learner import ENDINGS, TrainingResult, effort
 
 
 class Stretch(NamedTuple):
@@ -154,9 +154,8 @@ class DetectionReport:
         model, naive = self.errors.values()
         what = ("next value", "last") if self.method == "forecast" else ("reconstructed value", "usual")
         lines += [
-            f"{self.training.step:,} training steps in {self.training.seconds:.1f} s "
-            f"({ENDINGS[self.training.stopped]}); weights of step {self.training.best_step:,}; "
-            f"{self.parameters:,} parameters",
+            f"{effort([self.training])} ({ENDINGS[self.training.stopped]}); "
+            f"weights of step {self.training.best_step:,}; {self.parameters:,} parameters",
             f"{what[0]}, on stretches held out: error {model:.4g}, of the {what[1]} value {naive:.4g}, in deviations",
             "",
             f"alarm from score {self.threshold:.2f} on, for {self.allowed:.3g} false alarms {self.unit}; "

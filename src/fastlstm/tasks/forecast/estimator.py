@@ -83,8 +83,9 @@ class Forecaster(FittedForecaster):
         of ``fit`` then holds a test on them, and ``backtest`` needs no second fit for them.
     device : str, optional
         Where to compute, for instance ``"cpu"`` or ``"cuda"``. Default: what Accelerate finds.
-    precision : {"no", "bf16", "fp16"}
-        Mixed precision of training. On a CPU, bf16 is faster where there is Intel's AMX.
+    precision : {"auto", "no", "bf16", "fp16"}
+        Mixed precision of training. ``"auto"`` is bf16 on a CPU that multiplies it faster than float32 (Intel's with
+        AMX, AMD's with AVX-512), else none.
     seed : int
         Two fits with one seed, on one machine, give the same model, bit for bit.
     progress : bool
@@ -134,7 +135,7 @@ class Forecaster(FittedForecaster):
         validation_windows: int | None = None,
         test_windows: int = 0,
         device: str | None = None,
-        precision: Literal["no", "bf16", "fp16"] = "no",
+        precision: Literal["auto", "no", "bf16", "fp16"] = "no",
         seed: int = 0,
         progress: bool = True,
     ) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastlstm.data.series import GapReport
 from fastlstm.tasks.forecast.evaluation import Evaluation
 from fastlstm.tasks.forecast.fallback import describe
-from fastlstm.training.learner import ENDINGS, TrainingResult
+from fastlstm.training.learner import ENDINGS, TrainingResult, effort
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -86,13 +86,12 @@ class ForecastReport:
     def __str__(self) -> str:
         """All of it, as text."""
         last = self.training[-1]
-        steps = ", ".join(f"{member.step:,}" for member in self.training)
         best = ", ".join(f"{member.best_step:,}" for member in self.training)
         part = "the last stretch before the test" if self.test else "the last stretch of the data"
         lines = [
             str(self.data),
             *describe(self.fallbacks),
-            f"{steps} training steps in {self.seconds:.1f} s ({ENDINGS[last.stopped]}); "
+            f"{effort(self.training)} ({ENDINGS[last.stopped]}); "
             f"weights of step {best}; {self.parameters:,} parameters; context {self.context}",
             "",
             f"validation ({part}; it chose the weights)",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation
-from fastlstm.training.learner import ENDINGS, TrainingResult
+from fastlstm.training.learner import ENDINGS, TrainingResult, effort
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class LanguageReport:
             f"{self.source}: {self.characters:,} characters{pieces}; {self.tokens:,} tokens ({self.level}) to learn "
             f"from, a vocabulary of {self.vocabulary:,}; {held.characters:,} characters held out",
             *self.notes,
-            f"{result.step:,} training steps in {result.seconds:.1f} s, {ENDINGS[result.stopped]}; weights of step "
+            f"{effort([result])}, {ENDINGS[result.stopped]}; weights of step "
             f"{result.best_step:,}; {self.parameters:,} parameters",
             "",
             "held out (it chose the weights)",

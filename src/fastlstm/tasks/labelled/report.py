@@ -9,7 +9,7 @@ from typing import Any
 from fastlstm.data.rows import Integers
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.target import ClassTarget
-from fastlstm.training.loop import TrainingResult
+from fastlstm.training.learner import TrainingResult, effort
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,8 @@ class LabelledReport:
             else (f"sequences of {lengths} steps, {self.inputs:,} channel" + "s" * (self.inputs > 1))
         )
         lines = [f"{self.sequences:,} {what}", *self.notes]
-        done = ", ".join(f"{result.step:,}" for result in self.training)
         best = ", ".join(f"{result.best_step:,}" for result in self.training)
-        seconds = sum(result.seconds for result in self.training)
-        lines.append(
-            f"{done} training steps in {seconds:.1f} s; weights of step {best}; {self.parameters:,} parameters"
-        )
+        lines.append(f"{effort(self.training)}; weights of step {best}; {self.parameters:,} parameters")
         held = (
             "held out (each part judged by the network that did not learn from it)"
             if len(self.training) > 1

@@ -9,7 +9,7 @@ from typing import Any
 from fastlstm.data.log_mel import LogMel
 from fastlstm.data.tokens import LEVEL_NAMES, Level
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
-from fastlstm.training.learner import ENDINGS, TrainingResult
+from fastlstm.training.learner import ENDINGS, TrainingResult, effort
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,6 @@ class SpeechReport:
 
     def __str__(self) -> str:
         """Return the report as text."""
-        steps = ", ".join(f"{member.step:,}" for member in self.training)
         best = ", ".join(f"{member.best_step:,}" for member in self.training)
         changed = "varied in pace, voice and noise" if self.augmented else "as they are"
         lines = [
@@ -82,7 +81,7 @@ class SpeechReport:
             *self.notes,
             f"{self.tokens:,} {LEVEL_NAMES[self.level]}; {self.mel.bands} mel bands, a step every "
             f"{1000 * self.subsampling * self.mel.hop:.0f} ms",
-            f"{steps} training steps in {sum(member.seconds for member in self.training):.1f} s "
+            f"{effort(self.training)} "
             f"({ENDINGS[self.training[-1].stopped]}); weights of step {best}; {self.parameters:,} parameters",
             "",
             f"held out: {self.held}, which chose the weights",

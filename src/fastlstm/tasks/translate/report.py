@@ -9,7 +9,7 @@ from typing import Any
 from fastlstm.data.pair_tokens import PairVocabulary
 from fastlstm.data.tokens import LEVEL_NAMES
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
-from fastlstm.training.learner import ENDINGS, TrainingResult
+from fastlstm.training.learner import ENDINGS, TrainingResult, effort
 
 EXAMPLES = 3
 SHOWN = 100  # characters of an example
@@ -63,7 +63,7 @@ class TranslationReport:
         lines = [
             f"{self.pairs:,} pairs, a vocabulary of {sizes}",
             *self.notes,
-            f"{training.step:,} training steps in {training.seconds:.1f} s ({ENDINGS[training.stopped]}); "
+            f"{effort([training])} ({ENDINGS[training.stopped]}); "
             f"weights of step {training.best_step:,}; {self.parameters:,} parameters",
             "",
             f"held out: {self.held:,} pair{'s' * (self.held > 1)}, to choose the weights by",
