@@ -5,6 +5,7 @@
 #include <nanobind/ndarray.h>
 
 #include <stdexcept>
+#include <vector>
 
 #include "lstm.h"
 #include "memory.h"
@@ -151,6 +152,20 @@ void without_gil(void (*kernel)(const Call&), const Call& call) {
   kernel(call);
 }
 
+// layers: sizes, arrays and weights of each.
+template <class Real>
+void run_stack(void (*kernel)(const Forward<Real>*, int), const nb::list& layers, const nb::tuple& zoneout,
+               int threads) {
+  std::vector<Forward<Real>> calls;
+  for (nb::handle layer : layers) {
+    const nb::tuple parts = nb::cast<nb::tuple>(layer);
+    const auto part = [&](int i) { return nb::cast<nb::tuple>(parts[i]); };
+    calls.push_back(forward_from<Real>(part(0), part(1), zoneout, part(2), threads));
+  }
+  nb::gil_scoped_release release;
+  kernel(calls.data(), (int)calls.size());
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -168,6 +183,15 @@ NB_MODULE(_native, m) {
       without_gil(active_kernels().forward64, forward_from<double>(sizes, arrays, zoneout, weights, threads));
     else
       without_gil(active_kernels().forward32, forward_from<float>(sizes, arrays, zoneout, weights, threads));
+  });
+  m.def("layers_at_once", [](const nb::tuple& sizes, int layers, int threads) {
+    return layers_at_once(sizes_from(sizes), layers, threads);
+  });
+  m.def("forward_stack", [](bool is_double, const nb::list& layers, const nb::tuple& zoneout, int threads) {
+    if (is_double)
+      run_stack(active_kernels().stack64, layers, zoneout, threads);
+    else
+      run_stack(active_kernels().stack32, layers, zoneout, threads);
   });
   m.def("lengths_fit", [](Address lengths, int64_t batch, int64_t steps) {
     return lengths_fit(reinterpret_cast<const int64_t*>(lengths), batch, steps);

@@ -2,6 +2,8 @@
 // product.
 #pragma once
 
+#include <new>
+
 #include "cell.h"
 #include "denormals.h"
 #include "gemm_bf16.h"
@@ -17,13 +19,17 @@ class ForwardPass {
   using Packed = typename Product::Packed;
   static constexpr bool kSame = std::is_same_v<Real, Value>;
   static constexpr int L = kLanes<Real>, G = Cell::kGates, R = Product::template kRows<G>;
-  static constexpr int64_t kChunkRows = 128;
+  static constexpr int64_t kChunkRows = 128, kChunkRowsToWaitFor = 2 * R, kStepsToTellOf = 4;
 
  public:
-  // Of these directions, one after the other, on so many threads.
-  ForwardPass(const Forward<Real, Value>& call, Arena& arena, Range directions, int threads)
+  // Of these directions, one after the other, on so many threads. A layer among others tells how far its y
+  // is, and waits for its x.
+  ForwardPass(const Forward<Real, Value>& call, Arena& arena, Range directions, int threads,
+              const Progress* of_x = nullptr, Progress* of_y = nullptr)
       : call_(call),
         sizes_(call.sizes),
+        of_x_(of_x),
+        of_y_(of_y),
         directions_(directions),
         plan_(call.sizes, call.ragged, threads, arena),
         barrier_(plan_.threads()) {
@@ -118,7 +124,8 @@ class ForwardPass {
     const bool fused = !Cell::kSeparate &&
                        (rows >= Product::template kRowsToFuse<G> ||
                         (rows > Product::template kRowsToFuse<G> / 16 && input_values <= kFusedInputValues));
-    chunk_rows_ = fused ? 0 : (kChunkRows + rows - 1) / rows * rows;
+    const int64_t chunk = of_x_ ? kChunkRowsToWaitFor : kChunkRows;
+    chunk_rows_ = fused ? 0 : (chunk + rows - 1) / rows * rows;
   }
   static constexpr int64_t kFusedInputValues = 256 * 1024;
 
@@ -139,7 +146,9 @@ class ForwardPass {
       if constexpr (kSame)
         if (sizes_.projected) project(thread, step);
       if (plan_.hidden_slices > 1) barrier_.wait();
+      if (of_y_ && (step + 1) % kStepsToTellOf == 0) of_y_->reach(step + 1);
     }
+    if (of_y_) of_y_->reach(sizes_.steps);
     finish(thread, direction, reserve);
   }
 
@@ -230,6 +239,7 @@ class ForwardPass {
   }
 
   void point_inputs(Thread& thread, int direction, int64_t step, const Packed** x) {
+    if (of_x_) of_x_->wait_for(step + 1);
     const int64_t live = plan_.active(step, thread.slice);
     for (int64_t row = 0; row < live; ++row) {
       const int64_t position = thread.own.begin + row;
@@ -428,6 +438,8 @@ class ForwardPass {
 
   const Forward<Real, Value>& call_;
   const Sizes& sizes_;
+  const Progress* const of_x_;
+  Progress* const of_y_;
   const Range directions_;
   Plan plan_;
   Barrier barrier_;
@@ -454,6 +466,23 @@ void run_passes(const Sizes& sizes, int threads, Body&& make) {
   Pass first = make(Range{0, 1}, threads / 2), second = make(Range{1, 2}, threads / 2);
   run(first.threads() + second.threads(),
       [&](int index) { index < first.threads() ? first.run(index) : second.run(index - first.threads()); });
+}
+
+// Layers, each of which reads what the one before writes, all on the way at once: each on a thread of its
+// own, behind the one before. Where there are fewer threads, a thread takes its next layer after its first.
+template <class Pass, class Call>
+void run_stack(const Call* layers, int count, Arena& arena) {
+  const int threads = std::min(layers[0].threads, count);
+  Progress* progress = arena.take<Progress>(count);
+  Pass* passes = arena.take<Pass>(count);
+  for (int i = 0; i < count; ++i) {
+    new (progress + i) Progress;
+    new (passes + i) Pass(layers[i], arena, {0, 1}, 1, i > 0 ? progress + i - 1 : nullptr, progress + i);
+  }
+  auto body = [&](int index) {
+    for (int i = index; i < count; i += threads) passes[i].run(0);
+  };
+  run_parallel(threads, body);
 }
 
 // A whole call.

@@ -36,6 +36,15 @@ void forward(const Forward<Real>& call) {
                       [&](auto cell) { run_forward<ForwardPass<Real, decltype(cell)>>(call, arena); });
 }
 
+template <class Real>
+void stack(const Forward<Real>* layers, int count) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  const Sizes& sizes = layers[0].sizes;
+  with_any_cell<Real>(sizes.cell, sizes.layer_norm,
+                      [&](auto cell) { run_stack<ForwardPass<Real, decltype(cell)>>(layers, count, arena); });
+}
+
 using Forward16 = void (*)(const Forward<float, Bfloat16>&);
 constexpr Forward16 forward16() {
 #if defined(__AVX512BF16__)
@@ -115,6 +124,8 @@ const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA),
                          reserve_values<double>,
                          forward<float>,
                          forward<double>,
+                         stack<float>,
+                         stack<double>,
                          forward16(),
                          backward<float>,
                          backward<double>,

@@ -148,6 +148,8 @@ struct Kernels {
   int64_t (*reserve_values64)(CellKind cell, bool layer_norm, int64_t hidden);
   void (*forward32)(const Forward<float>&);
   void (*forward64)(const Forward<double>&);
+  void (*stack32)(const Forward<float>* layers, int count);  // as layers_at_once says
+  void (*stack64)(const Forward<double>* layers, int count);
   void (*forward16)(const Forward<float, Bfloat16>&);  // null where the instruction set has no such products
   void (*backward32)(const Backward<float>&);
   void (*backward64)(const Backward<double>&);

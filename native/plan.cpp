@@ -14,6 +14,7 @@ constexpr int64_t kRowsToReuse = 24;  // rows a slice that make up for streaming
 constexpr int64_t kUnitsWorthSlicing = 64;
 constexpr int64_t kRowsToShare =
     4;  // rows a thread from which directions are better taken one after the other
+constexpr int64_t kRowsToStack = 4;  // rows from which layers are
 
 double multiply_adds(const Sizes& sizes) {  // of one direction
   return (double)sizes.steps * (double)sizes.batch * 4 * (double)sizes.hidden *
@@ -80,6 +81,13 @@ void Plan::deal_out(int64_t* sorted) {
 bool directions_at_once(const Sizes& sizes, int threads) {
   return sizes.directions == 2 && threads > 1 && sizes.batch < kRowsToShare * threads &&
          2 * multiply_adds(sizes) >= kWorthThreads;
+}
+
+bool layers_at_once(const Sizes& sizes, int layers, int threads) {
+  const double weights = 4 * (double)sizes.hidden * (double)sizes.outputs;
+  return layers > 1 && threads > 1 && sizes.directions == 1 && sizes.batch < kRowsToStack &&
+         std::min<int64_t>(threads, sizes.batch) <= layers && weights <= kWorthBarriers &&
+         layers * multiply_adds(sizes) >= kWorthThreads;
 }
 
 bool lengths_fit(const int64_t* lengths, int64_t batch, int64_t steps) {

@@ -72,6 +72,11 @@ class Plan {
 // after the other on all of them: where there are so few sequences that threads would share them badly.
 bool directions_at_once(const Sizes& sizes, int threads);
 
+// Whether layers on one another run at once, each on a thread of its own and some steps behind the one
+// before, rather than one after the other on all threads: where these would find too little to share in a
+// layer, few sequences, and weights that are not worth a barrier a step.
+bool layers_at_once(const Sizes& sizes, int layers, int threads);
+
 // Whether every length is in 0 … steps.
 bool lengths_fit(const int64_t* lengths, int64_t batch, int64_t steps);
 

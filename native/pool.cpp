@@ -26,6 +26,12 @@ void relax() {
 #endif
 }
 
+// Spins while a condition holds, and yields once that is long.
+template <class Condition>
+void wait_while(Condition&& condition) {
+  for (int spins = 0; condition(); ++spins) spins < kSpinsBeforeYield ? relax() : (void)sched_yield();
+}
+
 struct Worker {
   alignas(64) std::atomic<uint64_t> ticket{0};  // counts the jobs handed to this worker
   std::atomic<bool> parked{false};
@@ -43,8 +49,7 @@ class Pool {
     unfinished_.store(threads - 1, std::memory_order_relaxed);
     for (int i = 0; i < threads - 1; ++i) hand_over(*workers_[i]);
     body(context, 0);
-    for (int spins = 0; unfinished_.load(std::memory_order_acquire) != 0; ++spins)
-      spins < kSpinsBeforeYield ? relax() : (void)sched_yield();
+    wait_while([&] { return unfinished_.load(std::memory_order_acquire) != 0; });
   }
 
  private:
@@ -122,8 +127,11 @@ void Barrier::wait() {
     round_.store(round + 1, std::memory_order_release);
     return;
   }
-  for (int spins = 0; round_.load(std::memory_order_acquire) == round; ++spins)
-    spins < kSpinsBeforeYield ? relax() : (void)sched_yield();
+  wait_while([&] { return round_.load(std::memory_order_acquire) == round; });
+}
+
+void Progress::wait_for(int64_t step) const {
+  wait_while([&] { return reached_.load(std::memory_order_acquire) < step; });
 }
 
 }  // namespace fastlstm

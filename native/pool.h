@@ -29,4 +29,14 @@ class Barrier {
   alignas(64) std::atomic<uint32_t> round_{0};
 };
 
+// How far a thread is whose results others read while it goes on.
+class Progress {
+ public:
+  void reach(int64_t step) { reached_.store(step, std::memory_order_release); }
+  void wait_for(int64_t step) const;  // as a barrier does
+
+ private:
+  alignas(64) std::atomic<int64_t> reached_{0};
+};
+
 }  // namespace fastlstm

@@ -37,6 +37,21 @@ def forward(
     w_ih, w_hh, b_ih, b_hh, w_hr, peephole, gain_ih, gain_hh, gain_c, bias_c for each direction.
     """
 
+def layers_at_once(sizes: Sizes, layers: int, threads: int, /) -> bool:
+    """Say whether so many layers of ``sizes`` are better run by ``forward_stack``."""
+
+def forward_stack(
+    is_double: bool,
+    layers: list[tuple[Sizes, tuple[int, ...], tuple[int, ...]]],
+    zoneout: tuple[float, float],
+    threads: int,
+    /,
+) -> None:
+    """Run layers of one direction, each of which reads what the one before writes: sizes, arrays, weights of each.
+
+    Nothing is kept for a backward pass.
+    """
+
 def lengths_fit(lengths: int, batch: int, steps: int, /) -> bool:
     """Say whether each int64 of ``lengths (batch)`` is in 0 … steps."""
 

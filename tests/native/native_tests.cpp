@@ -24,6 +24,7 @@ int main() {
       {"empty sequences", test_empty_sequences},
       {"bfloat16", test_bfloat16},
       {"dense layers", test_linear},
+      {"layers at once", test_stacks},
       {"several callers at once", test_callers_at_once},
       {"fork", test_fork},
       {"threads that cannot start", test_failing_threads},

@@ -15,6 +15,7 @@ void test_empty_sequences();
 // other_kernels.cpp.
 void test_bfloat16();
 void test_linear();
+void test_stacks();
 // Threads, processes, modes, memory: safety.cpp.
 void test_callers_at_once();
 void test_fork();

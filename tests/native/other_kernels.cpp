@@ -209,4 +209,54 @@ void test_linear() {
   }
 }
 
+// Layers that run at once against the same ones, one after the other.
+void test_stacks() {
+  Random random(11);
+  for (int i = 0; i < 60; ++i) {
+    Shape shape = random_shape(random);
+    shape.directions = 1;
+    shape.reverse = false;
+    shape.scale = 1;
+    if (shape.projection) shape.projection = shape.inputs;
+    shape.inputs = shape.projection ? shape.projection : shape.hidden;
+    const Problem problem = make_problem(shape, 700 + i);
+    const int threads = 1 + i % 4;
+    for_each_kernel(describe(shape) + ", threads " + std::to_string(threads), [&](const Kernels& kernels,
+                                                                                  auto real) {
+      using Real = decltype(real);
+      constexpr int kLayers = 3;
+      Options options;
+      options.threads = threads;
+      options.keep = false;
+      options.misalignment = i % 3;
+      std::vector<KernelCall<Real>> one_by_one, at_once;
+      std::vector<Forward<Real>> calls;
+      one_by_one.reserve(kLayers);
+      at_once.reserve(kLayers);
+      for (int layer = 0; layer < kLayers; ++layer) {
+        one_by_one.emplace_back(kernels, problem, options);
+        at_once.emplace_back(kernels, problem, options);
+        Forward<Real> call = one_by_one.back().forward_call();
+        if (layer > 0) call.x = one_by_one[layer - 1].y();
+        calls.push_back(at_once.back().forward_call());
+        if (layer > 0) calls.back().x = at_once[layer - 1].y();
+        if constexpr (sizeof(Real) == sizeof(float))
+          kernels.forward32(call);
+        else
+          kernels.forward64(call);
+      }
+      if constexpr (sizeof(Real) == sizeof(float))
+        kernels.stack32(calls.data(), kLayers);
+      else
+        kernels.stack64(calls.data(), kLayers);
+      for (int layer = 0; layer < kLayers; ++layer) {
+        const auto values = [&](const Real* from, int64_t count) { return Values(from, from + count); };
+        const int64_t rows = problem.rows(), cells = problem.is_lstm() ? problem.batch * problem.hidden : 0;
+        check_close("y", at_once[layer].y(), values(one_by_one[layer].y(), rows * problem.outputs));
+        if (cells) check_close("cn", at_once[layer].cn(), values(one_by_one[layer].cn(), cells));
+      }
+    });
+  }
+}
+
 }  // namespace native_tests

@@ -17,6 +17,7 @@ from fastlstm.nn.reduced import ReducedError, compare, step_by_step
 from fastlstm.nn.step import Stepping
 from fastlstm.ops import step as step_op
 from fastlstm.ops.reference import check_lengths
+from fastlstm.ops.stack import stack
 
 _Run = Callable[..., tuple[Tensor, Tensor, Tensor]]  # one layer
 _RunLayers = Callable[..., tuple[Tensor, Tensor, Tensor | None]]  # all of them
@@ -293,6 +294,13 @@ class Recurrent(Stepping):
         h0, c0 = self._initial_state(hx, batch, x.dtype, cast=autocast)
         generator = arguments.generator_given(generator, x)
         directions = 2 if self.bidirectional else 1
+        disturbed = self.training and (self.dropout or self.recurrent_dropout or any(self.zoneout))
+        if self.num_layers > 1 and directions == 1 and run is ops.sequence and not disturbed:
+            found = stack(self.cell, x, h0, c0, layers, zoneout=self.zoneout, **options)
+            if found is not None:
+                y, h, c = found
+                y = y if output_steps is None else y.index_select(int(self.batch_first), output_steps)
+                return y, h, c if self.cell.has_cell_state else None
         last_h, last_c = [], []
         for layer in range(self.num_layers):
             own = slice(layer * directions, (layer + 1) * directions)

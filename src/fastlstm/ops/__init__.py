@@ -118,7 +118,7 @@ def sequence(
     >>> y.shape, hn.shape, cn.shape
     (torch.Size([5, 4, 2]), torch.Size([1, 4, 2]), torch.Size([1, 4, 2]))
     """
-    _check(
+    check(
         cell,
         x,
         c0,
@@ -229,7 +229,7 @@ def _choose(
     return ("native" if on_native_device else "torch"), unserved
 
 
-def _check(
+def check(
     cell: Cell,
     x: Tensor,
     c0: Tensor | None,

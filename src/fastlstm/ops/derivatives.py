@@ -119,7 +119,7 @@ def _autograd_forward(*arguments: Any) -> tuple[Tensor, ...]:
     if _in_forward_mode():
         nothing = call.x.new_empty(0)
         return *equations(call), nothing, nothing
-    if torch.is_grad_enabled() and native._needs_gradient(call):
+    if torch.is_grad_enabled() and native.needs_gradient(call):
         rest = tuple(call[OPTIONS:])
         return _apply(native._Sequence, _SequenceOfOneLevel, rest, *call[:3], *call.weights)
     with torch._C._AutoDispatchBelowAutograd():

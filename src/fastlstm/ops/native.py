@@ -313,7 +313,7 @@ class _Sequence(torch.autograd.Function):
         call = Call._make([*given[:3], weights, *given[-_FIXED:], *ctx.options])
         needs = ctx.needs_input_grad
         wanted = [*needs[1:4], any(needs[4:])]
-        if ctx.direct and not torch.is_grad_enabled() and not _is_traced() and not _are_mapped(dy, dhn, dcn):
+        if ctx.direct and not torch.is_grad_enabled() and not is_traced() and not _are_mapped(dy, dhn, dcn):
             dx, dh0, dc0, *dweights = _run_backward(call, states, reserve, (dy, dhn, dcn), wanted)
         else:
             from fastlstm.ops import derivatives  # which stands on this module
@@ -353,11 +353,11 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     call
         Its tensors on the CPU, of a type in ``DTYPES``; checked.
     """
-    if call.x.is_meta or _is_traced():
+    if call.x.is_meta or is_traced():
         if onnx.under_way():
             return onnx.sequence(call)
         y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, 0)
-    elif torch.is_grad_enabled() and _needs_gradient(call):
+    elif torch.is_grad_enabled() and needs_gradient(call):
         y, hn, cn = _apply_direct(call, *call[:3], *call.weights)
     else:
         y, hn, cn, _, _ = _run(call, keep=False)
@@ -372,8 +372,8 @@ def serves_bfloat16(call: Call, cell: Cell) -> bool:
         and call.x.shape[-1] % 2 == 0
         and call.weights[1].shape[1] % 2 == 0
         and not call.x.is_meta
-        and not _is_traced()
-        and not (torch.is_grad_enabled() and _needs_gradient(call))
+        and not is_traced()
+        and not (torch.is_grad_enabled() and needs_gradient(call))
     )
 
 
@@ -396,8 +396,48 @@ def run_bfloat16(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     return (y if call.read_steps is None else y.index_select(call.layout, call.read_steps)), hn, cn
 
 
-def _is_traced() -> bool:
-    """Whether someone between the caller and the kernel wants to see the op: a compiler, a mode, a transform."""
+def layers_at_once(call: Call, layers: int, threads: int) -> bool:
+    """Say whether so many layers are better run by :func:`run_stack` than one by one; ``call`` is the first's."""
+    layer = _Layer(call)
+    return bool(layer.batch) and _native.layers_at_once(layer.sizes(), layers, threads)
+
+
+def empty_outputs(call: Call) -> Tensor:
+    """Make room for every step's output of a call."""
+    return _Layer(call).empty_outputs()
+
+
+def run_stack(calls: Sequence[Call], y: Tensor, threads: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Run layers at once, without gradients: each call's x after the first is where the one before leaves its outputs.
+
+    Parameters
+    ----------
+    calls
+        Of one direction each, checked.
+    y
+        Where the last leaves its outputs.
+    threads
+        How many there are.
+    """
+    ends = [*(call.x for call in calls[1:]), y]
+    layers, held, last = [], [], []
+    for call, end in zip(calls, ends, strict=True):
+        layer = _Layer(call)
+        states = layer.empty_states()
+        arrays, weights = layer.arrays(end, *states, None), layer.kernel_weights()
+        held += [arrays, weights]  # until they have been read
+        last.append(states)
+        layers.append((layer.sizes(), _addresses(arrays), _addresses(weights)))
+    first = calls[0]
+    zoneout = (first.zoneout[0], first.zoneout[1])
+    _native.forward_stack(first.x.dtype == torch.float64, layers, zoneout, threads)
+    del held
+    h, c = (torch.cat(states) for states in zip(*last, strict=True))
+    return y, h, c
+
+
+def is_traced() -> bool:
+    """Say whether someone between the caller and the kernel wants to see the op: a compiler, a mode, a transform."""
     return (
         torch.compiler.is_compiling()
         or torch._C._len_torch_dispatch_stack() > 0
@@ -413,7 +453,8 @@ def _are_mapped(*outer: _Gradient) -> bool:
     return first is not None and torch._C._functorch.is_legacy_batchedtensor(first)
 
 
-def _needs_gradient(call: Call) -> bool:
+def needs_gradient(call: Call) -> bool:
+    """Say whether something of a call asks for a gradient."""
     return any(t is not None and t.requires_grad for t in (*call[:3], *call.weights))
 
 

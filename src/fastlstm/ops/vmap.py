@@ -124,7 +124,7 @@ def _is_plain(call: Call) -> bool:
         and not torch.compiler.is_compiling()
         and torch._C._len_torch_dispatch_stack() == 0
         and torch.autograd.forward_ad._current_level < 0
-        and not (torch.is_grad_enabled() and native._needs_gradient(call))
+        and not (torch.is_grad_enabled() and native.needs_gradient(call))
     )
 
 
