@@ -4,7 +4,8 @@
 
 All sides are one network with the same weights, and take turns; medians. One has torch.nn.LSTM in the place of its
 layers and all else as fastlstm has it; another has PyTorch's dense layer and loss too. Training is a whole step:
-forward, loss, backward, clipping, AdamW. Writing is fastlstm's own loop for both sides, one text, a
+forward, loss, backward, clipping, AdamW; in float32, and with the forward pass under autocast in bfloat16, which
+fastlstm trains in by default where the CPU is faster so. Writing is fastlstm's own loop for both sides, one text, a
 character at a time, on vocabularies of the size of a text's characters.
 """
 
@@ -83,7 +84,12 @@ TORCHS_OWN = {
 
 
 def training_step(
-    model: LanguageNetwork, tokens: Tensor, following: Tensor, patches: dict[str, Any] | None = None
+    model: LanguageNetwork,
+    tokens: Tensor,
+    following: Tensor,
+    patches: dict[str, Any] | None = None,
+    *,
+    bfloat16: bool = False,
 ) -> Any:
     model.train()
     update = WeightUpdate(model.parameters(), weight_decay=0.01, clip=0.5)
@@ -92,7 +98,9 @@ def training_step(
         with ExitStack() as stack:
             for name, function in (patches or {}).items():
                 stack.enter_context(patch(name, function))
-            features, _ = model(tokens)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):  # as the training loop has it
+                features, _ = model(tokens)
+            features = features.float()
             update(model.mean_loss(features, following), 0.0)
 
     return step
@@ -116,7 +124,7 @@ def main() -> None:
     print(machine())
     print(
         f"\n{'training, tokens a second':32}{'all torch':>10}{'its layers':>12}{'fastlstm':>10}{'ratio to':>10}"
-        f"{'and to':>8}"
+        f"{'and to':>8}{'torch bf16':>12}{'fastlstm':>10}{'ratio':>7}"
     )
     for name, (hidden, layers, tokens, lanes, window, tied) in TRAINED.items():
         ours = network(hidden, layers, tokens, tied=tied)
@@ -126,11 +134,16 @@ def main() -> None:
             "all torch": training_step(on_torch(ours), *batch, TORCHS_OWN),
             "torch": training_step(on_torch(ours), *batch),
             "fastlstm": training_step(ours, *batch),
+            "all torch, bf16": training_step(on_torch(ours), *batch, TORCHS_OWN, bfloat16=True),
+            "fastlstm, bf16": training_step(copy.deepcopy(ours), *batch, bfloat16=True),
         }
-        whole, layers_alone, our = medians(sides, seconds=0.0, least=rounds).values()
+        whole, layers_alone, our, narrow, our_narrow = medians(sides, seconds=0.0, least=rounds).values()
         count = window * lanes
         line = f"{name:32}{count / whole:10,.0f}{count / layers_alone:12,.0f}{count / our:10,.0f}"
-        print(f"{line}{whole / our:10.2f}{layers_alone / our:8.2f}", flush=True)
+        line += f"{whole / our:10.2f}{layers_alone / our:8.2f}"
+        print(
+            f"{line}{count / narrow:12,.0f}{count / our_narrow:10,.0f}{narrow / our_narrow:7.2f}", flush=True
+        )
     print(f"\n{'writing, characters a second':32}{'torch':>10}", end="")
     print("".join(f"{name:>10}{'ratio':>7}" for name in ("fastlstm", "bfloat16", "int8")))
     for name, (hidden, layers) in WRITTEN.items():

@@ -119,8 +119,8 @@ class TranslatorNetwork(nn.Module):
     The decoder starts from the encoder's last states by way of a dense layer.
 
     What is attended to is the encoder's output plus the token itself, m_s = y_s + U x_s: which word stands where does
-    not first have to find its way through the encoder, and attention is learnt in half the steps or fewer (Nguyen and
-    Chiang 2018, "Improving lexical choice in neural machine translation", lead words past the LSTMs as well).
+    not first have to find its way through the encoder, and attention is learnt sooner (Nguyen and Chiang 2018,
+    "Improving lexical choice in neural machine translation", lead words past the LSTMs as well).
 
     B texts, S tokens of the longest source, T of the longest target, V target tokens.
 
