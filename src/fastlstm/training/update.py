@@ -77,12 +77,11 @@ class WeightUpdate:
         self.gradient.zero_()
         if self.scaler is None:
             torch.autograd.backward(loss)
-            self._clip()
             self._step(learning_rate)
         else:
             torch.autograd.backward(self.scaler.scale(loss))
             self.scaler.unscale_(self.optimizer)
-            self._clip()
+            self.gradient.div_(self._excess())
             self.optimizer.param_groups[0]["lr"] = learning_rate
             self.scaler.step(self.optimizer)
             self.scaler.update()
@@ -114,10 +113,10 @@ class WeightUpdate:
         self.optimizer.load_state_dict({**whole, "state": {0: moments} if moments else {}})
         self.scaler.load_state_dict(scale)
 
-    def _clip(self) -> None:
-        """Shorten the gradient to the largest norm, where it is longer."""
+    def _excess(self) -> Tensor:
+        """Compute what the gradient is to be divided by: 1, or more where its norm is larger than is allowed."""
         norm = torch.linalg.vector_norm(self.gradient)
-        self.gradient.div_(norm.add_(1e-6).div_(self.clip).clamp_(min=1.0))
+        return norm.add_(1e-6).div_(self.clip).clamp_(min=1.0)
 
     def _step(self, learning_rate: float) -> None:
         """Take a step of AdamW by its function: the optimizer around it takes longer than the arithmetic."""
@@ -136,4 +135,5 @@ class WeightUpdate:
             eps=1e-8,
             weight_decay=self.weight_decay,
             lr=learning_rate,
+            grad_scale=self._excess(),
         )

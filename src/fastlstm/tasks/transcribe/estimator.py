@@ -121,7 +121,7 @@ class Transcriber(FittedTranscriber):
         learning_rate: float = 0.003,
         patience: int = 10,
         device: str | None = None,
-        precision: Literal["auto", "no", "bf16", "fp16"] = "no",
+        precision: Literal["auto", "no", "bf16", "fp16"] = "auto",
         seed: int = 0,
         progress: bool = True,
     ) -> None:
