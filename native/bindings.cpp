@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
@@ -136,6 +137,24 @@ QuantileLoss<Real> quantile_loss_from(const nb::tuple& sizes, const nb::tuple& a
           threads};
 }
 
+template <class Call>
+void without_gil(void (*kernel)(const Call&), const Call& call) {
+  nb::gil_scoped_release release;
+  kernel(call);
+}
+
+// arrays: logits, targets, loss, gradient. False where a target is no class.
+template <class Real>
+bool run_smoothed_loss(void (*kernel)(const SmoothedLoss<Real>&), int64_t rows, int64_t classes,
+                       const nb::tuple& arrays, double smoothing, int threads) {
+  const auto* targets = at<const int64_t>(arrays[1]);
+  if (std::any_of(targets, targets + rows, [=](int64_t target) { return target < 0 || target >= classes; }))
+    return false;
+  without_gil(kernel, SmoothedLoss<Real>{rows, classes, at<const Real>(arrays[0]), targets, smoothing,
+                                         at<Real>(arrays[2]), at<Real>(arrays[3]), threads});
+  return true;
+}
+
 // A torch tensor on memory that an earlier one may have left.
 template <class Real>
 nb::ndarray<nb::pytorch, Real, nb::ndim<1>> tensor_on_block(size_t values) {
@@ -144,12 +163,6 @@ nb::ndarray<nb::pytorch, Real, nb::ndim<1>> tensor_on_block(size_t values) {
   void* block = take_block(values * sizeof(Real));
   nb::capsule owner(block, [](void* data) noexcept { return_block(data); });
   return nb::ndarray<nb::pytorch, Real, nb::ndim<1>>(block, {values}, owner);
-}
-
-template <class Call>
-void without_gil(void (*kernel)(const Call&), const Call& call) {
-  nb::gil_scoped_release release;
-  kernel(call);
 }
 
 // layers: sizes, arrays and weights of each.
@@ -240,6 +253,12 @@ NB_MODULE(_native, m) {
       without_gil(active_kernels().quantile_loss64, quantile_loss_from<double>(sizes, arrays, threads));
     else
       without_gil(active_kernels().quantile_loss32, quantile_loss_from<float>(sizes, arrays, threads));
+  });
+  m.def("smoothed_loss", [](bool is_double, int64_t rows, int64_t classes, const nb::tuple& arrays,
+                            double smoothing, int threads) {
+    if (is_double)
+      return run_smoothed_loss(active_kernels().smoothed_loss64, rows, classes, arrays, smoothing, threads);
+    return run_smoothed_loss(active_kernels().smoothed_loss32, rows, classes, arrays, smoothing, threads);
   });
   bind_step(m);
   bind_tokens(m);

@@ -6,6 +6,7 @@
 #include "limits.h"
 #include "linear.h"
 #include "quantile_loss.h"
+#include "smoothed_loss.h"
 #if defined(__AVX512BF16__)
 #include "rounded.h"
 #endif
@@ -100,6 +101,13 @@ void quantile_loss(const QuantileLoss<Real>& call) {
   QuantileLossPass<Real>(call, arena).run();
 }
 
+template <class Real>
+void smoothed_loss(const SmoothedLoss<Real>& call) {
+  Arena& arena = thread_arena();
+  arena.reset();
+  SmoothedLossPass<Real>(call, arena).run();
+}
+
 bool supported() {
 #if defined(__AVX512F__)
 #if defined(__AVX512BF16__)
@@ -135,6 +143,8 @@ const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA),
                          linear_gradient<double>,
                          quantile_loss<float>,
                          quantile_loss<double>,
+                         smoothed_loss<float>,
+                         smoothed_loss<double>,
                          fma_peak,
                          read_rate};
 

@@ -139,6 +139,18 @@ struct QuantileLoss {
   int threads;
 };
 
+// The mean over N rows of V logits x of log Σ e^x - (1 - ε) x_y - ε Σ x / V, and its gradient.
+template <class Real>
+struct SmoothedLoss {
+  int64_t rows, classes;   // N, V
+  const Real* logits;      // (N, V)
+  const int64_t* targets;  // (N), y, each in 0 … V - 1
+  double smoothing;        // ε
+  Real* loss;              // one value
+  Real* gradient;          // as logits; null: not wanted
+  int threads;
+};
+
 // One instruction set's kernels.
 struct Kernels {
   const char* name;
@@ -159,6 +171,8 @@ struct Kernels {
   void (*linear_gradient64)(const LinearGradient<double>&);
   void (*quantile_loss32)(const QuantileLoss<float>&);
   void (*quantile_loss64)(const QuantileLoss<double>&);
+  void (*smoothed_loss32)(const SmoothedLoss<float>&);
+  void (*smoothed_loss64)(const SmoothedLoss<double>&);
   double (*fma_peak)(int threads, double seconds);  // measured float32 FLOP/s of independent FMAs
   double (*read_rate)(int64_t bytes, int threads, double seconds);  // measured bytes/s from so large a buffer
 };

@@ -118,6 +118,17 @@ def quantile_loss(
     ``sizes`` are rows, quantiles, rules, place of the median.
     """
 
+def smoothed_loss(
+    is_double: bool,
+    rows: int,
+    classes: int,
+    arrays: tuple[int, int, int, int],
+    smoothing: float,
+    threads: int,
+    /,
+) -> bool:
+    """Fill loss and gradient of ``arrays`` (logits, targets, loss, gradient); False where a target is no class."""
+
 def token_output(x: Any, w: Tensor, b: Tensor | None, /) -> Any:
     """Give ``log softmax(x wᵀ + b)`` in x's kind, float32, or NotImplemented where it is not given dense float32."""
 

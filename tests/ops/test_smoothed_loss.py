@@ -7,9 +7,9 @@ from torch.nn import functional as F
 from fastlstm.ops.smoothed_loss import smoothed_cross_entropy
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 2), (33, 129)])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (5, 2), (33, 129), (100, 801)])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
-def test_loss_and_gradient_are_pytorchs(shape, smoothing):
+def test_loss_and_gradient_are_pytorchs(shape, smoothing, instruction_set, threads):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(*shape, generator=generator, dtype=torch.float64) * 5
     targets = torch.randint(0, shape[1], shape[:1], generator=generator)
@@ -44,3 +44,26 @@ def test_half_precision_is_computed_in_float32():
 def test_without_gradients_nothing_is_kept():
     logits = torch.randn(4, 9)
     assert smoothed_cross_entropy(logits, torch.arange(4)).grad_fn is None
+
+
+@pytest.mark.parametrize("wrong", [-1, 9])
+def test_a_target_that_is_no_class_is_refused(wrong):
+    with pytest.raises(IndexError, match="classes from 0 to 8"):
+        smoothed_cross_entropy(torch.zeros(3, 9), torch.tensor([0, wrong, 1]))
+
+
+def test_a_nan_is_told(instruction_set):
+    logits = torch.randn(4, 9)
+    logits[2, 3] = torch.nan
+    logits.requires_grad_()
+    loss = smoothed_cross_entropy(logits, torch.arange(4), 0.1)
+    loss.backward()
+    assert loss.isnan()
+    assert logits.grad.isnan().all(1).tolist() == [False, False, True, False]
+
+
+def test_transforms_are_pytorchs():
+    logits, targets = torch.randn(5, 4, 9), torch.arange(4)
+    found = torch.vmap(torch.func.grad(lambda x: smoothed_cross_entropy(x, targets, 0.1)))(logits)
+    expected = torch.vmap(torch.func.grad(lambda x: F.cross_entropy(x, targets, label_smoothing=0.1)))(logits)
+    torch.testing.assert_close(found, expected)

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from fastlstm import _native
+from fastlstm.ops.native import is_traced
 
 _WORTH_THREADS = 200_000  # multiply-adds, below which one thread is done sooner
 
@@ -71,11 +72,8 @@ def _serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and x.numel() > 0
         and weight.numel() > 0
         and x.shape[-1] == weight.shape[1]  # PyTorch says what is wrong
-        and not torch.compiler.is_compiling()
         and not torch.is_autocast_enabled("cpu")
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._are_functorch_transforms_active()
-        and torch.autograd.forward_ad._current_level < 0
+        and not is_traced()
     )
 
 

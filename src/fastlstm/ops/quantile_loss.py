@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from fastlstm import _native
+from fastlstm.ops.native import is_traced
 
 _WORTH_THREADS = 4_000  # numbers a call, below which one thread is done sooner
 
@@ -176,10 +177,7 @@ def _serves(raw: Tensor, *others: Tensor) -> bool:
         and raw.shape[-1] == len(levels) + values.shape[-1]
         and raw.shape[:-1] == values.shape[:-1] == target.shape == weight.shape
         and values.shape == barred.shape
-        and not torch.compiler.is_compiling()
-        and not torch._C._len_torch_dispatch_stack()
-        and not torch._C._are_functorch_transforms_active()
-        and torch.autograd.forward_ad._current_level < 0
+        and not is_traced()
     )
 
 

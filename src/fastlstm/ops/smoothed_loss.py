@@ -11,13 +11,20 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from fastlstm import _native
+from fastlstm.ops.native import is_traced
+
+_WORTH_THREADS = 20_000  # logits, below which one thread is done sooner
 
 
 def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
     r"""Compute the mean of :math:`-\sum_v q_v \log p_v` with :math:`q = (1 - ε) δ_y + ε / V`.
 
-    Label smoothing is Szegedy et al. 2016, "Rethinking the Inception architecture", section 7. The gradient by the
-    logits, :math:`(p - q) / N`, can be taken once.
+    Label smoothing is Szegedy et al. 2016, "Rethinking the Inception architecture", section 7. Where the native kernel
+    does not serve (devices other than the CPU, tracing, ``torch.func`` transforms), PyTorch's own function does. The
+    native gradient by the logits, :math:`(p - q) / N`, can be taken once.
 
     Parameters
     ----------
@@ -33,6 +40,11 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0
     loss
         A scalar, float32 at least.
 
+    Raises
+    ------
+    IndexError
+        If a target is no class.
+
     Examples
     --------
     >>> import torch
@@ -42,33 +54,51 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0
     """
     if logits.dtype in (torch.float16, torch.bfloat16):
         logits = logits.float()
-    loss: Tensor = _SmoothedCrossEntropy.apply(logits, targets, smoothing)  # type: ignore[no-untyped-call]
+    if not _serves(logits, targets):
+        return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    if torch.is_grad_enabled() and logits.requires_grad:
+        loss: Tensor = _SmoothedCrossEntropy.apply(logits, targets, smoothing)  # type: ignore[no-untyped-call]
+        return loss
+    return _run(logits, targets, smoothing, None)
+
+
+def _serves(logits: Tensor, targets: Tensor) -> bool:
+    return (
+        logits.device.type == "cpu"
+        and logits.dtype in (torch.float32, torch.float64)
+        and targets.dtype == torch.int64
+        and logits.dim() == 2
+        and logits.numel() > 0
+        and targets.shape == logits.shape[:1]
+        and not is_traced()
+    )
+
+
+def _run(logits: Tensor, targets: Tensor, smoothing: float, gradient: Tensor | None) -> Tensor:
+    logits, targets, loss = logits.contiguous(), targets.contiguous(), logits.new_empty(())
+    addresses = (
+        logits.data_ptr(), targets.data_ptr(), loss.data_ptr(), 0 if gradient is None else gradient.data_ptr()
+    )  # fmt: skip
+    threads = 1 if logits.numel() < _WORTH_THREADS else torch.get_num_threads()
+    rows, classes = logits.shape
+    if not _native.smoothed_loss(logits.dtype == torch.float64, rows, classes, addresses, smoothing, threads):
+        raise IndexError(f"targets: expected classes from 0 to {classes - 1}")
     return loss
 
 
 class _SmoothedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        p = logits.softmax(1)
-        # The largest probability is 1 / V at least, so that its logarithm loses nothing.
-        log_sum = logits.amax(1) - p.amax(1).log()
-        places = targets[:, None]
-        loss = log_sum - (1 - smoothing) * logits.gather(1, places).squeeze(1)
-        if smoothing:
-            loss = loss - smoothing * logits.mean(1)
-        if ctx.needs_input_grad[0]:
-            if smoothing:
-                p.sub_(smoothing / logits.shape[1])
-            p.scatter_add_(1, places, p.new_full(places.shape, smoothing - 1))
-            ctx.save_for_backward(p)
-        return loss.mean()
+        # On memory that an earlier one has left: fresh pages would take longer than the arithmetic.
+        empty = _native.empty64 if logits.dtype == torch.float64 else _native.empty32
+        gradient = empty(logits.numel()).view(logits.shape)
+        loss = _run(logits, targets, smoothing, gradient)
+        ctx.save_for_backward(gradient)
+        return loss
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (difference,) = ctx.saved_tensors
-        return (
-            difference.mul_(gradient / len(difference)),
-            None,
-            None,
-        )  # in place: it is as large as the logits
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        # In place, and not at all in the usual case: it is as large as the logits.
+        return gradient if outer.item() == 1 else gradient.mul_(outer), None, None

@@ -115,7 +115,7 @@ class WeightUpdate:
 
     def _excess(self) -> Tensor:
         """Compute what the gradient is to be divided by: 1, or more where its norm is larger than is allowed."""
-        norm = torch.linalg.vector_norm(self.gradient)
+        norm: Tensor = torch.linalg.vector_norm(self.gradient)
         return norm.add_(1e-6).div_(self.clip).clamp_(min=1.0)
 
     def _step(self, learning_rate: float) -> None:
