@@ -96,8 +96,8 @@ Backward<Real> backward_from(Forward<Real> forward, const nb::tuple& gradients, 
 
 // sizes: N, K, M; arrays: x, w, b, y; relu: of x, of y.
 template <class Real>
-Linear<Real> linear_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& relu,
-                         int threads) {
+Linear<Real> linear_from(const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& relu, int threads,
+                         bool rounded) {
   const auto size = [&](int i) { return nb::cast<int64_t>(sizes[i]); };
   return {size(0),
           size(1),
@@ -108,7 +108,8 @@ Linear<Real> linear_from(const nb::tuple& sizes, const nb::tuple& arrays, const 
           at<Real>(arrays[3]),
           nb::cast<bool>(relu[0]),
           nb::cast<bool>(relu[1]),
-          threads};
+          threads,
+          rounded};
 }
 // gradients: dy, dx, dw, db.
 template <class Real>
@@ -233,20 +234,21 @@ NB_MODULE(_native, m) {
           backward_from(forward_from<float>(sizes, arrays, zoneout, weights, 0), gradients, reads, dweights));
   });
   m.def("linear", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, const nb::tuple& relu,
-                     int threads) {
+                     int threads, bool rounded) {
     if (is_double)
-      without_gil(active_kernels().linear64, linear_from<double>(sizes, arrays, relu, threads));
+      without_gil(active_kernels().linear64, linear_from<double>(sizes, arrays, relu, threads, rounded));
     else
-      without_gil(active_kernels().linear32, linear_from<float>(sizes, arrays, relu, threads));
+      without_gil(active_kernels().linear32, linear_from<float>(sizes, arrays, relu, threads, rounded));
   });
   m.def("linear_gradient", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays,
-                              const nb::tuple& relu, int threads, const nb::tuple& gradients) {
+                              const nb::tuple& relu, int threads, bool rounded, const nb::tuple& gradients) {
     if (is_double)
-      without_gil(active_kernels().linear_gradient64,
-                  linear_gradient_from(linear_from<double>(sizes, arrays, relu, threads), gradients));
+      without_gil(
+          active_kernels().linear_gradient64,
+          linear_gradient_from(linear_from<double>(sizes, arrays, relu, threads, rounded), gradients));
     else
       without_gil(active_kernels().linear_gradient32,
-                  linear_gradient_from(linear_from<float>(sizes, arrays, relu, threads), gradients));
+                  linear_gradient_from(linear_from<float>(sizes, arrays, relu, threads, rounded), gradients));
   });
   m.def("quantile_loss", [](bool is_double, const nb::tuple& sizes, const nb::tuple& arrays, int threads) {
     if (is_double)

@@ -8,6 +8,7 @@
 #include "quantile_loss.h"
 #include "smoothed_loss.h"
 #if defined(__AVX512BF16__)
+#include "linear_rounded.h"
 #include "rounded.h"
 #endif
 
@@ -82,6 +83,10 @@ int64_t reserve_values(CellKind cell, bool layer_norm, int64_t hidden) {
 
 template <class Real>
 void linear(const Linear<Real>& call) {
+#if defined(__AVX512BF16__)
+  if constexpr (std::is_same_v<Real, float>)
+    if (call.rounded) return linear_rounded<ApartOperand>(call);
+#endif
   Arena& arena = thread_arena();
   arena.reset();
   LinearForward<Real>(call, arena).run();
@@ -89,6 +94,10 @@ void linear(const Linear<Real>& call) {
 
 template <class Real>
 void linear_gradient(const LinearGradient<Real>& call) {
+#if defined(__AVX512BF16__)
+  if constexpr (std::is_same_v<Real, float>)
+    if (call.layer.rounded) return linear_gradient_rounded<ApartOperand>(call);
+#endif
   Arena& arena = thread_arena();
   arena.reset();
   LinearBackward<Real>(call, arena).run();

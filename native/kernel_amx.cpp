@@ -1,5 +1,6 @@
 // The kernels of avx512bf16, but for products of bfloat16: those are the matrix extension's.
 #include "gemm_amx.h"
+#include "linear_rounded.h"
 #include "rounded.h"
 #if defined(__linux__)
 #include <sys/syscall.h>
@@ -42,6 +43,14 @@ void backward32(const Backward<float>& call) {
   rounds(call.forward.sizes) ? backward_rounded<MatrixOperand>(call) : avx512bf16::kernels.backward32(call);
 }
 
+void linear32(const Linear<float>& call) {
+  call.rounded ? linear_rounded<MatrixOperand>(call) : avx512bf16::kernels.linear32(call);
+}
+void linear_gradient32(const LinearGradient<float>& call) {
+  call.layer.rounded ? linear_gradient_rounded<MatrixOperand>(call)
+                     : avx512bf16::kernels.linear_gradient32(call);
+}
+
 Kernels with_matrix_products() {
   Kernels kernels = avx512bf16::kernels;
   kernels.name = "amx";
@@ -49,6 +58,8 @@ Kernels with_matrix_products() {
   kernels.forward32 = forward32;
   kernels.backward32 = backward32;
   kernels.forward16 = forward16;
+  kernels.linear32 = linear32;
+  kernels.linear_gradient32 = linear_gradient32;
   return kernels;
 }
 

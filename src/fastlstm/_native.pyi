@@ -91,9 +91,13 @@ def linear(
     arrays: tuple[int, int, int, int],
     relu: tuple[bool, bool],
     threads: int,
+    rounded: bool,
     /,
 ) -> None:
-    """Fill y of ``arrays`` (x, w, b, y); ``sizes`` are rows, inputs, outputs; relu of x, of y."""
+    """Fill y of ``arrays`` (x, w, b, y); ``sizes`` are rows, inputs, outputs; relu of x, of y.
+
+    ``rounded``: whether products may be of bfloat16; then there is no relu.
+    """
 
 def linear_gradient(
     is_double: bool,
@@ -101,6 +105,7 @@ def linear_gradient(
     arrays: tuple[int, int, int, int],
     relu: tuple[bool, bool],
     threads: int,
+    rounded: bool,
     gradients: tuple[int, int, int, int],
     /,
 ) -> None:

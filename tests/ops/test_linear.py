@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from fastlstm import _native
 from fastlstm.ops.linear import linear
 
 
@@ -78,3 +79,60 @@ def test_where_the_kernel_does_not_serve():
     torch.testing.assert_close(compiled, F.relu(F.relu(x) @ weight.T))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         linear(x, weight[:, :2])
+
+
+ROUNDING = [name for name in _native.instruction_sets() if name in ("avx512bf16", "amx")]
+
+
+@pytest.mark.parametrize("rounding", ROUNDING)
+class TestUnderAutocast:
+    """Products of operands rounded to bfloat16, all else in float32."""
+
+    @pytest.fixture(autouse=True)
+    def _rounding(self, rounding):
+        before = _native.instruction_set()
+        _native.use_instruction_set(rounding)
+        yield
+        _native.use_instruction_set(before)
+
+    @pytest.mark.parametrize("rows", [1, 17, 300, 1100])
+    @pytest.mark.parametrize(
+        ("inputs", "outputs"), [(1, 1), (3, 64), (64, 3), (33, 130), (129, 17), (1030, 40), (20, 2100)]
+    )
+    @pytest.mark.parametrize("biased", [True, False])
+    def test_operands_alone_are_rounded(self, rows, inputs, outputs, biased, threads):
+        x, weight = torch.randn(rows, inputs), torch.randn(outputs, inputs) / inputs**0.5
+        bias, dy = torch.randn(outputs) if biased else None, torch.randn(rows, outputs)
+        leaves = [tensor for tensor in (x, weight, bias) if tensor is not None]
+        for leaf in leaves:
+            leaf.requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16):
+            y = linear(x, weight, bias)
+        found = [y, *torch.autograd.grad(y, leaves, dy)]
+        x2, w2, dy2 = (tensor.detach().bfloat16().double() for tensor in (x, weight, dy))
+        truth = [x2 @ w2.T + (0 if bias is None else bias.double()), dy2 @ w2, dy2.T @ x2]
+        truth += [dy.double().sum(0)] if biased else []
+        for value, true in zip(found, truth, strict=True):
+            assert value.dtype == torch.float32
+            tolerance = 2e-6 * max(rows, inputs, outputs) ** 0.5
+            assert (value.double() - true).abs().max() <= tolerance * true.abs().max().clamp(min=1)
+
+    def test_what_comes_in_bfloat16_goes_on_in_float32(self):
+        x, weight = torch.randn(5, 8).bfloat16(), torch.randn(3, 8)
+        with torch.autocast("cpu", torch.bfloat16):
+            y = linear(x, weight)
+        torch.testing.assert_close(y, x.float() @ weight.bfloat16().float().T)
+
+    def test_a_nan_stays_in_its_row(self):
+        x = torch.randn(50, 40)
+        x[7, 3] = torch.nan
+        with torch.autocast("cpu", torch.bfloat16):
+            y = linear(x, torch.randn(70, 40))
+        assert y.isnan().all(1).nonzero().tolist() == [[7]]
+
+    def test_relu_and_float16_are_pytorchs(self):
+        x, weight = torch.randn(5, 8), torch.randn(3, 8)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert linear(x, weight, relu=True).dtype == torch.bfloat16
+        with torch.autocast("cpu", torch.float16):
+            assert linear(x, weight).dtype == torch.float16

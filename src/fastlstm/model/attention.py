@@ -91,6 +91,13 @@ class Attention(nn.Module):
         weights : Tensor
             (B, T, S), their sum over S is 1.
         """
+        if queries.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            # PyTorch's products of bfloat16 would be prepared anew for each shape.
+            with torch.autocast("cpu", enabled=False):
+                return self._attend(queries.float(), memory.float(), keys.float(), steps)
+        return self._attend(queries, memory, keys, steps)
+
+    def _attend(self, queries: Tensor, memory: Tensor, keys: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
         if self.kind == "luong":
             scores = queries @ keys.transpose(1, 2)
         else:

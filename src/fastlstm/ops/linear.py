@@ -24,8 +24,10 @@ def linear(
 ) -> Tensor:
     r"""Compute :math:`y = x W^T + b`, with ``relu`` :math:`\max(y, 0)`, with ``relu_input`` from :math:`\max(x, 0)`.
 
-    Where the native kernel does not serve (devices other than the CPU, half precision, autocast, tracing,
-    ``torch.func`` transforms), PyTorch's own functions do. The native gradient can be taken once.
+    Where the native kernel does not serve (devices other than the CPU, half precision, tracing, ``torch.func``
+    transforms), PyTorch's own functions do. The native gradient can be taken once. Under autocast with bfloat16 the
+    operands of products are rounded where the CPU multiplies bfloat16 faster; y and gradients stay float32. PyTorch's
+    products would be prepared anew, and remembered, for each number of rows.
 
     Parameters
     ----------
@@ -51,15 +53,18 @@ def linear(
     tensor([[3., 0.],
             [3., 0.]])
     """
-    if not _serves(x, weight, bias):
+    rounded = torch.is_autocast_enabled("cpu")
+    if rounded and x.dtype == torch.bfloat16:
+        x = x.float()
+    if not _serves(x, weight, bias) or (rounded and not _rounds(x, relu or relu_input)):
         y = F.linear(F.relu(x) if relu_input else x, weight, bias)
         return F.relu(y) if relu else y
     if torch.is_grad_enabled() and (
         x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad)
     ):
-        y = _Linear.apply(x, weight, bias, (relu_input, relu))  # type: ignore[no-untyped-call]
+        y = _Linear.apply(x, weight, bias, (relu_input, relu), rounded)  # type: ignore[no-untyped-call]
     else:
-        y = _run(x, weight, bias, (relu_input, relu))
+        y = _run(x, weight, bias, (relu_input, relu), rounded)
     return y
 
 
@@ -72,9 +77,14 @@ def _serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         and x.numel() > 0
         and weight.numel() > 0
         and x.shape[-1] == weight.shape[1]  # PyTorch says what is wrong
-        and not torch.is_autocast_enabled("cpu")
         and not is_traced()
     )
+
+
+def _rounds(x: Tensor, relu: bool) -> bool:
+    """Say whether products under autocast are the kernel's."""
+    wanted = torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return wanted and _native.has_bfloat16() and x.dtype == torch.float32 and not relu
 
 
 def _sizes(x: Tensor, weight: Tensor) -> tuple[int, int, int]:
@@ -90,21 +100,23 @@ def _address(tensor: Tensor | None) -> int:
     return 0 if tensor is None else tensor.data_ptr()
 
 
-def _run(x: Tensor, weight: Tensor, bias: Tensor | None, relu: tuple[bool, bool]) -> Tensor:
+def _run(x: Tensor, weight: Tensor, bias: Tensor | None, relu: tuple[bool, bool], rounded: bool) -> Tensor:
     x, weight, bias = x.contiguous(), weight.contiguous(), None if bias is None else bias.contiguous()
     y = x.new_empty((*x.shape[:-1], weight.shape[0]))
     sizes = _sizes(x, weight)
     addresses = (x.data_ptr(), weight.data_ptr(), _address(bias), y.data_ptr())
-    _native.linear(x.dtype == torch.float64, sizes, addresses, relu, _threads(sizes))
+    _native.linear(x.dtype == torch.float64, sizes, addresses, relu, _threads(sizes), rounded)
     return y
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, relu: tuple[bool, bool]) -> Tensor:
-        y = _run(x, weight, bias, relu)
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, relu: tuple[bool, bool], rounded: bool
+    ) -> Tensor:
+        y = _run(x, weight, bias, relu, rounded)
         ctx.save_for_backward(x, weight, y if relu[1] else None)
-        ctx.relu = relu
+        ctx.relu, ctx.rounded = relu, rounded
         return y
 
     @staticmethod
@@ -112,7 +124,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, y = ctx.saved_tensors
         x, weight, dy = x.contiguous(), weight.contiguous(), dy.contiguous()
-        wants_x, wants_weight, wants_bias, _ = ctx.needs_input_grad
+        wants_x, wants_weight, wants_bias, *_ = ctx.needs_input_grad
         dx = torch.empty_like(x) if wants_x else None
         dw = torch.empty_like(weight) if wants_weight or wants_bias else None
         db = weight.new_empty(weight.shape[0]) if wants_bias else None
@@ -123,6 +135,7 @@ class _Linear(torch.autograd.Function):
             (x.data_ptr(), weight.data_ptr(), 0, _address(y)),
             ctx.relu,
             _threads(sizes),
+            ctx.rounded,
             (dy.data_ptr(), _address(dx), _address(dw), _address(db)),
         )
-        return dx, dw if wants_weight else None, db, None
+        return dx, dw if wants_weight else None, db, None, None
