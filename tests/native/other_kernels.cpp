@@ -98,12 +98,12 @@ struct LinearProblem {
   Values x, w, b, dy;
   Values y, dx, dw, db;  // what must come
 
-  LinearProblem(Random& random, bool biased) {
+  LinearProblem(Random& random, bool biased, bool rectified = true) {
     rows = 1 + (int64_t)(random() % 70);
     inputs = 1 + (int64_t)(random() % 40);
     outputs = 1 + (int64_t)(random() % 70);
-    relu = random() % 2 == 0;
-    relu_x = random() % 2 == 0;
+    relu = random() % 2 == 0 && rectified;
+    relu_x = random() % 2 == 0 && rectified;
     if (random() % 6 == 0)
       rows = 200 + (int64_t)(random() % 400);  // more than a chunk, or by rows on two threads
     x = draw(random, rows * inputs);
@@ -135,7 +135,7 @@ struct LinearProblem {
 
 template <class Real>
 void check_linear(const Kernels& kernels, const LinearProblem& problem, int threads, bool wants_dx,
-                  bool wants_dw) {
+                  bool wants_dw, bool rounded = false) {
   const int misalignment = threads % 3;
   const auto given = [&](const Values& values) {
     return values.empty() ? Buffer<Real>() : Buffer<Real>(values, misalignment);
@@ -157,6 +157,7 @@ void check_linear(const Kernels& kernels, const LinearProblem& problem, int thre
   layer.relu_x = problem.relu_x;
   layer.relu = problem.relu;
   layer.threads = threads;
+  layer.rounded = rounded;
   LinearGradient<Real> gradient{};
   gradient.dy = dy.data();
   gradient.dx = dx.data();
@@ -171,10 +172,11 @@ void check_linear(const Kernels& kernels, const LinearProblem& problem, int thre
     gradient.layer = layer;
     kernels.linear_gradient64(gradient);
   }
-  check_close("y", y.data(), problem.y);
-  if (wants_dx) check_close("dx", dx.data(), problem.dx);
-  if (wants_dw) check_close("dw", dw.data(), problem.dw);
-  if (wants_dw) check_close("db", db.data(), problem.db);
+  const double tolerance = rounded ? 0x1p-4 : kTolerance<Real>;
+  check_close("y", y.data(), problem.y, tolerance);
+  if (wants_dx) check_close("dx", dx.data(), problem.dx, tolerance);
+  if (wants_dw) check_close("dw", dw.data(), problem.dw, tolerance);
+  if (wants_dw) check_close("db", db.data(), problem.db, tolerance);
 }
 
 }  // namespace
@@ -206,6 +208,13 @@ void test_linear() {
     for_each_kernel(about, [&](auto& kernels, auto real) {
       check_linear<decltype(real)>(kernels, problem, threads, i % 4 != 1, i % 4 != 2);
     });
+    const LinearProblem plain(random, i % 3 != 0, false);
+    for (const Kernels* kernels : supported_kernels()) {
+      if (!kernels->forward16) continue;
+      context = std::string(kernels->name) + " rounded linear, N " + std::to_string(plain.rows) + ", K " +
+                std::to_string(plain.inputs) + ", M " + std::to_string(plain.outputs);
+      check_linear<float>(*kernels, plain, threads, i % 4 != 1, i % 4 != 2, true);
+    }
   }
 }
 
