@@ -2,6 +2,7 @@
 // product.
 #pragma once
 
+#include <algorithm>
 #include <new>
 
 #include "cell.h"

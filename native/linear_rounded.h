@@ -5,6 +5,8 @@
 // Inner dimensions are taken in stretches, so that what is packed of them stays in the caches.
 #pragma once
 
+#include <algorithm>
+
 #include "arena.h"
 #include "denormals.h"
 #include "gemm_rounded.h"
@@ -72,7 +74,7 @@ class RoundedLinear {
     threads_ = arena.take<Thread>(call.threads);
     for (int i = 0; i < call.threads; ++i)
       threads_[i] = {arena.take<float>(call.inputs * kMaxVectors * L),
-                     LeftOperand<Product>(arena, kRoundedRows, stretch()).rows};
+                     LeftOperand<Product>(arena, std::min(kRoundedRows, call.rows), stretch()).rows};
   }
 
   void run() {
@@ -175,7 +177,7 @@ class RoundedLinearGradient {
       threads_[i] = {};
       if (call.dx) {
         threads_[i].columns = arena.take<float>(layer_.outputs * kMaxVectors * L);
-        threads_[i].left = LeftOperand<Product>(arena, kRoundedRows, outputs).rows;
+        threads_[i].left = LeftOperand<Product>(arena, std::min(kRoundedRows, layer_.rows), outputs).rows;
       }
       if (call.dw) threads_[i].strips = LeftOperand<Product>(arena, kStrips * L, rows).rows;
     }
@@ -262,7 +264,7 @@ class RoundedLinearGradient {
     alignas(64) float tile[Product::kTileValues];
     const int64_t K = layer_.inputs, M = layer_.outputs, first_output = first_strip * L;
     const int64_t outputs = M - first_output < strips * L ? M - first_output : strips * L;
-    Vec<float> sums[kStrips] = {};
+    double sums[kStrips][L] = {};
     for (int64_t s = 0; s < inputs_.stretches(); ++s) {
       const int64_t length = inputs_.length(s), stride = Product::stride(length);
       for (int64_t strip = 0; strip < strips; ++strip)
@@ -277,10 +279,12 @@ class RoundedLinearGradient {
       });
     }
     for (int64_t strip = 0; call_.db && strip < strips; ++strip)
-      store_first(call_.db + first_output + strip * L, sums[strip], live_lanes(outputs, strip, L));
+      for (int lane = 0; lane < live_lanes(outputs, strip, L); ++lane)
+        call_.db[first_output + strip * L + lane] = (float)sums[strip][lane];
   }
-  // A vector of columns of dy, each as a row.
-  void gather_strip(int64_t first_row, int64_t length, int64_t strip, Bfloat16* left, Vec<float>& sum) const {
+  // A vector of columns of dy, each as a row, and what they sum up to.
+  void gather_strip(int64_t first_row, int64_t length, int64_t strip, Bfloat16* left, double* sums) const {
+    Vec<float> sum{};
     const int64_t M = layer_.outputs, stride = Product::stride(length);
     const int live = live_lanes(M, strip, L);
     for (int64_t row = 0; row < Product::padded(length); row += L) {
@@ -294,6 +298,7 @@ class RoundedLinearGradient {
       transpose<float>(square);
       for (int i = 0; i < live; ++i) Product::store_left(square[i], left + i * stride, row);
     }
+    for (int lane = 0; lane < L; ++lane) sums[lane] += sum[lane];
   }
 
   const LinearGradient<float>& call_;

@@ -112,8 +112,8 @@ struct Linear {
   Real* y;                        // (N, M)
   bool relu_x, relu;              // which act is relu; else it is nothing
   int threads;
-  bool
-      rounded;  // whether operands of products may be rounded to bfloat16, where that is faster; without relu
+  // Whether operands of products may be rounded to bfloat16, where that is faster; without relu.
+  bool rounded;
 };
 template <class Real>
 struct LinearGradient {

@@ -69,8 +69,9 @@ class SmoothedLossPass {
       logits_sum += whole[lane];
     }
     if (call_.gradient) store_gradient(shares, sum, target, call_.gradient + row * classes);
-    return (double)top + __builtin_log(sum) - (1 - call_.smoothing) * (double)logits[target] -
-           call_.smoothing * logits_sum / (double)classes;
+    // A class that is barred, by minus infinity, bars nothing else where labels are not smoothed.
+    const double spread = call_.smoothing > 0 ? call_.smoothing * logits_sum / (double)classes : 0;
+    return (double)top + __builtin_log(sum) - (1 - call_.smoothing) * (double)logits[target] - spread;
   }
 
   // (softmax - (1 - ε) δ - ε / V) / N

@@ -22,12 +22,12 @@ PyObject* token_output(PyObject*, PyObject* const* arguments, Py_ssize_t count) 
     PyErr_Format(PyExc_TypeError, "token_output() takes x, w and b, got %zd arguments", count);
     return nullptr;
   }
-  ArrayView x, w, b;
-  const bool biased = arguments[2] != Py_None;
-  if (!view_floats(arguments[0], 2, x) || !view_floats(arguments[1], 2, w) || x.shape[1] != w.shape[1] ||
-      w.shape[0] == 0 || (biased && (!view_floats(arguments[2], 1, b) || b.shape[0] != w.shape[0])))
-    return Py_NewRef(Py_NotImplemented);
   try {
+    ArrayView x, w, b;
+    const bool biased = arguments[2] != Py_None;
+    if (!view_floats(arguments[0], 2, x) || !view_floats(arguments[1], 2, w) || x.shape[1] != w.shape[1] ||
+        w.shape[0] == 0 || (biased && (!view_floats(arguments[2], 1, b) || b.shape[0] != w.shape[0])))
+      return Py_NewRef(Py_NotImplemented);
     const int64_t shape[] = {x.shape[0], w.shape[0]};
     NewArray y{2, shape, {}, nullptr};
     new_arrays(x.kind, Element::kFloat, &y, 1);
@@ -55,7 +55,8 @@ PyObject* token_draw(PyObject*, PyObject* const* arguments, Py_ssize_t count) no
     if (!view_floats(arguments[0], 2, told) || !view_array(arguments[5], numbers) ||
         numbers.element != Element::kDouble || !numbers.has_shape(told.shape, 1) || !numbers.dense()) {
       PyErr_SetString(PyExc_ValueError,
-                      "token_draw(): expected told (B, V) in float32, numbers (B) in float64");
+                      "token_draw(): expected dense told (B, V) in float32 without gradients, and numbers "
+                      "(B) in float64");
       return nullptr;
     }
     std::vector<int64_t> never, drawn(told.shape[0]);

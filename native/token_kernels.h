@@ -127,7 +127,7 @@ class TokenDrawing {
     const double limit = number * sum();
     double reached = 0;
     int64_t token = 0;
-    while ((reached += shares_[token]) <= limit) ++token;
+    while (token + 1 < call_.tokens && (reached += shares_[token]) <= limit) ++token;
     return token;
   }
 

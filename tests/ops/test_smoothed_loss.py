@@ -52,6 +52,14 @@ def test_a_target_that_is_no_class_is_refused(wrong):
         smoothed_cross_entropy(torch.zeros(3, 9), torch.tensor([0, wrong, 1]))
 
 
+def test_a_class_that_is_barred_bars_nothing_else():
+    logits = torch.tensor([[1.0, -torch.inf, 2.0]], requires_grad=True)
+    loss = smoothed_cross_entropy(logits, torch.tensor([0]))
+    loss.backward()
+    torch.testing.assert_close(loss, F.cross_entropy(logits, torch.tensor([0])))
+    assert logits.grad[0, 1] == 0
+
+
 def test_a_nan_is_told(instruction_set):
     logits = torch.randn(4, 9)
     logits[2, 3] = torch.nan

@@ -91,8 +91,9 @@ class Attention(nn.Module):
         weights : Tensor
             (B, T, S), their sum over S is 1.
         """
-        if queries.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
-            # PyTorch's products of bfloat16 would be prepared anew for each shape.
+        kept = self.of_memory.weight.dtype == torch.float32
+        if queries.device.type == "cpu" and torch.is_autocast_enabled("cpu") and kept:
+            # PyTorch's products of half precision would be prepared anew for each shape.
             with torch.autocast("cpu", enabled=False):
                 return self._attend(queries.float(), memory.float(), keys.float(), steps)
         return self._attend(queries, memory, keys, steps)

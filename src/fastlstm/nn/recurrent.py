@@ -17,7 +17,7 @@ from fastlstm.nn.reduced import ReducedError, compare, step_by_step
 from fastlstm.nn.step import Stepping
 from fastlstm.ops import step as step_op
 from fastlstm.ops.reference import check_lengths
-from fastlstm.ops.stack import stack
+from fastlstm.ops.stack import MOST_SEQUENCES, stack
 
 _Run = Callable[..., tuple[Tensor, Tensor, Tensor]]  # one layer
 _RunLayers = Callable[..., tuple[Tensor, Tensor, Tensor | None]]  # all of them
@@ -295,7 +295,8 @@ class Recurrent(Stepping):
         generator = arguments.generator_given(generator, x)
         directions = 2 if self.bidirectional else 1
         disturbed = self.training and (self.dropout or self.recurrent_dropout or any(self.zoneout))
-        if self.num_layers > 1 and directions == 1 and run is ops.sequence and not disturbed:
+        plain = directions == 1 and run is ops.sequence and x.dtype == dtype and not disturbed
+        if self.num_layers > 1 and batch <= MOST_SEQUENCES and plain:
             found = stack(self.cell, x, h0, c0, layers, zoneout=self.zoneout, **options)
             if found is not None:
                 y, h, c = found

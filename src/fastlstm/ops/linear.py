@@ -26,8 +26,8 @@ def linear(
 
     Where the native kernel does not serve (devices other than the CPU, half precision, tracing, ``torch.func``
     transforms), PyTorch's own functions do. The native gradient can be taken once. Under autocast with bfloat16 the
-    operands of products are rounded where the CPU multiplies bfloat16 faster; y and gradients stay float32. PyTorch's
-    products would be prepared anew, and remembered, for each number of rows.
+    operands of products are rounded where the CPU multiplies bfloat16 faster, but for relu; y and gradients stay
+    float32. PyTorch's products would be prepared anew, and remembered, for each number of rows.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def linear(
     tensor([[3., 0.],
             [3., 0.]])
     """
-    rounded = torch.is_autocast_enabled("cpu")
+    rounded = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
     if rounded and x.dtype == torch.bfloat16:
         x = x.float()
     if not _serves(x, weight, bias) or (rounded and not _rounds(x, relu or relu_input)):

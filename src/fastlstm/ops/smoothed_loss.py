@@ -43,7 +43,7 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0
     Raises
     ------
     IndexError
-        If a target is no class.
+        If a target is no class. PyTorch's own function leaves out those that are -100.
 
     Examples
     --------

@@ -16,7 +16,9 @@ from fastlstm.ops import native
 from fastlstm.ops.call import PACKED, Call
 from fastlstm.ops.cell import Cell
 
-__all__ = ["stack"]
+__all__ = ["MOST_SEQUENCES", "stack"]
+
+MOST_SEQUENCES = 3  # with more, the kernel runs layers one by one: it need not be asked
 
 
 def stack(

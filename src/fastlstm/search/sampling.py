@@ -76,16 +76,15 @@ class Sampling:
         >>> Sampling(temperature=0).draw(told, numbers)
         array([0, 0, 0])
         """
-        return np.array(
-            draw(
-                log_probabilities,
-                numbers,
-                never=never,
-                temperature=self.temperature,
-                top_k=self.top_k,
-                top_p=self.top_p,
-            )
+        tokens = draw(
+            log_probabilities,
+            numbers,
+            never=never,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
         )
+        return np.array(tokens, np.int64)
 
 
 def sample(
@@ -126,6 +125,6 @@ def sample(
     state, tokens = model.start(context), first
     while True:
         told, state = model.step(tokens, state)
-        drawn = sampling.draw(told.float().cpu(), draws.random(len(told)), never)
+        drawn = sampling.draw(told.float().cpu().contiguous(), draws.random(len(told)), never)
         yield drawn
         tokens = torch.from_numpy(drawn).to(first.device)

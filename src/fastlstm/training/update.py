@@ -135,5 +135,5 @@ class WeightUpdate:
             eps=1e-8,
             weight_decay=self.weight_decay,
             lr=learning_rate,
-            grad_scale=self._excess(),
+            grad_scale=self._excess().float(),
         )
