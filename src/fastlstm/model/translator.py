@@ -198,7 +198,8 @@ class TranslatorNetwork(nn.Module):
         """
         x = self._dropped(self.of_source(source) * self.settings.scale)
         values, (h, c) = self.encoder(x, lengths=lengths)
-        values = values + linear(x, self.words.weight)
+        # By their own length: what is to move fast as an input is not to drown what the encoder makes of it.
+        values = values + linear(x / self.settings.scale, self.words.weight)
         steps = torch.arange(source.shape[1], device=source.device) < lengths.to(source.device)[:, None]
         both = torch.cat([h[-2], h[-1], c[-2], c[-1]], dim=1)
         layers = linear(both, self.bridge.weight, self.bridge.bias).chunk(2 * self.settings.num_layers, 1)

@@ -15,6 +15,7 @@ from fastlstm import ops
 from fastlstm.nn import arguments, checkpoint
 from fastlstm.nn.reduced import ReducedError, compare, step_by_step
 from fastlstm.nn.step import Stepping
+from fastlstm.ops import native
 from fastlstm.ops import step as step_op
 from fastlstm.ops.reference import check_lengths
 from fastlstm.ops.stack import MOST_SEQUENCES, stack
@@ -296,7 +297,8 @@ class Recurrent(Stepping):
         directions = 2 if self.bidirectional else 1
         disturbed = self.training and (self.dropout or self.recurrent_dropout or any(self.zoneout))
         plain = directions == 1 and run is ops.sequence and x.dtype == dtype and not disturbed
-        if self.num_layers > 1 and batch <= MOST_SEQUENCES and plain:
+        # A graph is asked nothing of its sizes.
+        if self.num_layers > 1 and plain and not native.is_traced() and batch <= MOST_SEQUENCES:
             found = stack(self.cell, x, h0, c0, layers, zoneout=self.zoneout, **options)
             if found is not None:
                 y, h, c = found
