@@ -45,8 +45,9 @@ void* Arena::take(size_t bytes) {
   return data;
 }
 
-Arena& thread_arena() {
+Arena& fresh_arena() {
   thread_local Arena arena;
+  arena.reset();
   return arena;
 }
 

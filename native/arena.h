@@ -31,6 +31,6 @@ class Arena {
   size_t used_ = 0;  // of the last block
 };
 
-Arena& thread_arena();
+Arena& fresh_arena();  // the calling thread's, with nothing taken
 
 }  // namespace fastlstm

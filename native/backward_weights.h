@@ -117,26 +117,15 @@ class BackwardWeights : protected BackwardStep<Real, Cell, Product> {
     const Range strips = share(vectors_for(columns, L), thread.index, crew_);
     for (int64_t strip = strips.begin; strip < strips.end; ++strip) {
       const int live = live_lanes(columns, strip, L);
-      for (int64_t row = 0; row < Product::padded(count); row += L) {
-        Vec<Real> square[L];
-#pragma GCC unroll 16
-        for (int i = 0; i < L; ++i)
-          square[i] = row + i < count ? load_first(rows[row + i] + strip * L, live) : Vec<Real>{};
-        transpose<Real>(square);
-        for (int i = 0; i < live; ++i) Product::store_left(square[i], to + (strip * L + i) * stride, row);
-      }
+      Product::gather_columns(count, live, to + strip * L * stride,
+                              [&](int64_t row) { return load_first(rows[row] + strip * L, live); });
     }
   }
   // A panel's gradients of sums as a right-hand side, and their own sum.
   void pack_dsums(const Real* from, int64_t count, Packed* to, Real* sum) const {
     for (int gate = 0; gate < G; ++gate, from += L, to += Product::right_values(count), sum += L) {
-      Vec<Real> total{};
-      for (int64_t row = 0; row < Product::padded(count); row += 2) {
-        const auto value = [&](int64_t at) { return at < count ? load(from + at * G * L) : Vec<Real>{}; };
-        const Vec<Real> even = value(row), odd = value(row + 1);
-        Product::store_right(even, odd, to, row);
-        total += even + odd;
-      }
+      const Vec<Real> total =
+          Product::pack_columns(count, to, [&](int64_t row) { return load(from + row * G * L); });
       store(sum, Vec<Real>(load(sum) + total));
     }
   }

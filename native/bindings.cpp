@@ -265,6 +265,7 @@ NB_MODULE(_native, m) {
   bind_step(m);
   bind_tokens(m);
   m.attr("RESERVE_HEADER") = kReserveHeader;
+  m.attr("ROWS_TO_STACK") = kRowsToStack;
   m.def("instruction_set", [] { return active_kernels().name; });
   m.def("instruction_sets", [] {
     nb::list names;

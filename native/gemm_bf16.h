@@ -44,8 +44,14 @@ struct PairPart {  // as Part, of an even length
   int64_t offset, length;
 };
 
-// As Tile.
-template <int MR, int NV>
+// From row to row of a left-hand matrix whose rows are written a vector's width at a time.
+constexpr int64_t apart_stride(int64_t length) {
+  return (length + kLanes<float> - 1) / kLanes<float> * kLanes<float>;
+}
+
+// As Tile. Apart: rows of the left-hand matrix lie behind one another, apart_stride() from each other, and
+// each vector of the panel has a stretch of the inner dimension to itself, [vector][k / 2][lane][2].
+template <int MR, int NV, bool kApart>
 struct PairTile {
   static void run(const PairPart* parts, int64_t count, const Bfloat16* panel, Rows<const float> in,
                   Rows<float> out) {
@@ -56,14 +62,17 @@ struct PairTile {
 #pragma GCC unroll 4
       for (int v = 0; v < NV; ++v) sum[r][v] = _mm512_setzero_ps();
     for (int64_t part = 0; part < count; ++part) {
+      const PairPart& stretch = parts[part];
+      const int64_t length = stretch.length;
       const Bfloat16* left[MR];
 #pragma GCC unroll 12
-      for (int r = 0; r < MR; ++r) left[r] = parts[part].rows[r] + parts[part].offset;
-      const int64_t length = parts[part].length;
-      for (int64_t k = 0; k < length; k += 2, panel += NV * 2 * L) {
+      for (int r = 0; r < MR; ++r)
+        left[r] = kApart ? stretch.rows[0] + r * apart_stride(length) : stretch.rows[r] + stretch.offset;
+      for (int64_t k = 0; k < length; k += 2) {
         __m512bh right[NV];
 #pragma GCC unroll 4
-        for (int v = 0; v < NV; ++v) right[v] = (__m512bh)_mm512_loadu_si512(panel + v * 2 * L);
+        for (int v = 0; v < NV; ++v)
+          right[v] = (__m512bh)_mm512_loadu_si512(panel + (kApart ? v * length + k : k * NV + 2 * v) * L);
 #pragma GCC unroll 12
         for (int r = 0; r < MR; ++r) {
           int32_t pair;
@@ -73,6 +82,7 @@ struct PairTile {
           for (int v = 0; v < NV; ++v) sum[r][v] = _mm512_dpbf16_ps(sum[r][v], value, right[v]);
         }
       }
+      panel += length * NV * L;
     }
 #pragma GCC unroll 12
     for (int r = 0; r < MR; ++r)
@@ -89,7 +99,7 @@ struct Operand<float, Bfloat16> : Operand<float, float> {
   using Packed = Bfloat16;
   template <int NV>
   static FASTLSTM_INLINE auto tile(int rows) {
-    return pick<NV>(rows, std::make_integer_sequence<int, tile_rows(NV)>{});
+    return pick<NV, false>(rows, std::make_integer_sequence<int, tile_rows(NV)>{});
   }
   // K rows of so many vectors of floats to K / 2 rows of pairs.
   static void pack(const float* from, int vectors, int64_t K, Bfloat16* to) {
@@ -118,12 +128,10 @@ struct Operand<float, Bfloat16> : Operand<float, float> {
     const auto half = [](__m512 x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); };
     return _mm512_or_si512(half(low), _mm512_slli_epi32(half(high), 16));
   }
-
- private:
-  template <int NV, int... R>
+  template <int NV, bool kApart, int... R>
   static auto pick(int rows, std::integer_sequence<int, R...>) {
     using Function = void (*)(const PairPart*, int64_t, const Bfloat16*, Rows<const float>, Rows<float>);
-    constexpr Function table[] = {&PairTile<R + 1, NV>::run...};
+    constexpr Function table[] = {&PairTile<R + 1, NV, kApart>::run...};
     return table[rows - 1];
   }
 };

@@ -32,16 +32,14 @@ void forward(const Forward<Real>& call) {
   if constexpr (std::is_same_v<Real, float>)
     if (rounds(call.sizes)) return forward_rounded<ApartOperand>(call);
 #endif
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   with_any_cell<Real>(call.sizes.cell, call.sizes.layer_norm,
                       [&](auto cell) { run_forward<ForwardPass<Real, decltype(cell)>>(call, arena); });
 }
 
 template <class Real>
 void stack(const Forward<Real>* layers, int count) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   const Sizes& sizes = layers[0].sizes;
   with_any_cell<Real>(sizes.cell, sizes.layer_norm,
                       [&](auto cell) { run_stack<ForwardPass<Real, decltype(cell)>>(layers, count, arena); });
@@ -51,8 +49,7 @@ using Forward16 = void (*)(const Forward<float, Bfloat16>&);
 constexpr Forward16 forward16() {
 #if defined(__AVX512BF16__)
   return [](const Forward<float, Bfloat16>& call) {
-    Arena& arena = thread_arena();
-    arena.reset();
+    Arena& arena = fresh_arena();
     with_cell<float>(call.sizes.cell, [&](auto cell) {
       run_forward<ForwardPass<float, decltype(cell), Bfloat16>>(call, arena);
     });
@@ -68,8 +65,7 @@ void backward(const Backward<Real>& call) {
   if constexpr (std::is_same_v<Real, float>)
     if (rounds(call.forward.sizes)) return backward_rounded<ApartOperand>(call);
 #endif
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   const Sizes& sizes = call.forward.sizes;
   with_any_cell<Real>(sizes.cell, sizes.layer_norm,
                       [&](auto cell) { run_backward<Real, decltype(cell)>(call, arena); });
@@ -87,8 +83,7 @@ void linear(const Linear<Real>& call) {
   if constexpr (std::is_same_v<Real, float>)
     if (call.rounded) return linear_rounded<ApartOperand>(call);
 #endif
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   LinearForward<Real>(call, arena).run();
 }
 
@@ -98,22 +93,19 @@ void linear_gradient(const LinearGradient<Real>& call) {
   if constexpr (std::is_same_v<Real, float>)
     if (call.layer.rounded) return linear_gradient_rounded<ApartOperand>(call);
 #endif
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   LinearBackward<Real>(call, arena).run();
 }
 
 template <class Real>
 void quantile_loss(const QuantileLoss<Real>& call) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   QuantileLossPass<Real>(call, arena).run();
 }
 
 template <class Real>
 void smoothed_loss(const SmoothedLoss<Real>& call) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   SmoothedLossPass<Real>(call, arena).run();
 }
 

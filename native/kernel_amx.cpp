@@ -30,8 +30,7 @@ bool supported() {
 }
 
 void forward16(const Forward<float, Bfloat16>& call) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   with_cell<float>(call.sizes.cell, [&](auto cell) {
     run_forward<ForwardPass<float, decltype(cell), Bfloat16, MatrixOperand>>(call, arena);
   });

@@ -21,17 +21,16 @@ constexpr int64_t kRoundedStretch = 1024;  // of an inner dimension, a multiple 
 // A right-hand matrix in stretches of its inner dimension, each of which is packed in column panels.
 template <class Product>
 class RightOperand {
- public:
   static constexpr int L = kLanes<float>;
 
-  RightOperand(Arena& arena, int64_t length, int64_t vectors) : length_(length), vectors_(vectors) {
+ public:
+  RightOperand(Arena& arena, int64_t length, int64_t columns)
+      : length_(length), columns_(columns), vectors_(vectors_for(columns, L)) {
     packed_ = arena.take<Bfloat16>(stretches() * stretch_values());
   }
   int64_t stretches() const { return (length_ + kRoundedStretch - 1) / kRoundedStretch; }
   int64_t begin(int64_t stretch) const { return stretch * kRoundedStretch; }
-  int64_t length(int64_t stretch) const {
-    return length_ - begin(stretch) < kRoundedStretch ? length_ - begin(stretch) : kRoundedStretch;
-  }
+  int64_t length(int64_t stretch) const { return std::min(length_ - begin(stretch), kRoundedStretch); }
   Bfloat16* panel(int64_t stretch, int64_t first_vector) const {
     return packed_ + stretch * stretch_values() + first_vector * Product::right_values(length(stretch));
   }
@@ -40,24 +39,61 @@ class RightOperand {
     for (int64_t s = 0; s < stretches(); ++s)
       Product::pack(from + begin(s) * width * L, width, length(s), panel(s, first_vector));
   }
+  // Room for left-hand rows of one stretch, filled up with zeros.
+  Bfloat16* left(Arena& arena, int64_t rows) const {
+    const int64_t values = (rows + Product::kMostRows) * Product::stride(length(0));
+    Bfloat16* room = arena.take<Bfloat16>(values);
+    __builtin_memset(room, 0, values * sizeof(Bfloat16));
+    return room;
+  }
+
+  // to = from · this + bias (of whole vectors; null: none), for some rows.
+  void multiply(const float* from, int64_t rows, Bfloat16* left, const float* bias, float* to) const {
+    for (int64_t first = 0; first < rows; first += kRoundedRows)
+      for (int64_t s = 0; s < stretches(); ++s) {
+        const int64_t count = std::min(rows - first, kRoundedRows);
+        gather(from + first * length_ + begin(s), count, length(s), left);
+        multiply_stretch(s, left, count, bias, to + first * columns_);
+      }
+  }
+  // The same of one stretch whose rows are gathered: what the first sets, those after it add to.
+  void multiply_stretch(int64_t s, const Bfloat16* left, int64_t rows, const float* bias, float* to) const {
+    alignas(64) float tile[Product::kTileValues];
+    const int64_t stride = Product::stride(length(s));
+    for_column_panels({0, vectors_}, [&](int64_t first, int width) {
+      Product::for_blocks(rows, Product::most_rows(width), [&](int64_t block, int count) {
+        Product::multiply(left + block * stride, panel(s, first), length(s), count, width,
+                          {s || !bias ? kZeros<float> : bias + first * L, 0}, {tile, width * L});
+        put(tile, width, count, first, to + block * columns_, s > 0);
+      });
+    });
+  }
 
  private:
   int64_t stretch_values() const {
-    return vectors_ * Product::right_values(length_ < kRoundedStretch ? length_ : kRoundedStretch);
+    return vectors_ * Product::right_values(std::min(length_, kRoundedStretch));
   }
-  int64_t length_, vectors_;
-  Bfloat16* packed_;
-};
+  void gather(const float* from, int64_t rows, int64_t length, Bfloat16* left) const {
+    const int64_t stride = Product::stride(length);
+    for (int64_t row = 0; row < rows; ++row, left += stride) {
+      // A shorter stretch than the one before leaves that one's values behind it.
+      __builtin_memset(left + length / L * L, 0, (stride - length / L * L) * sizeof(Bfloat16));
+      Product::gather(from + row * length_, length, left);
+    }
+  }
+  void put(const float* tile, int width, int rows, int64_t first_vector, float* to, bool add) const {
+    for (int row = 0; row < rows; ++row, to += columns_)
+      for (int v = 0; v < width; ++v, tile += L) {
+        float* at = to + (first_vector + v) * L;
+        const int live = live_lanes(columns_, first_vector + v, L);
+        Vec<float> value = load(tile);
+        if (add) value += load_first(at, live);
+        store_first(at, value, live);
+      }
+  }
 
-// Left-hand rows of one stretch, filled up with zeros.
-template <class Product>
-struct LeftOperand {
-  Bfloat16* rows;
-  LeftOperand(Arena& arena, int64_t count, int64_t length) {
-    const int64_t values = (count + Product::kMostRows) * Product::stride(length);
-    rows = arena.take<Bfloat16>(values);
-    __builtin_memset(rows, 0, values * sizeof(Bfloat16));
-  }
+  int64_t length_, columns_, vectors_;
+  Bfloat16* packed_;
 };
 
 template <class Product>
@@ -66,15 +102,12 @@ class RoundedLinear {
 
  public:
   RoundedLinear(const Linear<float>& call, Arena& arena)
-      : call_(call),
-        barrier_(call.threads),
-        vectors_(vectors_for(call.outputs, L)),
-        weights_(arena, call.inputs, vectors_) {
-    bias_ = arena.take<float>(vectors_ * L);
+      : call_(call), barrier_(call.threads), weights_(arena, call.inputs, call.outputs) {
+    bias_ = arena.take<float>(vectors_for(call.outputs, L) * L);
     threads_ = arena.take<Thread>(call.threads);
     for (int i = 0; i < call.threads; ++i)
       threads_[i] = {arena.take<float>(call.inputs * kMaxVectors * L),
-                     LeftOperand<Product>(arena, std::min(kRoundedRows, call.rows), stretch()).rows};
+                     weights_.left(arena, std::min(kRoundedRows, call.rows))};
   }
 
   void run() {
@@ -84,9 +117,8 @@ class RoundedLinear {
       pack(index);
       barrier_.wait();
       const Range own = share(call_.rows, index, call_.threads);
-      for (int64_t first = own.begin; first < own.end; first += kRoundedRows)
-        multiply(threads_[index].left, first,
-                 own.end - first < kRoundedRows ? own.end - first : kRoundedRows);
+      weights_.multiply(call_.x + own.begin * call_.inputs, own.end - own.begin, threads_[index].left, bias_,
+                        call_.y + own.begin * call_.outputs);
     };
     run_parallel(call_.threads, body);
   }
@@ -96,11 +128,10 @@ class RoundedLinear {
     float* columns;
     Bfloat16* left;
   };
-  int64_t stretch() const { return call_.inputs < kRoundedStretch ? call_.inputs : kRoundedStretch; }
 
   void pack(int index) {
     int64_t turn = 0;
-    for_column_panels({0, vectors_}, [&](int64_t first, int width) {
+    for_column_panels({0, vectors_for(call_.outputs, L)}, [&](int64_t first, int width) {
       if (turn++ % call_.threads != index) return;
       float* columns = threads_[index].columns;
       pack_plain_rows(call_.w, call_.outputs, call_.inputs, first, width, columns);
@@ -111,48 +142,8 @@ class RoundedLinear {
     });
   }
 
-  void multiply(Bfloat16* left, int64_t first_row, int64_t count) {
-    alignas(64) float tile[Product::kTileValues];
-    const int64_t K = call_.inputs, M = call_.outputs;
-    for (int64_t s = 0; s < weights_.stretches(); ++s) {
-      const int64_t length = weights_.length(s), stride = Product::stride(length);
-      gather(call_.x + first_row * K + weights_.begin(s), K, count, length, left);
-      for_column_panels({0, vectors_}, [&](int64_t first, int width) {
-        Product::for_blocks(count, Product::most_rows(width), [&](int64_t block, int rows) {
-          Product::multiply(left + block * stride, weights_.panel(s, first), length, rows, width,
-                            {s ? kZeros<float> : bias_ + first * L, 0}, {tile, width * L});
-          put(tile, width, rows, call_.y + (first_row + block) * M + first * L, M, M - first * L, s > 0);
-        });
-      });
-    }
-  }
-
- public:
-  // Rows of floats to rows of a left-hand matrix.
-  static void gather(const float* from, int64_t stride, int64_t count, int64_t length, Bfloat16* left) {
-    const int64_t to = Product::stride(length);
-    for (int64_t row = 0; row < count; ++row) {
-      // A shorter stretch than the one before leaves that one's values behind it.
-      __builtin_memset(left + row * to + length / L * L, 0, (to - length / L * L) * sizeof(Bfloat16));
-      Product::gather(from + row * stride, length, left + row * to);
-    }
-  }
-  // A tile to its place, of whose columns so many are there.
-  static void put(const float* tile, int width, int rows, float* to, int64_t stride, int64_t columns,
-                  bool add) {
-    for (int row = 0; row < rows; ++row)
-      for (int v = 0; v < width; ++v) {
-        const int live = live_lanes(columns, v, L);
-        Vec<float> value = load(tile + (row * width + v) * L);
-        if (add) value += load_first(to + row * stride + v * L, live);
-        store_first(to + row * stride + v * L, value, live);
-      }
-  }
-
- private:
   const Linear<float>& call_;
   Barrier barrier_;
-  int64_t vectors_;
   RightOperand<Product> weights_;
   float* bias_;
   Thread* threads_;
@@ -168,18 +159,16 @@ class RoundedLinearGradient {
       : call_(call),
         layer_(call.layer),
         barrier_(layer_.threads),
-        vectors_(vectors_for(layer_.inputs, L)),
-        weights_(arena, call.dx ? layer_.outputs : 0, vectors_),
-        inputs_(arena, call.dw ? layer_.rows : 0, vectors_) {
+        weights_(arena, call.dx ? layer_.outputs : 0, layer_.inputs),
+        inputs_(arena, call.dw ? layer_.rows : 0, layer_.inputs) {
     threads_ = arena.take<Thread>(layer_.threads);
-    const int64_t outputs = shorter(layer_.outputs), rows = shorter(layer_.rows);
     for (int i = 0; i < layer_.threads; ++i) {
       threads_[i] = {};
       if (call.dx) {
         threads_[i].columns = arena.take<float>(layer_.outputs * kMaxVectors * L);
-        threads_[i].left = LeftOperand<Product>(arena, std::min(kRoundedRows, layer_.rows), outputs).rows;
+        threads_[i].left = weights_.left(arena, std::min(kRoundedRows, layer_.rows));
       }
-      if (call.dw) threads_[i].strips = LeftOperand<Product>(arena, kStrips * L, rows).rows;
+      if (call.dw) threads_[i].strips = inputs_.left(arena, kStrips * L);
     }
   }
 
@@ -191,15 +180,13 @@ class RoundedLinearGradient {
       barrier_.wait();
       if (call_.dx) {
         const Range own = share(layer_.rows, index, layer_.threads);
-        for (int64_t first = own.begin; first < own.end; first += kRoundedRows)
-          input_gradient(threads_[index].left, first,
-                         own.end - first < kRoundedRows ? own.end - first : kRoundedRows);
+        weights_.multiply(call_.dy + own.begin * layer_.outputs, own.end - own.begin, threads_[index].left,
+                          nullptr, call_.dx + own.begin * layer_.inputs);
       }
       if (!call_.dw) return;
       const Range strips = share(vectors_for(layer_.outputs, L), index, layer_.threads);
       for (int64_t first = strips.begin; first < strips.end; first += kStrips)
-        weight_gradient(threads_[index].strips, first,
-                        strips.end - first < kStrips ? strips.end - first : kStrips);
+        weight_gradient(threads_[index].strips, first, std::min(strips.end - first, kStrips));
     };
     run_parallel(layer_.threads, body);
   }
@@ -210,11 +197,10 @@ class RoundedLinearGradient {
     float* columns;
     Bfloat16 *left, *strips;
   };
-  static int64_t shorter(int64_t length) { return length < kRoundedStretch ? length : kRoundedStretch; }
 
   void pack(int index) {
     int64_t turn = 0;
-    for_column_panels({0, vectors_}, [&](int64_t first, int width) {
+    for_column_panels({0, vectors_for(layer_.inputs, L)}, [&](int64_t first, int width) {
       if (turn++ % layer_.threads != index) return;
       if (call_.dx) {
         float* columns = threads_[index].columns;
@@ -228,97 +214,51 @@ class RoundedLinearGradient {
   void pack_inputs(int64_t first, int width) const {
     const int64_t K = layer_.inputs;
     for (int64_t s = 0; s < inputs_.stretches(); ++s) {
-      const int64_t length = inputs_.length(s);
       Bfloat16* to = inputs_.panel(s, first);
-      for (int64_t v = first; v < first + width; ++v, to += Product::right_values(length)) {
-        const auto value = [&](int64_t row) {
-          return row < length
-                     ? load_first(layer_.x + (inputs_.begin(s) + row) * K + v * L, live_lanes(K, v, L))
-                     : Vec<float>{};
-        };
-        for (int64_t row = 0; row < Product::padded(length); row += 2)
-          Product::store_right(value(row), value(row + 1), to, row);
+      for (int64_t v = first; v < first + width; ++v, to += Product::right_values(inputs_.length(s))) {
+        const float* from = layer_.x + inputs_.begin(s) * K + v * L;
+        Product::pack_columns(inputs_.length(s), to,
+                              [&](int64_t row) { return load_first(from + row * K, live_lanes(K, v, L)); });
       }
-    }
-  }
-
-  void input_gradient(Bfloat16* left, int64_t first_row, int64_t count) {
-    alignas(64) float tile[Product::kTileValues];
-    const int64_t K = layer_.inputs, M = layer_.outputs;
-    for (int64_t s = 0; s < weights_.stretches(); ++s) {
-      const int64_t length = weights_.length(s), stride = Product::stride(length);
-      RoundedLinear<Product>::gather(call_.dy + first_row * M + weights_.begin(s), M, count, length, left);
-      for_column_panels({0, vectors_}, [&](int64_t first, int width) {
-        Product::for_blocks(count, Product::most_rows(width), [&](int64_t block, int rows) {
-          Product::multiply(left + block * stride, weights_.panel(s, first), length, rows, width,
-                            {kZeros<float>, 0}, {tile, width * L});
-          RoundedLinear<Product>::put(tile, width, rows, call_.dx + (first_row + block) * K + first * L, K,
-                                      K - first * L, s > 0);
-        });
-      });
     }
   }
 
   // Of some vectors of outputs.
   void weight_gradient(Bfloat16* left, int64_t first_strip, int64_t strips) {
-    alignas(64) float tile[Product::kTileValues];
-    const int64_t K = layer_.inputs, M = layer_.outputs, first_output = first_strip * L;
-    const int64_t outputs = M - first_output < strips * L ? M - first_output : strips * L;
+    const int64_t M = layer_.outputs, first_output = first_strip * L;
+    const int64_t outputs = std::min(M - first_output, strips * L);
     double sums[kStrips][L] = {};
     for (int64_t s = 0; s < inputs_.stretches(); ++s) {
-      const int64_t length = inputs_.length(s), stride = Product::stride(length);
-      for (int64_t strip = 0; strip < strips; ++strip)
-        gather_strip(inputs_.begin(s), length, first_strip + strip, left + strip * L * stride, sums[strip]);
-      for_column_panels({0, vectors_}, [&](int64_t first, int width) {
-        Product::for_blocks(outputs, Product::most_rows(width), [&](int64_t block, int rows) {
-          Product::multiply(left + block * stride, inputs_.panel(s, first), length, rows, width,
-                            {kZeros<float>, 0}, {tile, width * L});
-          RoundedLinear<Product>::put(tile, width, rows, call_.dw + (first_output + block) * K + first * L, K,
-                                      K - first * L, s > 0);
-        });
-      });
-    }
-    for (int64_t strip = 0; call_.db && strip < strips; ++strip)
-      for (int lane = 0; lane < live_lanes(outputs, strip, L); ++lane)
-        call_.db[first_output + strip * L + lane] = (float)sums[strip][lane];
-  }
-  // A vector of columns of dy, each as a row, and what they sum up to.
-  void gather_strip(int64_t first_row, int64_t length, int64_t strip, Bfloat16* left, double* sums) const {
-    Vec<float> sum{};
-    const int64_t M = layer_.outputs, stride = Product::stride(length);
-    const int live = live_lanes(M, strip, L);
-    for (int64_t row = 0; row < Product::padded(length); row += L) {
-      Vec<float> square[L];
-#pragma GCC unroll 16
-      for (int i = 0; i < L; ++i) {
-        square[i] = row + i < length ? load_first(call_.dy + (first_row + row + i) * M + strip * L, live)
-                                     : Vec<float>{};
-        sum += square[i];
+      const int64_t length = inputs_.length(s);
+      for (int64_t strip = 0; strip < strips; ++strip) {
+        const float* from = call_.dy + inputs_.begin(s) * M + (first_strip + strip) * L;
+        const int live = live_lanes(outputs, strip, L);
+        const Vec<float> sum =
+            Product::gather_columns(length, live, left + strip * L * Product::stride(length),
+                                    [&](int64_t row) { return load_first(from + row * M, live); });
+        for (int lane = 0; lane < L; ++lane) sums[strip][lane] += sum[lane];
       }
-      transpose<float>(square);
-      for (int i = 0; i < live; ++i) Product::store_left(square[i], left + i * stride, row);
+      inputs_.multiply_stretch(s, left, outputs, nullptr, call_.dw + first_output * layer_.inputs);
     }
-    for (int lane = 0; lane < L; ++lane) sums[lane] += sum[lane];
+    for (int64_t output = 0; call_.db && output < outputs; ++output)
+      call_.db[first_output + output] = (float)sums[output / L][output % L];
   }
 
   const LinearGradient<float>& call_;
   const Linear<float>& layer_;
   Barrier barrier_;
-  int64_t vectors_;
   RightOperand<Product> weights_, inputs_;
   Thread* threads_;
 };
 
 template <class Product>
 void linear_rounded(const Linear<float>& call) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   RoundedLinear<RoundingOperand<Product>>(call, arena).run();
 }
 template <class Product>
 void linear_gradient_rounded(const LinearGradient<float>& call) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   RoundedLinearGradient<RoundingOperand<Product>>(call, arena).run();
 }
 

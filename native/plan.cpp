@@ -14,7 +14,6 @@ constexpr int64_t kRowsToReuse = 24;  // rows a slice that make up for streaming
 constexpr int64_t kUnitsWorthSlicing = 64;
 constexpr int64_t kRowsToShare =
     4;  // rows a thread from which directions are better taken one after the other
-constexpr int64_t kRowsToStack = 4;  // rows from which layers are (ops/stack.py knows it too)
 
 double multiply_adds(const Sizes& sizes) {  // of one direction
   return (double)sizes.steps * (double)sizes.batch * 4 * (double)sizes.hidden *

@@ -75,6 +75,7 @@ bool directions_at_once(const Sizes& sizes, int threads);
 // Whether layers on one another run at once, each on a thread of its own and some steps behind the one
 // before, rather than one after the other on all threads: where these would find too little to share in a
 // layer, few sequences, and weights that are not worth a barrier a step.
+constexpr int64_t kRowsToStack = 4;  // rows from which layers are better taken one after the other
 bool layers_at_once(const Sizes& sizes, int layers, int threads);
 
 // Whether every length is in 0 … steps.

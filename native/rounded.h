@@ -13,8 +13,7 @@ inline bool rounds(const Sizes& sizes) { return sizes.rounded && !sizes.layer_no
 
 template <class Product>
 void forward_rounded(const Forward<float>& call) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   with_cell<float>(call.sizes.cell, [&](auto cell) {
     run_forward<ForwardPass<float, decltype(cell), float, RoundingOperand<Product>>>(call, arena);
   });
@@ -22,8 +21,7 @@ void forward_rounded(const Forward<float>& call) {
 
 template <class Product>
 void backward_rounded(const Backward<float>& call) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   with_cell<float>(call.forward.sizes.cell, [&](auto cell) {
     run_backward<float, decltype(cell), RoundingOperand<Product>>(call, arena);
   });

@@ -19,8 +19,7 @@ class StepPass {
 
  public:
   explicit StepPass(const Step<Real>& step)
-      : step_(step), arena_(thread_arena()), rows_(gates(step.cell) * step.hidden) {
-    arena_.reset();
+      : step_(step), arena_(fresh_arena()), rows_(gates(step.cell) * step.hidden) {
     stride_ = multiple(rows_, L);
     sums_ = arena_.take<Real>(step.batch * stride_);
     // Apart where the cell, or the normalisation, needs them so; the GRU's state before is among its terms.

@@ -27,8 +27,7 @@ inline void log_softmax(float* sums, int64_t tokens, float* y) {
 
 inline void token_output(const TokenOutput& call) {
   FlushDenormals flush;
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   const int64_t F = call.features, V = call.tokens, stride = multiple(V, kLanes<float>);
   const Factor<FullForm<float>> factor{{call.w, nullptr, nullptr}, F, {call.x, F}};
   Product<FullForm<float>> product{};
@@ -137,8 +136,7 @@ class TokenDrawing {
 };
 
 inline bool token_draw(const TokenDraw& call) {
-  Arena& arena = thread_arena();
-  arena.reset();
+  Arena& arena = fresh_arena();
   return TokenDrawing(call, arena).run();
 }
 

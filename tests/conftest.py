@@ -22,9 +22,15 @@ def instruction_set(request):
     _native.use_instruction_set(before)
 
 
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
-def threads(request):
+@pytest.fixture
+def set_threads():
+    """Sets torch's threads until the test is over."""
     before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
+    yield torch.set_num_threads
     torch.set_num_threads(before)
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"])
+def threads(request, set_threads):
+    set_threads(request.param)
+    return request.param

@@ -13,6 +13,9 @@ direction runs backwards, whether products may be of bfloat16."""
 RESERVE_HEADER: int
 """Values that a forward call keeps for its backward call, besides those that go with the rows."""
 
+ROWS_TO_STACK: int
+"""Sequences from which layers are run one by one, whatever else they are: :func:`layers_at_once` need not be asked."""
+
 def reserve_values(is_double: bool, cell: int, layer_norm: bool, hidden: int, /) -> int:
     """Count the values that a forward call keeps for its backward call, for each row of x and direction."""
 

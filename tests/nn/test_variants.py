@@ -36,11 +36,8 @@ every_mask = pytest.mark.parametrize(("kind", "options"), MASKED.values(), ids=M
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def _one_thread(set_threads):
+    set_threads(1)
 
 
 def double(kind, *sizes, **options):

@@ -24,12 +24,9 @@ CELLS = {
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread(set_threads):
     """Rows of a few values: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    set_threads(1)
 
 
 def logistic(a):

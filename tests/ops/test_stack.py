@@ -9,11 +9,8 @@ from fastlstm.ops.stack import stack
 
 
 @pytest.fixture(autouse=True)
-def _two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+def _two_threads(set_threads):
+    set_threads(2)
 
 
 def both_ways(layer, x, *arguments, monkeypatch, **options):

@@ -23,7 +23,7 @@ from fastlstm.ops import derivatives, native, reference, vmap
 from fastlstm.ops.call import PACKED, Call
 from fastlstm.ops.cell import Cell
 
-__all__ = ["Cell", "explain", "sequence"]
+__all__ = ["Cell", "check", "explain", "multiplies_bfloat16", "sequence"]
 
 _HALF_PRECISION = (torch.bfloat16, torch.float16)
 _NATIVE_DEVICES = ("cpu", "meta")

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fastlstm import ops
+from fastlstm import _native, ops
 from fastlstm.ops import native
 from fastlstm.ops.call import PACKED, Call
 from fastlstm.ops.cell import Cell
 
 __all__ = ["MOST_SEQUENCES", "stack"]
 
-MOST_SEQUENCES = 3  # with more, the kernel runs layers one by one: it need not be asked
+MOST_SEQUENCES = _native.ROWS_TO_STACK - 1  # with more, layers run one by one: the kernel need not be asked
 
 
 def stack(

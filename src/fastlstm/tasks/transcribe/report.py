@@ -81,8 +81,8 @@ class SpeechReport:
             *self.notes,
             f"{self.tokens:,} {LEVEL_NAMES[self.level]}; {self.mel.bands} mel bands, a step every "
             f"{1000 * self.subsampling * self.mel.hop:.0f} ms",
-            f"{effort(self.training)} "
-            f"({ENDINGS[self.training[-1].stopped]}); weights of step {best}; {self.parameters:,} parameters",
+            f"{effort(self.training)} ({ENDINGS[self.training[-1].stopped]}); "
+            f"weights of step {best}; {self.parameters:,} parameters",
             "",
             f"held out: {self.held}, which chose the weights",
             str(self.validation),
