@@ -54,14 +54,27 @@ def test_steps_say_what_windows_say(kind, rows):
 
 @pytest.mark.parametrize("kind", [{}, {"tied": True}, {"cutoffs": (5, 12)}], ids=str)
 def test_the_mean_loss_is_the_mean_of_losses(kind):
-    network = make(**kind)
-    features, following = network(tokens(5, 3))[0], tokens(5, 3, seed=1)
-    found, expected = network.mean_loss(features, following), network.loss(features, following).mean()
+    network = make(**kind).eval()
+    row, following = tokens(5, 3), tokens(5, 3, seed=1)
+    found, expected = network(row, None, following)[0], network.loss(network(row)[0], following).mean()
     torch.testing.assert_close(found, expected)
     weights = list(network.parameters())
     pairs = (torch.autograd.grad(loss, weights, retain_graph=True) for loss in (found, expected))
     for one, other in zip(*pairs, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("kind", [{}, {"tied": True}, {"cutoffs": (5, 12)}], ids=str)
+def test_the_mean_loss_under_autocast_is_near_it(kind):
+    network = make(**kind).eval()
+    row, following = tokens(5, 3), tokens(5, 3, seed=1)
+    expected = network(row, None, following)[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network(row, None, following)[0]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0.01, atol=0.0)
+    (gradient,) = torch.autograd.grad(found, network.vectors)
+    torch.testing.assert_close(gradient, torch.autograd.grad(expected, network.vectors)[0], rtol=0.1, atol=0.01)
 
 
 def test_a_state_goes_on_from_window_to_window():

@@ -121,7 +121,9 @@ class LanguageNetwork(nn.Module):
         else:
             self.weight = nn.Parameter(torch.empty(settings.tokens, last).uniform_(-1, 1) * last**-0.5)
 
-    def forward(self, tokens: Tensor, state: LanguageState | None = None) -> tuple[Tensor, LanguageState]:
+    def forward(
+        self, tokens: Tensor, state: LanguageState | None = None, following: Tensor | None = None
+    ) -> tuple[Tensor, LanguageState]:
         """Read windows.
 
         Parameters
@@ -130,11 +132,14 @@ class LanguageNetwork(nn.Module):
             (T, B) int64
         state : LanguageState, optional
             Before the first token. Default: zeros.
+        following : Tensor, optional
+            (T, B) int64, the token after each.
 
         Returns
         -------
-        features : Tensor
-            (T, B, E or H), what :meth:`loss` makes probabilities of.
+        features or loss : Tensor
+            (T, B, E or H), what :meth:`loss` makes probabilities of; with ``following`` the mean of that instead, a
+            scalar, in fewer passes over memory and in the precision of the whole: what training asks for.
         state : LanguageState
             After the last token.
         """
@@ -145,7 +150,7 @@ class LanguageNetwork(nn.Module):
             x, reached = self._run(layer, x, layer_state)
             x = self._drop(x)
             after.append(reached)
-        return x, LanguageState(tuple(after))
+        return (x if following is None else self._mean_loss(x, following)), LanguageState(tuple(after))
 
     def loss(self, features: Tensor, following: Tensor) -> Tensor:
         """Return minus the logarithm of the probability of each following token.
@@ -167,25 +172,6 @@ class LanguageNetwork(nn.Module):
             likely: Tensor = self.adaptive(rows, wanted).output
             return -likely.view_as(following)
         return F.cross_entropy(self._logits(rows), wanted, reduction="none").view_as(following)
-
-    def mean_loss(self, features: Tensor, following: Tensor) -> Tensor:
-        """Return the mean of :meth:`loss`, in fewer passes over memory: what training asks for.
-
-        Parameters
-        ----------
-        features : Tensor
-            (T, B, E or H)
-        following : Tensor
-            (T, B) int64
-
-        Returns
-        -------
-        Tensor
-            A scalar, nats.
-        """
-        if self.adaptive is not None:
-            return self.loss(features, following).mean()
-        return smoothed_cross_entropy(self._logits(features.flatten(0, 1)), following.flatten())
 
     def start(self, context: Tensor) -> LanguageState:
         """Read the beginnings of texts, but for their last token, which a single step is to read.
@@ -228,6 +214,12 @@ class LanguageNetwork(nn.Module):
             return x
         mask = x.new_empty(1, *x.shape[1:]).bernoulli_(1 - share).div_(1 - share)
         return x * mask
+
+    def _mean_loss(self, features: Tensor, following: Tensor) -> Tensor:
+        if self.adaptive is not None:  # PyTorch's, which cannot mix precisions
+            with torch.autocast(features.device.type, enabled=False):
+                return self.loss(features.float(), following).mean()
+        return smoothed_cross_entropy(self._logits(features.flatten(0, 1)), following.flatten())
 
     def _logits(self, rows: Tensor) -> Tensor:
         return linear(rows, self.vectors, self.bias)

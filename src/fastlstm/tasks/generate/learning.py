@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -51,9 +52,9 @@ class LanguageLearning:
 
     def loss(self, network: nn.Module, batch: StreamBatch) -> Tensor:
         """Compute the mean loss of a window, and carry the state on."""
-        features, state = network(batch.tokens, None if batch.first else self.state)
+        loss, state = network(batch.tokens, None if batch.first else self.state, batch.following)
         self.state = LanguageState(tuple(tuple(part.detach() for part in layer) for layer in state.layers))
-        return language_network(network).mean_loss(features, batch.following)
+        return cast(Tensor, loss)
 
     def validate(self, network: nn.Module) -> float:
         """Compute the mean loss of what is held out."""
