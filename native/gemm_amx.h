@@ -14,12 +14,12 @@ namespace fastlstm::FASTLSTM_ISA {
 // The registers: 0 … 3 hold sums, the others tiles of both operands.
 struct MatrixTile {
   static constexpr int kSize = 16, kDepth = 32;  // rows and lanes; values of k
-  static constexpr int kOfRows = 5;              // registers that hold rows where there is one block of them
 
   // How the registers are laid out. They belong to the thread: whoever else uses them lays them out again.
-  // Where blocks have less than 16 rows, so have sums and left tiles: time goes by rows.
+  // Where blocks have less than 16 rows, so have sums and left tiles, the first of_rows registers: time goes
+  // by rows.
   struct Setting {
-    explicit Setting(int64_t rows) {
+    explicit Setting(int64_t rows, int of_rows = 5) {
       struct alignas(64) {
         uint8_t palette = 1, start = 0, reserved[14] = {};
         uint16_t row_bytes[16] = {};
@@ -27,7 +27,7 @@ struct MatrixTile {
       } layout;
       for (int i = 0; i < 8; ++i) {
         layout.row_bytes[i] = 64;
-        layout.rows[i] = (uint8_t)(i < kOfRows && 0 < rows && rows < kSize ? rows : kSize);
+        layout.rows[i] = (uint8_t)(i < of_rows && 0 < rows && rows < kSize ? rows : kSize);
       }
       _tile_loadconfig(&layout);
     }
@@ -168,7 +168,7 @@ struct MatrixOperand : Operand<float, Bfloat16> {
       body(first, (int)(rows - first < most ? rows - first : most));
   }
   static void pack(const float* from, int vectors, int64_t K, Bfloat16* to) {
-    pack_apart(from, vectors, K, padded(K), to);
+    pack_apart<MatrixOperand>(from, vectors, K, to);
   }
 };
 

@@ -109,18 +109,27 @@ struct Operand<float, Bfloat16> : Operand<float, float> {
       for (int64_t i = 0; i < values; i += L)
         _mm512_storeu_si512(to + 2 * i, pairs(_mm512_loadu_ps(from + i), _mm512_loadu_ps(from + values + i)));
   }
+  // A vector's width of a left-hand row that is gathered, from its value k on.
+  static FASTLSTM_INLINE void store_left(Vec<float> x, Bfloat16* row, int64_t k) {
+    _mm256_storeu_si256((__m256i*)(row + k), (__m256i)_mm512_cvtneps_pbh((__m512)x));
+  }
+  // Rows k and k + 1 of one vector of a panel whose vectors lie apart.
+  static FASTLSTM_INLINE void store_pairs(__m512 even, __m512 odd, Bfloat16* vector, int64_t k) {
+    _mm512_storeu_si512(vector + k * kLanes<float>, pairs(even, odd));
+  }
 
  protected:
-  // K rows of so many vectors of floats to pairs, each vector with a stretch of the inner dimension to itself
-  // that is filled up with zeros to `length`.
-  static void pack_apart(const float* from, int vectors, int64_t K, int64_t length, Bfloat16* to) {
+  // K rows of so many vectors of floats to Product's panel, each vector with a stretch of the inner dimension
+  // to itself that is filled up with zeros.
+  template <class Product>
+  static void pack_apart(const float* from, int vectors, int64_t K, Bfloat16* to) {
     constexpr int L = kLanes<float>;
-    for (int v = 0; v < vectors; ++v)
-      for (int64_t k = 0; k < length; k += 2, to += 2 * L) {
+    for (int v = 0; v < vectors; ++v, to += Product::right_values(K))
+      for (int64_t k = 0; k < Product::padded(K); k += 2) {
         const auto value = [&](int64_t row) {
           return row < K ? _mm512_loadu_ps(from + (row * vectors + v) * L) : _mm512_setzero_ps();
         };
-        _mm512_storeu_si512(to, pairs(value(k), value(k + 1)));
+        Product::store_pairs(value(k), value(k + 1), to, k);
       }
   }
   // Two vectors in bfloat16, value beside value.

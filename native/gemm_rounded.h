@@ -1,4 +1,4 @@
-// Matrix products of floats that are rounded to bfloat16 on their way in, forwards and backwards.
+// Matrix products of floats that become bfloat16, one or several, on their way in, forwards and backwards.
 #pragma once
 
 #include "gemm_bf16.h"
@@ -16,13 +16,13 @@ struct ApartOperand : Operand<float, Bfloat16> {
     return pick<NV, true>(rows, std::make_integer_sequence<int, tile_rows(NV)>{});
   }
   static void pack(const float* from, int vectors, int64_t K, Bfloat16* to) {
-    pack_apart(from, vectors, K, padded(K), to);
+    pack_apart<ApartOperand>(from, vectors, K, to);
   }
 };
 
-// What passes over floats multiply with, given a product that gathers: it rounds what it gathers.
+// What passes over floats multiply with, given a product that gathers: it converts what it gathers.
 template <class Product>
-struct RoundingOperand : Product {
+struct GatheringOperand : Product {
   static constexpr int L = kLanes<float>;
   using Product::padded;
 
@@ -39,14 +39,10 @@ struct RoundingOperand : Product {
     }
   }
 
-  // A vector's width of a left-hand row, from its value k on.
-  static FASTLSTM_INLINE void store_left(Vec<float> x, Bfloat16* row, int64_t k) {
-    _mm256_storeu_si256((__m256i*)(row + k), (__m256i)_mm512_cvtneps_pbh((__m512)x));
-  }
   // A row of floats; what fills it up must be zero already.
   static void gather(const float* from, int64_t length, Bfloat16* row) {
     for (int64_t k = 0; k < length; k += L)
-      store_left(load_first(from + k, (int)(length - k < L ? length - k : L)), row, k);
+      Product::store_left(load_first(from + k, (int)(length - k < L ? length - k : L)), row, k);
   }
   // Columns as left-hand rows: row_at gives a vector's width of each of `count` rows, of which `live` lanes
   // are columns. Returns the columns' sums.
@@ -61,7 +57,7 @@ struct RoundingOperand : Product {
         total += square[i];
       }
       transpose<float>(square);
-      for (int i = 0; i < live; ++i) store_left(square[i], to + i * Product::stride(count), row);
+      for (int i = 0; i < live; ++i) Product::store_left(square[i], to + i * Product::stride(count), row);
     }
     return total;
   }
@@ -72,7 +68,7 @@ struct RoundingOperand : Product {
     const auto value = [&](int64_t row) { return row < count ? row_at(row) : Vec<float>{}; };
     for (int64_t row = 0; row < padded(count); row += 2) {
       const Vec<float> even = value(row), odd = value(row + 1);
-      _mm512_storeu_si512(vector + row * L, Product::pairs((__m512)even, (__m512)odd));
+      Product::store_pairs((__m512)even, (__m512)odd, vector, row);
       total += even + odd;
     }
     return total;

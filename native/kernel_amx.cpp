@@ -1,5 +1,7 @@
 // The kernels of avx512bf16, but for products of bfloat16: those are the matrix extension's.
-#include "gemm_amx.h"
+#include <algorithm>
+
+#include "gemm_split.h"
 #include "linear_rounded.h"
 #include "rounded.h"
 #if defined(__linux__)
@@ -35,11 +37,20 @@ void forward16(const Forward<float, Bfloat16>& call) {
     run_forward<ForwardPass<float, decltype(cell), Bfloat16, MatrixOperand>>(call, arena);
   });
 }
+// Whether a call's products are of floats that are split. Weights take one and a half times the memory so: a
+// thread must have rows enough to make up for reading them.
+bool splits(const Forward<float>& call) {
+  const int64_t rows = call.sizes.batch / std::max(1, call.threads), hidden = call.sizes.hidden;
+  return !call.sizes.layer_norm && ((rows >= 48 && hidden >= 192) || (rows >= 32 && hidden >= 512));
+}
+
 void forward32(const Forward<float>& call) {
-  rounds(call.sizes) ? forward_rounded<MatrixOperand>(call) : avx512bf16::kernels.forward32(call);
+  if (rounds(call.sizes)) return forward_rounded<MatrixOperand>(call);
+  splits(call) ? forward_rounded<SplitOperand>(call) : avx512bf16::kernels.forward32(call);
 }
 void backward32(const Backward<float>& call) {
-  rounds(call.forward.sizes) ? backward_rounded<MatrixOperand>(call) : avx512bf16::kernels.backward32(call);
+  if (rounds(call.forward.sizes)) return backward_rounded<MatrixOperand>(call);
+  splits(call.forward) ? backward_rounded<SplitOperand>(call) : avx512bf16::kernels.backward32(call);
 }
 
 void linear32(const Linear<float>& call) {

@@ -254,12 +254,12 @@ class RoundedLinearGradient {
 template <class Product>
 void linear_rounded(const Linear<float>& call) {
   Arena& arena = fresh_arena();
-  RoundedLinear<RoundingOperand<Product>>(call, arena).run();
+  RoundedLinear<GatheringOperand<Product>>(call, arena).run();
 }
 template <class Product>
 void linear_gradient_rounded(const LinearGradient<float>& call) {
   Arena& arena = fresh_arena();
-  RoundedLinearGradient<RoundingOperand<Product>>(call, arena).run();
+  RoundedLinearGradient<GatheringOperand<Product>>(call, arena).run();
 }
 
 }  // namespace fastlstm::FASTLSTM_ISA

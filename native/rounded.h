@@ -15,7 +15,7 @@ template <class Product>
 void forward_rounded(const Forward<float>& call) {
   Arena& arena = fresh_arena();
   with_cell<float>(call.sizes.cell, [&](auto cell) {
-    run_forward<ForwardPass<float, decltype(cell), float, RoundingOperand<Product>>>(call, arena);
+    run_forward<ForwardPass<float, decltype(cell), float, GatheringOperand<Product>>>(call, arena);
   });
 }
 
@@ -23,7 +23,7 @@ template <class Product>
 void backward_rounded(const Backward<float>& call) {
   Arena& arena = fresh_arena();
   with_cell<float>(call.forward.sizes.cell, [&](auto cell) {
-    run_backward<float, decltype(cell), RoundingOperand<Product>>(call, arena);
+    run_backward<float, decltype(cell), GatheringOperand<Product>>(call, arena);
   });
 }
 

@@ -74,7 +74,9 @@ def test_the_mean_loss_under_autocast_is_near_it(kind):
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=0.01, atol=0.0)
     (gradient,) = torch.autograd.grad(found, network.vectors)
-    torch.testing.assert_close(gradient, torch.autograd.grad(expected, network.vectors)[0], rtol=0.1, atol=0.01)
+    torch.testing.assert_close(
+        gradient, torch.autograd.grad(expected, network.vectors)[0], rtol=0.1, atol=0.01
+    )
 
 
 def test_a_state_goes_on_from_window_to_window():

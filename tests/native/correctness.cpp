@@ -166,6 +166,28 @@ void test_special_shapes() {
   }
 }
 
+// Batches and layers so large that some instruction sets multiply otherwise.
+void test_large_products() {
+  Random random(4);
+  for (int i = 0; i < 24; ++i) {
+    Options options = varied_options(i);
+    Shape shape = random_shape(random);
+    shape.hidden = 192 + i;
+    shape.batch = 48 * options.threads + i % 5 * 7;
+    shape.steps = 1 + i % 4;
+    shape.reads = 0;
+    const Problem problem = make_problem(shape, 700 + i);
+    const Results expected = reference(problem);
+    for_each_kernel("large, " + describe(shape), [&](auto& kernels, auto real) {
+      using Call = KernelCall<decltype(real)>;
+      Call once(kernels, problem, options), again(kernels, problem, options);
+      once.run_and_check(expected);
+      again.run_and_check(expected);
+      check(once.same_bits(again), "a second call gave other bits");
+    });
+  }
+}
+
 // Products of values that are rounded to bfloat16, where there are such.
 void test_rounded_products() {
   const auto run = [](Shape shape, uint64_t seed, Options options) {

@@ -20,6 +20,7 @@ int main() {
       {"reference against differences", test_reference},
       {"random shapes", test_random_shapes},
       {"special shapes", test_special_shapes},
+      {"large products", test_large_products},
       {"rounded products", test_rounded_products},
       {"empty sequences", test_empty_sequences},
       {"bfloat16", test_bfloat16},

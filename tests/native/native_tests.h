@@ -10,6 +10,7 @@ namespace native_tests {
 void test_reference();
 void test_random_shapes();
 void test_special_shapes();
+void test_large_products();
 void test_rounded_products();
 void test_empty_sequences();
 // other_kernels.cpp.
