@@ -8,8 +8,8 @@
 #include "quantile_loss.h"
 #include "smoothed_loss.h"
 #if defined(__AVX512BF16__)
+#include "gathered.h"
 #include "linear_rounded.h"
-#include "rounded.h"
 #endif
 
 namespace fastlstm::FASTLSTM_ISA {
@@ -30,7 +30,7 @@ template <class Real>
 void forward(const Forward<Real>& call) {
 #if defined(__AVX512BF16__)
   if constexpr (std::is_same_v<Real, float>)
-    if (rounds(call.sizes)) return forward_rounded<ApartOperand>(call);
+    if (rounds(call.sizes)) return forward_gathered<ApartOperand>(call);
 #endif
   Arena& arena = fresh_arena();
   with_any_cell<Real>(call.sizes.cell, call.sizes.layer_norm,
@@ -63,7 +63,7 @@ template <class Real>
 void backward(const Backward<Real>& call) {
 #if defined(__AVX512BF16__)
   if constexpr (std::is_same_v<Real, float>)
-    if (rounds(call.forward.sizes)) return backward_rounded<ApartOperand>(call);
+    if (rounds(call.forward.sizes)) return backward_gathered<ApartOperand>(call);
 #endif
   Arena& arena = fresh_arena();
   const Sizes& sizes = call.forward.sizes;

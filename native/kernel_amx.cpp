@@ -1,9 +1,10 @@
-// The kernels of avx512bf16, but for products of bfloat16: those are the matrix extension's.
+// The kernels of avx512bf16, but for products of bfloat16 and of floats in large layers: those are the matrix
+// extension's.
 #include <algorithm>
 
+#include "gathered.h"
 #include "gemm_split.h"
 #include "linear_rounded.h"
-#include "rounded.h"
 #if defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ void forward16(const Forward<float, Bfloat16>& call) {
     run_forward<ForwardPass<float, decltype(cell), Bfloat16, MatrixOperand>>(call, arena);
   });
 }
+
 // Whether a call's products are of floats that are split. Weights take one and a half times the memory so: a
 // thread must have rows enough to make up for reading them.
 bool splits(const Forward<float>& call) {
@@ -45,12 +47,12 @@ bool splits(const Forward<float>& call) {
 }
 
 void forward32(const Forward<float>& call) {
-  if (rounds(call.sizes)) return forward_rounded<MatrixOperand>(call);
-  splits(call) ? forward_rounded<SplitOperand>(call) : avx512bf16::kernels.forward32(call);
+  if (rounds(call.sizes)) return forward_gathered<MatrixOperand>(call);
+  splits(call) ? forward_gathered<SplitOperand>(call) : avx512bf16::kernels.forward32(call);
 }
 void backward32(const Backward<float>& call) {
-  if (rounds(call.forward.sizes)) return backward_rounded<MatrixOperand>(call);
-  splits(call.forward) ? backward_rounded<SplitOperand>(call) : avx512bf16::kernels.backward32(call);
+  if (rounds(call.forward.sizes)) return backward_gathered<MatrixOperand>(call);
+  splits(call.forward) ? backward_gathered<SplitOperand>(call) : avx512bf16::kernels.backward32(call);
 }
 
 void linear32(const Linear<float>& call) {

@@ -9,7 +9,7 @@
 
 #include "arena.h"
 #include "denormals.h"
-#include "gemm_rounded.h"
+#include "gemm_gathered.h"
 #include "packing.h"
 #include "pool.h"
 

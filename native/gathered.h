@@ -1,10 +1,10 @@
-// Whole calls whose products are of rounded floats.
+// Whole calls of floats whose products gather what they multiply.
 #pragma once
 
 #include "backward_separate.h"
 #include "cell_choice.h"
 #include "forward.h"
-#include "gemm_rounded.h"
+#include "gemm_gathered.h"
 
 namespace fastlstm::FASTLSTM_ISA {
 
@@ -12,7 +12,7 @@ namespace fastlstm::FASTLSTM_ISA {
 inline bool rounds(const Sizes& sizes) { return sizes.rounded && !sizes.layer_norm; }
 
 template <class Product>
-void forward_rounded(const Forward<float>& call) {
+void forward_gathered(const Forward<float>& call) {
   Arena& arena = fresh_arena();
   with_cell<float>(call.sizes.cell, [&](auto cell) {
     run_forward<ForwardPass<float, decltype(cell), float, GatheringOperand<Product>>>(call, arena);
@@ -20,7 +20,7 @@ void forward_rounded(const Forward<float>& call) {
 }
 
 template <class Product>
-void backward_rounded(const Backward<float>& call) {
+void backward_gathered(const Backward<float>& call) {
   Arena& arena = fresh_arena();
   with_cell<float>(call.forward.sizes.cell, [&](auto cell) {
     run_backward<float, decltype(cell), GatheringOperand<Product>>(call, arena);
