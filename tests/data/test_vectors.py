@@ -30,7 +30,7 @@ def written(tmp_path, content):
         f"{ROWS}\n\n",
         ROWS.rstrip("\n"),
         f"{ROWS}the 9 9 9\n",  # the first row of a word counts
-        gzip.compress(ROWS.encode()),
+        pytest.param(gzip.compress(ROWS.encode()), id="packed"),
     ],
 )
 def test_rows_are_gathered_in_the_order_of_the_vocabulary(tmp_path, content):
@@ -79,7 +79,7 @@ def test_a_vocabulary_may_be_empty_or_wholly_absent(tmp_path):
         # 8 bytes of the first line, 2 of "ï", then the byte that is none.
         ("the 1 2\nï".encode() + b"\xff 1 2\n", r"line 2 is not UTF-8 text \(byte 10: invalid start byte\)"),
         (b"\xef\xbb\xbfa\xff 1 2\n", r"line 1 is not UTF-8 text \(byte 4: "),
-        (gzip.compress(ROWS.encode())[:-12], "cannot be read: "),
+        pytest.param(gzip.compress(ROWS.encode())[:-12], "cannot be read: ", id="packed and cut off"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_line(tmp_path, content, message):
