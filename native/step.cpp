@@ -3,6 +3,7 @@
 
 #include "crew.h"
 #include "denormals.h"
+#include "step_bf16.h"
 #include "step_cells.h"
 #include "step_int8.h"
 #include "step_products.h"
@@ -15,21 +16,21 @@ template <class Form>
 class StepPass {
   using Real = typename Form::Number;
   using Operand = typename Form::Operand;
-  static constexpr int L = kLanes<Real>;
+  static constexpr int kBlockRows = Form::kBlockRows;
 
  public:
   explicit StepPass(const Step<Real>& step)
       : step_(step), arena_(fresh_arena()), rows_(gates(step.cell) * step.hidden) {
-    stride_ = multiple(rows_, L);
+    stride_ = multiple(rows_, kBlockRows);
     sums_ = arena_.take<Real>(step.batch * stride_);
     // Apart where the cell, or the normalisation, needs them so; the GRU's state before is among its terms.
     separate_ = step.cell == CellKind::kGru || step.layers[0].gain_ih;
     if (separate_) recurrent_sums_ = arena_.take<Real>(step.batch * stride_);
     projected_ = step.layers[0].w_hr.data != nullptr;
     if (projected_) {
-      hidden_stride_ = multiple(step.hidden, L);
+      hidden_stride_ = multiple(step.hidden, kLanes<Real>);
       hidden_ = arena_.take<Real>(step.batch * hidden_stride_);
-      output_stride_ = multiple(step.outputs, L);
+      output_stride_ = multiple(step.outputs, kBlockRows);
       outputs_ = arena_.take<Real>(step.batch * output_stride_);
     }
   }
@@ -57,7 +58,7 @@ class StepPass {
 
   // Threads share the rows of every product; what comes between is little.
   void multiply_shared(Product<Form>& product) {
-    const int64_t blocks = multiple(product.rows, L) / L;
+    const int64_t blocks = multiple(product.rows, kBlockRows) / kBlockRows;
     product.blocks = {0, blocks};
     product.backwards = step_.backwards;
     product.batch = step_.batch;

@@ -63,11 +63,12 @@ constexpr int64_t kStepBytesPerThread = int64_t(1) << 19;
 
 // --- reduced weights, the same for every instruction set --------------------------------------------------
 //
-// bfloat16: rows of K rounded up to whole blocks, each value rounded to the nearest, ties to even; word j <
-// 16 of a block of 32 values holds value j in its lower and value 16 + j in its upper half. int8: rows of K
-// rounded up to whole blocks; row n is scales[n] times integers in -127 … 127, and offsets[n] is
-// scales[n] · kInt8Offset times the sum of those integers. Padding is zero.
-constexpr int64_t kBfloat16Block = 32, kInt8Block = 64;
+// Rows come in blocks, and a block column by column, so that lanes are rows; rows that fill up a block are
+// zero. bfloat16, each value rounded to the nearest, ties to even: of a block's 32 rows, word j < 16 of a
+// column holds that of row j in its lower and that of row 16 + j in its upper half. int8: of a block's 16
+// rows four columns lie together, [column / 4][row][column % 4]; row n is scales[n] times integers in
+// -127 … 127, and offsets[n] is scales[n] · kInt8Offset times the sum of those integers.
+constexpr int64_t kBfloat16Rows = 32, kInt8Rows = 16, kInt8Columns = 4;
 constexpr int kInt8Offset = 32768;
 
 size_t reduced_bytes(StepWeights kind, int64_t N, int64_t K);

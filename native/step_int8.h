@@ -1,5 +1,6 @@
-// Products with int8 weights. What they meet is rounded to 16 bits, relative to the largest of its values,
-// so that the error is that of the weights; sums are whole numbers and exact.
+// Products with int8 weights, which lie so that lanes are rows (step.h). What they meet is rounded to 16 bits,
+// relative to the largest of its values, so that the error is that of the weights; sums are whole numbers and
+// exact.
 #pragma once
 
 #include "step_products.h"
@@ -18,8 +19,10 @@ struct Int8Form {
     int64_t stride;
   };
 
+  static constexpr int kBlockRows = kInt8Rows;
+
   static Operand prepare(const float* x, int64_t stride, int64_t K, int64_t batch, Arena& arena) {
-    const int64_t padded = multiple(K, kInt8Block);
+    const int64_t padded = multiple(K, kLanes<float>);
     int16_t* whole = arena.take<int16_t>(batch * padded);
     uint8_t* bytes = reinterpret_cast<uint8_t*>(whole);
     float* units = arena.take<float>(batch);
@@ -31,7 +34,7 @@ struct Int8Form {
     return {vnni ? nullptr : whole, bytes, bytes + batch * padded, units, padded};
   }
 
-  static int64_t row_values(const Factor<Int8Form>& factor) { return factor.operand.stride; }
+  static int64_t row_values(const Factor<Int8Form>& factor) { return multiple(factor.columns, kInt8Columns); }
   static bool has_vnni() {
 #if defined(__AVX512F__)
     static const bool found = __builtin_cpu_supports("avx512vnni");
@@ -66,7 +69,7 @@ struct Int8Form {
       poison += spoilt[lane];
     }
     const float inverse = most > 0 ? kLargest / most : 0.0f;
-    for (int64_t k = 0; k < multiple(K, kInt8Block); k += L) {
+    for (int64_t k = 0; k < multiple(K, L); k += L) {
       const I rounded = (I)(values(k) * inverse + kMagic) - kMagicBits;
       if (kBytes) {
         const I shifted = rounded + kInt8Offset;
@@ -83,99 +86,101 @@ struct Int8Form {
   }
 };
 
-// One row times one vector. Sums of 512 products of 127 · 32767 fit into 32 bits.
-inline float multiply_row(const int8_t* row, const int16_t* x, int64_t K) {
-  constexpr int64_t kFit = 512;
-  float total = 0;
+// A block of rows times one vector.
+inline void multiply_block(const int8_t* w, const int16_t* x, int64_t K, float* sums) {
+  constexpr int64_t kFit = 512;  // products of 127 · 32767 whose sum fits into 32 bits
+  for (int row = 0; row < kInt8Rows; ++row) sums[row] = 0;
   for (int64_t begin = 0; begin < K; begin += kFit) {
     const int64_t end = begin + kFit < K ? begin + kFit : K;
-    int32_t sum = 0;
-    for (int64_t k = begin; k < end; ++k) sum += (int32_t)row[k] * (int32_t)x[k];
-    total += (float)sum;
+    alignas(32) int32_t whole[kInt8Rows] = {};
+#if defined(__AVX2__)
+    __m256i pairs[4] = {};  // of four rows each, of even and of odd pairs of columns
+    for (int64_t k = begin; k < end; k += kInt8Columns) {
+      int64_t columns;
+      __builtin_memcpy(&columns, x + k, sizeof columns);
+      const __m256i value = _mm256_set1_epi64x(columns);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) {
+        const __m128i bytes = _mm_loadu_si128((const __m128i*)(w + k * kInt8Rows) + i);
+        pairs[i] = _mm256_add_epi32(pairs[i], _mm256_madd_epi16(_mm256_cvtepi8_epi16(bytes), value));
+      }
+    }
+    for (int i = 0; i < 4; i += 2)
+      _mm256_store_si256((__m256i*)(whole + 4 * i),
+                         _mm256_permute4x64_epi64(_mm256_hadd_epi32(pairs[i], pairs[i + 1]), 0b11011000));
+#else
+    for (int64_t k = begin; k < end; k += kInt8Columns)
+      for (int row = 0; row < kInt8Rows; ++row)
+        for (int i = 0; i < kInt8Columns; ++i)
+          whole[row] += (int32_t)w[k * kInt8Rows + row * kInt8Columns + i] * (int32_t)x[k + i];
+#endif
+    for (int row = 0; row < kInt8Rows; ++row) sums[row] += (float)whole[row];
   }
-  return total;
-}
-
-// A block of rows times one vector.
-inline Vec<float> multiply_rows(const Factor<Int8Form>* factors, int count, int64_t first, int live,
-                                int64_t b) {
-  Vec<float> total{};
-  for (int f = 0; f < count; ++f) {
-    const Factor<Int8Form>& factor = factors[f];
-    const int64_t K = factor.operand.stride;
-    const int8_t* row = static_cast<const int8_t*>(factor.matrix.data) + first * K;
-    for (int r = 0; r < live; ++r, row += K)
-      total[r] += multiply_row(row, factor.operand.whole + b * K, K) *
-                  (factor.matrix.scales[first + r] * factor.operand.units[b]);
-  }
-  return total;
 }
 
 #if defined(__AVX512F__)
-__attribute__((target("avx512vnni"))) inline Vec<float> multiply_rows_vnni(const Factor<Int8Form>* factors,
-                                                                           int count, int64_t first, int live,
-                                                                           int64_t b) {
-  constexpr int R = 4, L = kLanes<float>;
-  Vec<float> total[L], offset{};
-  for (int group = 0; group < L; group += R) {
-    Vec<float> sum[R] = {};
-    for (int f = 0; f < count; ++f) {
-      const Factor<Int8Form>& factor = factors[f];
-      const int64_t K = factor.operand.stride;
-      const uint8_t *x_high = factor.operand.high + b * K, *x_low = factor.operand.low + b * K;
-      const int8_t* row[R];
-      int64_t n[R];
-      __m512i high[R], low[R];
+// The same, of values 32768 too large.
+__attribute__((target("avx512vnni"))) inline void multiply_block_vnni(const int8_t* w, const uint8_t* x_high,
+                                                                      const uint8_t* x_low, int64_t K,
+                                                                      float* sums) {
+  constexpr int kApart = 4;  // sums that need not wait for one another
+  constexpr int64_t kAhead = 2048;
+  __m512i high[kApart], low[kApart];
 #pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) {
-        n[r] = first + (group + r < live ? group + r : live - 1);
-        row[r] = static_cast<const int8_t*>(factor.matrix.data) + n[r] * K;
-        high[r] = low[r] = _mm512_setzero_si512();
-      }
-      for (int64_t k = 0; k < K; k += kInt8Block) {
-        const __m512i x1 = _mm512_loadu_si512(x_high + k), x0 = _mm512_loadu_si512(x_low + k);
+  for (int s = 0; s < kApart; ++s) high[s] = low[s] = _mm512_setzero_si512();
+  const auto add = [&](int64_t k, int s) __attribute__((target("avx512vnni"), always_inline)) {
+    const int8_t* at = w + k * kInt8Rows;
+    __builtin_prefetch(at + kAhead);
+    const __m512i weights = _mm512_loadu_si512(at);
+    int32_t upper, lower;
+    __builtin_memcpy(&upper, x_high + k, sizeof upper);
+    __builtin_memcpy(&lower, x_low + k, sizeof lower);
+    high[s] = _mm512_dpbusd_epi32(high[s], _mm512_set1_epi32(upper), weights);
+    low[s] = _mm512_dpbusd_epi32(low[s], _mm512_set1_epi32(lower), weights);
+  };
+  int64_t k = 0;
+  for (; k + kApart * kInt8Columns <= K; k += kApart * kInt8Columns)
 #pragma GCC unroll 4
-        for (int r = 0; r < R; ++r) {
-          const __m512i weights = _mm512_loadu_si512(row[r] + k);
-          high[r] = _mm512_dpbusd_epi32(high[r], x1, weights);
-          low[r] = _mm512_dpbusd_epi32(low[r], x0, weights);
-        }
-      }
-      const Vec<float> unit = splat(factor.operand.units[b]);
+    for (int s = 0; s < kApart; ++s) add(k + s * kInt8Columns, s);
+  for (; k < K; k += kInt8Columns) add(k, 0);
 #pragma GCC unroll 4
-      for (int r = 0; r < R; ++r) {
-        const Vec<float> whole =
-            (Vec<float>)_mm512_cvtepi32_ps(high[r]) * 256.0f + (Vec<float>)_mm512_cvtepi32_ps(low[r]);
-        sum[r] += whole * (unit * factor.matrix.scales[n[r]]);
-      }
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < R; ++r) total[group + r] = sum[r];
+  for (int s = 1; s < kApart; ++s) {
+    high[0] = _mm512_add_epi32(high[0], high[s]);
+    low[0] = _mm512_add_epi32(low[0], low[s]);
   }
-  for (int f = 0; f < count; ++f)
-    offset += load_first(factors[f].matrix.offsets + first, live) * factors[f].operand.units[b];
-  return sum_across<float>(total) - offset;
+  store(sums, Vec<float>((Vec<float>)_mm512_cvtepi32_ps(high[0]) * 256.0f +
+                         (Vec<float>)_mm512_cvtepi32_ps(low[0])));
 }
 #endif
 
-template <>
 inline void multiply(const Product<Int8Form>& product) {
   constexpr int L = kLanes<float>;
-  for (int64_t i = 0; i < product.block_count(); ++i) {
-    const int64_t block = product.block(i);
-    const int live = live_lanes(product.rows, block, L);
-    const Vec<float> constant = product.constant(block);
+  product.for_blocks([&](int64_t block) {
+    const int64_t first = block * kInt8Rows;
     for (int64_t b = 0; b < product.batch; ++b) {
-      Vec<float> sums;
+      Vec<float> total[kInt8Rows / L] = {};
+      for (int f = 0; f < product.factor_count; ++f) {
+        const Factor<Int8Form>& factor = product.factors[f];
+        const Int8Form::Operand& x = factor.operand;
+        const int64_t K = Int8Form::row_values(factor);
+        const int8_t* w = static_cast<const int8_t*>(factor.matrix.data) + first * K;
+        alignas(64) float whole[kInt8Rows];
 #if defined(__AVX512F__)
-      if (Int8Form::has_vnni())
-        sums = multiply_rows_vnni(product.factors, product.factor_count, block * L, live, b);
-      else
+        if (!x.whole)
+          multiply_block_vnni(w, x.high + b * x.stride, x.low + b * x.stride, K, whole);
+        else
 #endif
-        sums = multiply_rows(product.factors, product.factor_count, block * L, live, b);
-      product.put(b, block, sums + constant);
+          multiply_block(w, x.whole + b * x.stride, K, whole);
+        for (int i = 0; i < kInt8Rows / L; ++i) {
+          const int64_t row = first + i * L;
+          Vec<float> sum = load(whole + i * L) * load(factor.matrix.scales + row);
+          if (!x.whole) sum -= load(factor.matrix.offsets + row);
+          total[i] += sum * x.units[b];
+        }
+      }
+      for (int i = 0; i < kInt8Rows / L; ++i) product.put(b, first + i * L, total[i]);
     }
-  }
+  });
 }
 
 }  // namespace fastlstm::FASTLSTM_ISA

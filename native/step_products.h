@@ -1,8 +1,8 @@
-// Matrix times vector for few vectors, with the matrix row by row as PyTorch has it: full, bfloat16 or int8.
+// Matrix times vector for few vectors. A Form says how the matrix and the vectors that it meets are stored.
 //
-// One vector's width of rows is taken at a time: each row's products are summed up in lanes, and the lanes of
-// all rows are then added up by transposing. A Form says how its rows and the vectors that they meet are
-// stored.
+// FullForm has the matrix row by row, as PyTorch has it. One vector's width of rows is taken at a time: each
+// row's products are summed up in lanes, and the lanes of all rows are then added up by transposing. Reduced
+// weights (step_bf16.h, step_int8.h) lie so that every lane is a row.
 #pragma once
 
 #include "arena.h"
@@ -104,7 +104,7 @@ struct FullForm {
     const Real* data;
     int64_t stride;
   };
-  static constexpr int kMostBatch = 4;  // sequences that meet a row while it is in a register
+  static constexpr int kBlockRows = kLanes<Real>;
   static int64_t row_values(const Factor<FullForm>& factor) { return factor.columns; }
 
   static Operand prepare(const Real* x, int64_t stride, int64_t, int64_t, Arena&) { return {x, stride}; }
@@ -140,58 +140,6 @@ struct FullForm {
   }
 };
 
-// Two bfloat16 a word: the lower by a shift, the upper by a mask, each is a float with zeros behind it.
-struct Bfloat16Form {
-  using Number = float;
-  using Weight = uint16_t;
-  struct Operand {
-    const float* data;  // padded with zeros
-    int64_t stride;
-  };
-  static constexpr int kMostBatch = 2;
-  static int64_t row_values(const Factor<Bfloat16Form>& factor) { return factor.operand.stride; }
-
-  static Operand prepare(const float* x, int64_t stride, int64_t K, int64_t batch, Arena& arena) {
-    const int64_t padded = multiple(K, kBfloat16Block);
-    float* to = arena.take<float>(batch * padded);
-    for (int64_t b = 0; b < batch; ++b) {
-      __builtin_memcpy(to + b * padded, x + b * stride, K * sizeof(float));
-      __builtin_memset(to + b * padded + K, 0, (padded - K) * sizeof(float));
-    }
-    return {to, padded};
-  }
-
-  template <int R, int B>
-  static FASTLSTM_INLINE void multiply(const Factor<Bfloat16Form>& factor, const uint16_t* const* row,
-                                       int64_t b, int64_t, Vec<float> (*sum)[B]) {
-    typedef typename Simd<float>::I I;
-    constexpr int L = kLanes<float>, kHalf = kBfloat16Block / 2;
-    const int64_t K = factor.operand.stride;  // padded, as the rows are
-    const float* x = factor.operand.data + b * K;
-    for (int64_t block = 0; block < K; block += kBfloat16Block)
-#pragma GCC unroll 4
-      for (int word = 0; word < kHalf; word += L) {
-        Vec<float> low[B], high[B];
-#pragma GCC unroll 2
-        for (int i = 0; i < B; ++i) {
-          low[i] = load(x + i * K + block + word);
-          high[i] = load(x + i * K + block + kHalf + word);
-        }
-#pragma GCC unroll 4
-        for (int r = 0; r < R; ++r) {
-          I words;
-          __builtin_memcpy(&words, row[r] + block + 2 * word, sizeof words);
-          const Vec<float> lower = (Vec<float>)(words << 16), upper = (Vec<float>)(words & (I{} - 65536));
-#pragma GCC unroll 2
-          for (int i = 0; i < B; ++i) {
-            sum[r][i] += lower * low[i];
-            sum[r][i] += upper * high[i];
-          }
-        }
-      }
-  }
-};
-
 template <class Real>
 FASTLSTM_INLINE Vec<Real> sum_of(const Real* bias, const Real* second_bias, int64_t first, int live) {
   Vec<Real> sum{};
@@ -200,7 +148,7 @@ FASTLSTM_INLINE Vec<Real> sum_of(const Real* bias, const Real* second_bias, int6
   return sum;
 }
 
-// out[b][n] = the sum over the factors of row n · vector b, plus the biases, for a range of blocks of L rows.
+// out[b][n] = the sum over the factors of row n · vector b, plus the biases, for a range of blocks of rows.
 template <class Form>
 struct Product {
   using Real = typename Form::Number;
@@ -213,30 +161,33 @@ struct Product {
   Real* out;                       // has room for whole blocks
   int64_t out_stride;
 
-  int64_t block_count() const { return blocks.end - blocks.begin; }
-  int64_t block(int64_t turn) const { return backwards ? blocks.end - 1 - turn : blocks.begin + turn; }
-  FASTLSTM_INLINE Vec<Real> constant(int64_t block) const {
-    constexpr int L = kLanes<Real>;
-    return sum_of(bias, second_bias, block * L, live_lanes(rows, block, L));
+  template <class Body>
+  FASTLSTM_INLINE void for_blocks(Body&& body) const {
+    if (backwards)
+      for (int64_t block = blocks.end; block-- > blocks.begin;) body(block);
+    else
+      for (int64_t block = blocks.begin; block < blocks.end; ++block) body(block);
   }
-  FASTLSTM_INLINE void put(int64_t b, int64_t block, Vec<Real> values) const {
-    store(out + b * out_stride + block * kLanes<Real>, values);
+  // For one vector's width of rows; those past the last one count for nothing.
+  FASTLSTM_INLINE void put(int64_t b, int64_t first_row, Vec<Real> sums) const {
+    if (first_row >= rows) return;
+    const int live = (int)(rows - first_row < kLanes<Real> ? rows - first_row : kLanes<Real>);
+    store(out + b * out_stride + first_row, Vec<Real>(sums + sum_of(bias, second_bias, first_row, live)));
   }
 };
 
-// One block of rows times B vectors. Where it is not whole, what lacks is the last row once more.
-template <int B, int kFactors, bool kWhole, class Form>
-FASTLSTM_INLINE void multiply_block(const Product<Form>& product, int64_t block, int64_t b) {
-  using Real = typename Form::Number;
-  using Weight = typename Form::Weight;
+// One block of full rows times B vectors. Where it is not whole, what lacks is the last row once more.
+template <int B, int kFactors, bool kWhole, class Real>
+FASTLSTM_INLINE void multiply_block(const Product<FullForm<Real>>& product, int64_t block, int64_t b) {
+  using Form = FullForm<Real>;
   constexpr int L = kLanes<Real>, R = L < 4 ? L : kRegisters == 32 || B == 1 ? 4 : 2;
   const int live = kWhole ? L : live_lanes(product.rows, block, L);
-  const Weight* w[kFactors];
+  const Real* w[kFactors];
   int64_t stride[kFactors];
 #pragma GCC unroll 2
   for (int f = 0; f < kFactors; ++f) {
     stride[f] = Form::row_values(product.factors[f]);
-    w[f] = static_cast<const Weight*>(product.factors[f].matrix.data) + block * L * stride[f];
+    w[f] = static_cast<const Real*>(product.factors[f].matrix.data) + block * L * stride[f];
   }
   Vec<Real> total[B][L];
 #pragma GCC unroll 8
@@ -248,7 +199,7 @@ FASTLSTM_INLINE void multiply_block(const Product<Form>& product, int64_t block,
       for (int i = 0; i < B; ++i) sum[r][i] = Vec<Real>{};
 #pragma GCC unroll 2
     for (int f = 0; f < kFactors; ++f) {
-      const Weight* row[R];
+      const Real* row[R];
 #pragma GCC unroll 4
       for (int r = 0; r < R; ++r)
         row[r] = w[f] + (kWhole || group + r < live ? group + r : live - 1) * stride[f];
@@ -260,24 +211,22 @@ FASTLSTM_INLINE void multiply_block(const Product<Form>& product, int64_t block,
 #pragma GCC unroll 4
       for (int i = 0; i < B; ++i) total[i][group + r] = sum[r][i];
   }
-  const Vec<Real> constant = product.constant(block);
 #pragma GCC unroll 4
-  for (int i = 0; i < B; ++i) product.put(b + i, block, sum_across<Real>(total[i]) + constant);
+  for (int i = 0; i < B; ++i) product.put(b + i, block * L, sum_across<Real>(total[i]));
 }
 
-template <int B, int kFactors, class Form>
-void multiply_vectors(const Product<Form>& product, int64_t b) {
-  for (int64_t i = 0; i < product.block_count(); ++i) {
-    const int64_t block = product.block(i);
-    if ((block + 1) * kLanes<typename Form::Number> <= product.rows)
+template <int B, int kFactors, class Real>
+void multiply_vectors(const Product<FullForm<Real>>& product, int64_t b) {
+  product.for_blocks([&](int64_t block) {
+    if ((block + 1) * kLanes<Real> <= product.rows)
       multiply_block<B, kFactors, true>(product, block, b);
     else
       multiply_block<B, kFactors, false>(product, block, b);
-  }
+  });
 }
 
-template <class Form>
-void multiply(const Product<Form>& product) {
+template <class Real>
+void multiply(const Product<FullForm<Real>>& product) {
   int64_t b = 0;
   const auto take = [&](auto width) {
     constexpr int B = decltype(width)::value;
@@ -286,8 +235,8 @@ void multiply(const Product<Form>& product) {
       : product.factor_count == 1 ? multiply_vectors<B, 1>(product, b)
                                   : multiply_vectors<B, 0>(product, b);
   };
-  if constexpr (Form::kMostBatch >= 4) take(std::integral_constant<int, 4>{});
-  if constexpr (Form::kMostBatch >= 2) take(std::integral_constant<int, 2>{});
+  take(std::integral_constant<int, 4>{});
+  take(std::integral_constant<int, 2>{});
   take(std::integral_constant<int, 1>{});
 }
 

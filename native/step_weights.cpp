@@ -10,7 +10,6 @@ namespace fastlstm {
 namespace {
 
 constexpr float kLargestInt8 = 127;
-constexpr int kHalf = kBfloat16Block / 2;
 
 uint16_t to_bfloat16(float value) {
   uint32_t bits;
@@ -19,16 +18,17 @@ uint16_t to_bfloat16(float value) {
   return (uint16_t)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
 }
 
-// Where value k of a row lies, in units of 16 bits.
-int64_t bfloat16_place(int64_t k) {
-  const int64_t within = k % kBfloat16Block;
-  return k - within + within % kHalf * 2 + within / kHalf;
+void reduce_to_bfloat16(const float* w, int64_t N, int64_t K, uint16_t* to) {
+  constexpr int64_t kHalf = kBfloat16Rows / 2;
+  for (int64_t n = 0; n < N; ++n) {
+    const int64_t row = n % kBfloat16Rows;
+    uint16_t* place = to + (n - row) * K + row % kHalf * 2 + row / kHalf;
+    for (int64_t k = 0; k < K; ++k) place[k * kBfloat16Rows] = to_bfloat16(w[n * K + k]);
+  }
 }
 
-size_t int8_values(int64_t N, int64_t K) { return round_up((size_t)N * round_up(K, kInt8Block), kAlignment); }
-
-void reduce_to_int8(const float* w, int64_t N, int64_t K, int8_t* to, float* scales) {
-  const int64_t stride = round_up(K, kInt8Block);
+void reduce_to_int8(const float* w, int64_t N, int64_t K, int8_t* to, float* scales, float* offsets) {
+  const int64_t columns = (int64_t)round_up(K, kInt8Columns);
   for (int64_t n = 0; n < N; ++n) {
     const float* row = w + n * K;
     float largest = 0;
@@ -38,36 +38,36 @@ void reduce_to_int8(const float* w, int64_t N, int64_t K, int8_t* to, float* sca
       finite = finite && std::isfinite(row[k]);
     }
     const float scale = largest / kLargestInt8;
+    int8_t* place = to + n / kInt8Rows * kInt8Rows * columns + n % kInt8Rows * kInt8Columns;
     int32_t sum = 0;
     for (int64_t k = 0; k < K; ++k) {
       const float value = finite && scale > 0 ? std::nearbyint(row[k] / scale) : 0.0f;
-      to[n * stride + k] = (int8_t)std::clamp(value, -kLargestInt8, kLargestInt8);
-      sum += to[n * stride + k];
+      const int8_t whole = (int8_t)std::clamp(value, -kLargestInt8, kLargestInt8);
+      place[k / kInt8Columns * kInt8Rows * kInt8Columns + k % kInt8Columns] = whole;
+      sum += whole;
     }
     scales[n] = finite ? scale : NAN;  // a weight that is no number spoils its gate, as it would in full
-    scales[N + n] = scale * (float)kInt8Offset * (float)sum;
+    offsets[n] = scale * (float)kInt8Offset * (float)sum;
   }
 }
 
 }  // namespace
 
 size_t reduced_bytes(StepWeights kind, int64_t N, int64_t K) {
-  if (kind == StepWeights::kBfloat16) return (size_t)N * round_up(K, kBfloat16Block) * sizeof(uint16_t);
-  return int8_values(N, K) + 2 * (size_t)N * sizeof(float);
+  if (kind == StepWeights::kBfloat16) return round_up(N, kBfloat16Rows) * (size_t)K * sizeof(uint16_t);
+  return round_up(N, kInt8Rows) * (round_up(K, kInt8Columns) + 2 * sizeof(float));
 }
 
 StepMatrix reduce(StepWeights kind, const float* w, int64_t N, int64_t K, void* to) {
   std::memset(to, 0, reduced_bytes(kind, N, K));
-  if (kind == StepWeights::kInt8) {
-    float* scales = reinterpret_cast<float*>(static_cast<char*>(to) + int8_values(N, K));
-    reduce_to_int8(w, N, K, static_cast<int8_t*>(to), scales);
-    return {to, scales, scales + N};
+  if (kind == StepWeights::kBfloat16) {
+    reduce_to_bfloat16(w, N, K, static_cast<uint16_t*>(to));
+    return {to, nullptr, nullptr};
   }
-  const int64_t stride = round_up(K, kBfloat16Block);
-  uint16_t* values = static_cast<uint16_t*>(to);
-  for (int64_t n = 0; n < N; ++n)
-    for (int64_t k = 0; k < K; ++k) values[n * stride + bfloat16_place(k)] = to_bfloat16(w[n * K + k]);
-  return {to, nullptr, nullptr};
+  const size_t rows = round_up(N, kInt8Rows);
+  float* scales = reinterpret_cast<float*>(static_cast<char*>(to) + rows * round_up(K, kInt8Columns));
+  reduce_to_int8(w, N, K, static_cast<int8_t*>(to), scales, scales + rows);
+  return {to, scales, scales + rows};
 }
 
 }  // namespace fastlstm
