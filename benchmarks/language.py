@@ -6,7 +6,8 @@ All sides are one network with the same weights, and take turns; medians. One ha
 layers and all else as fastlstm has it; another has PyTorch's dense layer and loss too. Training is a whole step:
 forward, loss, backward, clipping, AdamW; in float32, and with the forward pass under autocast in bfloat16, which
 fastlstm trains in by default where the CPU is faster so. Writing is fastlstm's own loop for both sides, one text, a
-character at a time, on vocabularies of the size of a text's characters.
+character at a time, on vocabularies of the size of a text's characters; ours with the weights of the LSTM as so many
+bits, of which bfloat16 is the default.
 """
 
 from __future__ import annotations
@@ -144,7 +145,7 @@ def main() -> None:
             f"{line}{count / narrow:12,.0f}{count / our_narrow:10,.0f}{narrow / our_narrow:7.2f}", flush=True
         )
     print(f"\n{'writing, characters a second':32}{'torch':>10}", end="")
-    print("".join(f"{name:>10}{'ratio':>7}" for name in ("fastlstm", "bfloat16", "int8")))
+    print("".join(f"{name:>10}{'ratio':>7}" for name in ("float32", "bfloat16", "int8")))
     for name, (hidden, layers) in WRITTEN.items():
         ours = network(hidden, layers, CHARACTERS).eval()
         sides = [(on_torch(ours).eval(), None), (ours, None), (ours, "bfloat16"), (ours, "int8")]

@@ -103,10 +103,9 @@ def test_a_seed_gives_one_text_and_pieces_make_it_up(rhymes):
 
 def test_fewer_bits_write_nearly_as_full_weights_do(rhymes):
     text = RHYME.rstrip("\n")
-    for weights in ("bfloat16", "int8"):
+    for weights in ("float32", "bfloat16", "int8", None):
         assert rhymes.predict("she sells sea", length=24, temperature=0, weights=weights) == text
-    assert rhymes.predict("she sells sea", length=24, temperature=0) == text
-    with pytest.raises(InputError, match="weights is 'int4': give one of bfloat16, int8"):
+    with pytest.raises(InputError, match="weights is 'int4': give one of float32, bfloat16, int8"):
         rhymes.predict("she", weights="int4")
 
 
@@ -120,16 +119,16 @@ def test_streams_side_by_side_keep_their_own_weights(rhymes, monkeypatch):
         return step(layer, *given, weights=weights, **others)
 
     monkeypatch.setattr(LSTM, "step", noting)
-    kinds = ("int8", None, "bfloat16")
+    kinds = {"int8": "int8", "float32": None, None: "bfloat16"}  # what a step is asked for
     streams = [rhymes.predict("sea", length=9, stream=True, weights=kind) for kind in kinds]
     for stream in streams:
         next(stream)  # the prompt
     assert not used
     for _ in range(8):
-        for stream, kind in zip(streams, kinds, strict=True):
+        for stream, asked in zip(streams, kinds.values(), strict=True):
             used.clear()
             next(stream)
-            assert set(used) == {kind}
+            assert set(used) == {asked}
 
 
 def test_a_run_writes_the_same_text(rhymes, tmp_path):

@@ -62,7 +62,7 @@ class FittedGenerator(ResumableEstimator):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
-        weights: Literal["bfloat16", "int8"] | None = None,
+        weights: Literal["float32", "bfloat16", "int8"] | None = None,
         stream: bool = False,
     ) -> str | Iterator[str]:
         """Write on from a prompt.
@@ -82,9 +82,10 @@ class FittedGenerator(ResumableEstimator):
             Draw from the fewest that are together at least so likely.
         seed : int, optional
             Of the draws: with one, the text is the same every time. Default: a new text every time.
-        weights : {"bfloat16", "int8"}, optional
-            Write with the LSTM's weights in so few bits, which is the faster the wider it is, and changes probabilities
-            by a percent or so (:meth:`fastlstm.LSTM.step`). Default: as they were learnt.
+        weights : {"float32", "bfloat16", "int8"}, optional
+            How many bits of each of the LSTM's weights to write with: the fewer, the faster a wide LSTM is.
+            ``"bfloat16"`` changes probabilities by some thousandths, ``"int8"`` by a percent or so
+            (:meth:`fastlstm.LSTM.step`). Default: ``"bfloat16"`` on a CPU, else ``"float32"``.
         stream : bool
             Whether to give pieces of text as they come.
 
@@ -112,8 +113,8 @@ class FittedGenerator(ResumableEstimator):
                 prompt.encode()
             except UnicodeEncodeError as error:
                 raise InputError(f"the prompt is not UTF-8 (character {error.start}): correct it") from None
-        if weights not in (None, *REDUCED):
-            raise InputError(f"weights is {weights!r}: give one of {', '.join(REDUCED)}, or none")
+        if weights not in (None, "float32", *REDUCED):
+            raise InputError(f"weights is {weights!r}: give one of float32, {', '.join(REDUCED)}, or none")
         pieces = self._write(prompt, length, Sampling(temperature, top_k, top_p), seed, weights)
         return pieces if stream else "".join(pieces)
 
@@ -192,15 +193,18 @@ class FittedGenerator(ResumableEstimator):
     ) -> Iterator[str]:
         """Return the pieces of a text."""
         tokenizer, boundary = self.tokenizer_, len(self.tokenizer_)
+        device = self.network_.embed.weight.device
+        if weights is None and device.type == "cpu":
+            weights = "bfloat16"
         read = self._read_prompt(prompt)
         # What never came in training, bytes for instance, does not come now.
         never = {PADDING, UNKNOWN, *np.flatnonzero(np.array(self.counts_) == 0).tolist()}
         if not self.ends_:
             never.add(boundary)
         drawn = sample(
-            LanguageSteps(self.network_, weights),
-            torch.from_numpy(read[None, :-1]).to(self.network_.embed.weight.device),
-            torch.from_numpy(read[-1:]).to(self.network_.embed.weight.device),
+            LanguageSteps(self.network_, None if weights == "float32" else weights),
+            torch.from_numpy(read[None, :-1]).to(device),
+            torch.from_numpy(read[-1:]).to(device),
             sampling,
             seed=seed,
             never=sorted(never),
