@@ -90,7 +90,7 @@ void run_both_backward(const Backward<Real>& call, Arena& arena, int threads) {
   using Pass = BackwardPass<Real, Cell, Product>;
   const Sizes& sizes = call.forward.sizes;
   const int64_t values = sizes.rows * sizes.inputs;
-  const Plan plan(sizes, call.forward.ragged, threads / 2, arena);
+  const Plan plan(sizes, call.forward.ragged, choose_grid(sizes, threads / 2, Product::kSharing), arena);
   Backward<Real> other = call;
   if (call.dx) other.dx = arena.take<Real>(values);
   Pass first(call, arena, plan, {0, 1}), second(other, arena, plan, {1, 2});
@@ -110,9 +110,9 @@ void run_both_backward(const Backward<Real>& call, Arena& arena, int threads) {
 template <class Real, class Cell, class Product = Operand<Real, Real>>
 void run_backward(const Backward<Real>& call, Arena& arena) {
   const Sizes& sizes = call.forward.sizes;
-  const int threads = (int)call.forward.reserve[0];
+  const int threads = kept_threads(call.forward.reserve);
   if (directions_at_once(sizes, threads)) return run_both_backward<Real, Cell, Product>(call, arena, threads);
-  const Plan plan(sizes, call.forward.ragged, threads, arena);
+  const Plan plan(sizes, call.forward.ragged, choose_grid(sizes, threads, Product::kSharing), arena);
   if (SeparateBackward<Real, Cell, Product>::pays(sizes, plan))
     return SeparateBackward<Real, Cell, Product>(call, arena, plan).run();
   BackwardPass<Real, Cell, Product> pass(call, arena, plan, {0, sizes.directions});

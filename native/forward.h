@@ -32,7 +32,7 @@ class ForwardPass {
         of_x_(of_x),
         of_y_(of_y),
         directions_(directions),
-        plan_(call.sizes, call.ragged, threads, arena),
+        plan_(call.sizes, call.ragged, choose_grid(call.sizes, threads, Product::kSharing), arena),
         barrier_(plan_.threads()) {
     const int64_t B = sizes_.batch;
     panels_ = vectors_for(sizes_.hidden, L);

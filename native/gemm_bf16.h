@@ -5,6 +5,7 @@
 #pragma once
 
 #include "gemm.h"
+#include "plan.h"
 
 namespace fastlstm::FASTLSTM_ISA {
 
@@ -12,7 +13,8 @@ namespace fastlstm::FASTLSTM_ISA {
 template <class Real, class Value>
 struct Operand {
   using Stretch = Part<Real>;
-  using Packed = Value;                    // what weights, and rows where they are gathered, are held in
+  using Packed = Value;  // what weights, and rows where they are gathered, are held in
+  static constexpr Sharing kSharing = {400e3, 24};
   static constexpr bool kGathers = false;  // whether rows must lie behind one another, filled up with zeros
   template <int NV>
   static constexpr int kRows = tile_rows(NV);  // of a block

@@ -83,6 +83,17 @@ struct SplitStep {
 
 // What passes multiply floats with where the matrix extension is there and there are rows enough.
 struct SplitOperand : TileOperand<SplitStep> {
+  static constexpr Sharing kSharing = {150e3, 48};
+
+  // Whether a call's products are such. Weights take one and a half times the memory: a thread must have rows
+  // enough to make up for reading them.
+  static bool pays(const Sizes& sizes, int threads) {
+    if (sizes.layer_norm) return false;
+    const Grid grid = choose_grid(sizes, threads, kSharing);
+    const int64_t rows = sizes.batch / grid.batch_slices;
+    return (rows >= 48 && sizes.hidden >= 192) || (rows >= 32 && sizes.hidden >= 512);
+  }
+
   static FASTLSTM_INLINE void store_left(Vec<float> x, Bfloat16* row, int64_t k) {
     constexpr int64_t kDepth = SplitStep::kDepth;
     Bfloat16* to = row + k / kDepth * (SplitStep::kParts * kDepth) + k % kDepth;

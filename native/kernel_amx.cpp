@@ -1,7 +1,5 @@
 // The kernels of avx512bf16, but for products of bfloat16 and of floats in large layers: those are the matrix
 // extension's.
-#include <algorithm>
-
 #include "gathered.h"
 #include "gemm_split.h"
 #include "linear_rounded.h"
@@ -39,20 +37,16 @@ void forward16(const Forward<float, Bfloat16>& call) {
   });
 }
 
-// Whether a call's products are of floats that are split. Weights take one and a half times the memory so: a
-// thread must have rows enough to make up for reading them.
-bool splits(const Forward<float>& call) {
-  const int64_t rows = call.sizes.batch / std::max(1, call.threads), hidden = call.sizes.hidden;
-  return !call.sizes.layer_norm && ((rows >= 48 && hidden >= 192) || (rows >= 32 && hidden >= 512));
-}
-
 void forward32(const Forward<float>& call) {
   if (rounds(call.sizes)) return forward_gathered<MatrixOperand>(call);
-  splits(call) ? forward_gathered<SplitOperand>(call) : avx512bf16::kernels.forward32(call);
+  SplitOperand::pays(call.sizes, call.threads) ? forward_gathered<SplitOperand>(call)
+                                               : avx512bf16::kernels.forward32(call);
 }
 void backward32(const Backward<float>& call) {
   if (rounds(call.forward.sizes)) return backward_gathered<MatrixOperand>(call);
-  splits(call.forward) ? backward_gathered<SplitOperand>(call) : avx512bf16::kernels.backward32(call);
+  SplitOperand::pays(call.forward.sizes, kept_threads(call.forward.reserve))
+      ? backward_gathered<SplitOperand>(call)
+      : avx512bf16::kernels.backward32(call);
 }
 
 void linear32(const Linear<float>& call) {

@@ -6,11 +6,9 @@
 namespace fastlstm {
 namespace {
 
-constexpr double kWorthThreads = 5e5;    // multiply-adds below which waking a thread costs more than it gives
-constexpr double kCachedValues = 400e3;  // recurrent weights that a core's own cache still holds
+constexpr double kWorthThreads = 5e5;  // multiply-adds below which waking a thread costs more than it gives
 constexpr double kWorthBarriers =
-    200e3;  // and those that are worth a barrier a step to a thread without sequences
-constexpr int64_t kRowsToReuse = 24;  // rows a slice that make up for streaming the weights from further away
+    200e3;  // recurrent weights that are worth a barrier a step to a thread without sequences
 constexpr int64_t kUnitsWorthSlicing = 64;
 constexpr int64_t kRowsToShare =
     4;  // rows a thread from which directions are better taken one after the other
@@ -22,9 +20,18 @@ double multiply_adds(const Sizes& sizes) {  // of one direction
 
 }  // namespace
 
-Plan::Plan(const Sizes& sizes, const Ragged& ragged, int threads, Arena& arena)
-    : sizes_(sizes), ragged_(ragged) {
-  choose_grid(threads);
+Grid choose_grid(const Sizes& sizes, int threads, const Sharing& sharing) {
+  if (threads < 2 || multiply_adds(sizes) < kWorthThreads) return {1, 1};
+  const double weights = 4 * (double)sizes.hidden * (double)sizes.outputs;
+  const bool slices_pay = weights > sharing.cached_values ? sizes.batch < sharing.rows_to_reuse * threads
+                                                          : weights > kWorthBarriers && sizes.batch < threads;
+  const bool needs_whole_rows = sizes.projected || sizes.layer_norm;
+  if (!slices_pay || needs_whole_rows) return {(int)std::min<int64_t>(threads, sizes.batch), 1};
+  return {1, (int)std::max<int64_t>(1, std::min<int64_t>(threads, sizes.hidden / kUnitsWorthSlicing))};
+}
+
+Plan::Plan(const Sizes& sizes, const Ragged& ragged, const Grid& grid, Arena& arena)
+    : batch_slices(grid.batch_slices), hidden_slices(grid.hidden_slices), sizes_(sizes), ragged_(ragged) {
   const int64_t B = sizes.batch;
   order_ = arena.take<int64_t>(B);
   deal_out(arena.take<int64_t>(B));
@@ -41,19 +48,6 @@ Plan::Plan(const Sizes& sizes, const Ragged& ragged, int threads, Arena& arena)
       base_[s * batch_slices + i] = rows;
       rows += live;
     }
-}
-
-void Plan::choose_grid(int threads) {
-  batch_slices = hidden_slices = 1;
-  if (threads < 2 || multiply_adds(sizes_) < kWorthThreads) return;
-  const double weights = 4 * (double)sizes_.hidden * (double)sizes_.outputs;
-  const bool slices_pay = weights > kCachedValues ? sizes_.batch < kRowsToReuse * threads
-                                                  : weights > kWorthBarriers && sizes_.batch < threads;
-  const bool needs_whole_rows = sizes_.projected || sizes_.layer_norm;
-  if (slices_pay && !needs_whole_rows)
-    hidden_slices = (int)std::max<int64_t>(1, std::min<int64_t>(threads, sizes_.hidden / kUnitsWorthSlicing));
-  else
-    batch_slices = (int)std::min<int64_t>(threads, sizes_.batch);
 }
 
 void Plan::deal_out(int64_t* sorted) {

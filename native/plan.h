@@ -5,8 +5,8 @@
 // i) positions still run. Each slice may be shared by several threads, which then own slices of the hidden
 // units.
 //
-// Everything follows from the sizes, the lengths and the number of threads, so that the forward and the
-// backward pass of a call make the same plan.
+// Everything follows from the sizes, the lengths, the products and the number of threads, so that the forward
+// and the backward pass of a call make the same plan.
 #pragma once
 
 #include "arena.h"
@@ -15,12 +15,23 @@
 
 namespace fastlstm {
 
+struct Grid {
+  int batch_slices, hidden_slices;
+};
+
+// What products ask of the grid.
+struct Sharing {
+  double cached_values;   // recurrent weights that a core's own cache still holds
+  int64_t rows_to_reuse;  // rows a slice that make up for streaming the weights from further away
+};
+Grid choose_grid(const Sizes& sizes, int threads, const Sharing& sharing);
+
 class Plan {
  public:
   int64_t steps;  // of the longest sequence
   int batch_slices, hidden_slices;
 
-  Plan(const Sizes& sizes, const Ragged& ragged, int threads, Arena& arena);
+  Plan(const Sizes& sizes, const Ragged& ragged, const Grid& grid, Arena& arena);
 
   FASTLSTM_INLINE int threads() const { return batch_slices * hidden_slices; }
   FASTLSTM_INLINE Range slice(int i) const { return share(sizes_.batch, i, batch_slices); }
@@ -60,7 +71,6 @@ class Plan {
   }
 
  private:
-  void choose_grid(int threads);
   void deal_out(int64_t* sorted);
 
   Sizes sizes_;

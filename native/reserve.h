@@ -8,6 +8,12 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
+// The threads that the forward pass was given, from which the backward pass makes the same plan.
+template <class Real>
+int kept_threads(const Real* reserve) {
+  return (int)reserve[0];
+}
+
 // The rows of one step and slice are stored unit panel by unit panel, one direction after the other.
 template <class Real, class Cell>
 class Reserve {

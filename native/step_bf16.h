@@ -1,5 +1,5 @@
-// Products with bfloat16 weights, which lie so that lanes are rows (step.h): nothing is summed up across lanes,
-// and sums are the same whatever the vectors' width.
+// Products with bfloat16 weights, which lie so that lanes are rows (step.h): nothing is summed up across
+// lanes, and sums are the same whatever the vectors' width.
 #pragma once
 
 #include "step_products.h"
@@ -38,7 +38,7 @@ FASTLSTM_INLINE void multiply_words(const Product<Bfloat16Form>& product, int64_
     const int64_t K = factor.columns, stride = factor.operand.stride;
     const float* x = factor.operand.data + b * stride;
     const uint16_t* w = static_cast<const uint16_t*>(factor.matrix.data) + block * kRows * K + 2 * first;
-    const auto add = [&](int64_t k, Vec<float> (*sum)[W][2]) {
+    const auto add = [&](int64_t k, Vec<float>(*sum)[W][2]) {
       __builtin_prefetch((const char*)(w + k * kRows) + kAhead);
 #pragma GCC unroll 2
       for (int v = 0; v < W; ++v) {

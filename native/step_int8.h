@@ -1,6 +1,6 @@
-// Products with int8 weights, which lie so that lanes are rows (step.h). What they meet is rounded to 16 bits,
-// relative to the largest of its values, so that the error is that of the weights; sums are whole numbers and
-// exact.
+// Products with int8 weights, which lie so that lanes are rows (step.h). What they meet is rounded to 16
+// bits, relative to the largest of its values, so that the error is that of the weights; sums are whole
+// numbers and exact.
 #pragma once
 
 #include "step_products.h"

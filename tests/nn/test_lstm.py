@@ -193,6 +193,19 @@ def test_backward_in_eval_mode():
     assert all(p.grad.any() for p in layer.parameters())
 
 
+@pytest.mark.parametrize("hidden", [64, 256])
+@pytest.mark.parametrize("forward", [1, 2, 3])
+def test_threads_may_change_between_the_passes(hidden, forward, set_threads):
+    """The backward pass reads what the forward pass kept, which lies as its threads shared the work."""
+    theirs, ours = pair(8, hidden)
+    x = torch.randn(4, 64, 8)
+    expected = gradients(theirs, theirs(x))
+    set_threads(forward)
+    found = ours(x)
+    set_threads(3 - forward if forward < 3 else 1)
+    torch.testing.assert_close(gradients(ours, found), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_float32(dtype):
     layer = LSTM(4, 6, 2).to(dtype)
