@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import pytest
 import torch
 from hypothesis import settings
@@ -14,12 +16,28 @@ def _seed():
     torch.manual_seed(0)
 
 
+ROUNDING = [name for name in _native.instruction_sets() if name in ("avx512bf16", "amx")]
+
+
+@contextmanager
+def using(name):
+    before = _native.instruction_set()
+    assert _native.use_instruction_set(name)
+    yield name
+    _native.use_instruction_set(before)
+
+
 @pytest.fixture(params=_native.instruction_sets())
 def instruction_set(request):
-    before = _native.instruction_set()
-    assert _native.use_instruction_set(request.param)
-    yield request.param
-    _native.use_instruction_set(before)
+    with using(request.param) as name:
+        yield name
+
+
+@pytest.fixture(params=ROUNDING)
+def rounding(request):
+    """An instruction set that multiplies bfloat16, in use."""
+    with using(request.param) as name:
+        yield name
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fastlstm import _native
 from fastlstm.ops.linear import linear
 
 
@@ -81,19 +80,9 @@ def test_where_the_kernel_does_not_serve():
         linear(x, weight[:, :2])
 
 
-ROUNDING = [name for name in _native.instruction_sets() if name in ("avx512bf16", "amx")]
-
-
-@pytest.mark.parametrize("rounding", ROUNDING)
+@pytest.mark.usefixtures("rounding")
 class TestUnderAutocast:
     """Products of operands rounded to bfloat16, all else in float32."""
-
-    @pytest.fixture(autouse=True)
-    def _rounding(self, rounding):
-        before = _native.instruction_set()
-        _native.use_instruction_set(rounding)
-        yield
-        _native.use_instruction_set(before)
 
     @pytest.mark.parametrize("rows", [1, 17, 300, 1100])
     @pytest.mark.parametrize(

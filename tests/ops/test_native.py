@@ -179,8 +179,6 @@ def test_kernel_agrees_with_the_equations(dtype, problem):
             assert (value.double() - truth).abs().max() <= allowed
 
 
-# The instruction sets that multiply bfloat16.
-ROUNDING = [name for name in _native.instruction_sets() if name in ("avx512bf16", "amx")]
 # Sizes at which the kernel takes its other ways: hidden slices, chunks of steps, several panels and blocks.
 LARGE = [
     {"T": 6, "B": 4, "I": 30, "H": 350},
@@ -206,14 +204,13 @@ def test_large_sizes(size, directions, everything, instruction_set, threads):
         torch.testing.assert_close(run(native, *parts), run(equations, *parts), rtol=1e-11, atol=1e-12)
 
 
-@pytest.mark.parametrize("rounding", ROUNDING)
+@pytest.mark.usefixtures("rounding")
 class TestRoundedProducts:
     # An operand of 8 bits is off by up to 2^-9 of itself; a few steps and sums make some times that of it, and
     # gradients of weights are sums over all rows, whose errors add up like a random walk.
     tolerance = 2**-5
 
-    def close(self, parts, threads, rounding):
-        _native.use_instruction_set(rounding)
+    def close(self, parts, threads):
         torch.set_num_threads(threads)
         cell, x, state, weights, options = parts
         expected = run(equations, *as_double(parts))
@@ -225,33 +222,31 @@ class TestRoundedProducts:
                 allowed = self.tolerance * truth.abs().max().clamp(min=terms**0.5)
                 assert (value.double() - truth).abs().max() <= allowed
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(problem=problems())
-    def test_are_close_to_the_equations(self, rounding, problem):
+    def test_are_close_to_the_equations(self, problem):
         if problem["cell"].kind == "rnn_relu":  # whose slope jumps
             problem["cell"] = Cell("rnn_tanh")
-        self.close(make(problem, torch.float32), problem["threads"], rounding)
+        self.close(make(problem, torch.float32), problem["threads"])
 
     @pytest.mark.parametrize("size", LARGE, ids=str)
     @pytest.mark.parametrize("everything", [False, True], ids=["plain", "everything"])
-    def test_large_sizes(self, size, everything, threads, rounding):
+    def test_large_sizes(self, size, everything, threads):
         problem = {
             **size, "cell": Cell(projected="P" in size), "directions": 2, "has_state": True, "layout": "batch-first",
             "ragged": everything, "reset": everything, "recurrent_mask": everything, "zoneout": None, "seed": 3,
         }  # fmt: skip
-        self.close(make(problem, torch.float32), threads, rounding)
+        self.close(make(problem, torch.float32), threads)
 
-    def test_only_products_are_rounded(self, rounding):
+    def test_only_products_are_rounded(self):
         """1 + 2^-9 counts as 1 in a product, but not in a sum; and only where one asked for it."""
-        _native.use_instruction_set(rounding)
         cell, value = Cell("rnn_relu"), 1 + 2**-9
         weights = [torch.ones(1, 1), torch.zeros(1, 1), torch.full((1,), value), torch.zeros(1)]
         x = torch.full((1, 1, 1), value)
         for options, expected in (({"rounded": True}, 1 + value), ({}, 2 * value)):
             assert sequence(cell, x, None, None, weights, **options)[0].item() == expected
 
-    def test_a_nan_stays_in_its_row(self, threads, rounding):
-        _native.use_instruction_set(rounding)
+    def test_a_nan_stays_in_its_row(self, threads):
         x, weights = torch.randn(10, 45, 4), list(torch.nn.LSTM(4, 70).parameters())
         clean, *_ = lstm(x, None, None, weights, rounded=True)
         x[3, 7, 2] = torch.nan
