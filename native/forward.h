@@ -34,6 +34,7 @@ class ForwardPass {
         directions_(directions),
         plan_(call.sizes, call.ragged, choose_grid(call.sizes, threads, Product::kSharing), arena),
         barrier_(plan_.threads()) {
+    if (call.reserve) keep_header(call.threads, {plan_.batch_slices, plan_.hidden_slices}, call.reserve);
     const int64_t B = sizes_.batch;
     panels_ = vectors_for(sizes_.hidden, L);
     inputs_ = Product::padded(sizes_.inputs);
@@ -489,10 +490,6 @@ void run_stack(const Call* layers, int count, Arena& arena) {
 // A whole call.
 template <class Pass, class Call>
 void run_forward(const Call& call, Arena& arena) {
-  if (call.reserve) {
-    __builtin_memset(call.reserve, 0, kReserveHeader * sizeof(*call.reserve));
-    call.reserve[0] = (float)call.threads;
-  }
   run_passes<Pass>(call.sizes, call.threads,
                    [&](Range directions, int threads) { return Pass(call, arena, directions, threads); });
 }

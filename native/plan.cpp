@@ -26,8 +26,10 @@ Grid choose_grid(const Sizes& sizes, int threads, const Sharing& sharing) {
   const bool slices_pay = weights > sharing.cached_values ? sizes.batch < sharing.rows_to_reuse * threads
                                                           : weights > kWorthBarriers && sizes.batch < threads;
   const bool needs_whole_rows = sizes.projected || sizes.layer_norm;
-  if (!slices_pay || needs_whole_rows) return {(int)std::min<int64_t>(threads, sizes.batch), 1};
-  return {1, (int)std::max<int64_t>(1, std::min<int64_t>(threads, sizes.hidden / kUnitsWorthSlicing))};
+  const int by_batch = (int)std::min<int64_t>(threads, sizes.batch);
+  const int by_units = (int)std::min<int64_t>(threads, sizes.hidden / kUnitsWorthSlicing);
+  if (!slices_pay || needs_whole_rows || by_units < by_batch) return {by_batch, 1};
+  return {1, by_units};
 }
 
 Plan::Plan(const Sizes& sizes, const Ragged& ragged, const Grid& grid, Arena& arena)

@@ -5,8 +5,8 @@
 // i) positions still run. Each slice may be shared by several threads, which then own slices of the hidden
 // units.
 //
-// Everything follows from the sizes, the lengths, the products and the number of threads, so that the forward
-// and the backward pass of a call make the same plan.
+// Everything follows from the sizes, the lengths and the grid, which the forward pass keeps, so that the
+// backward pass makes the same plan.
 #pragma once
 
 #include "arena.h"

@@ -8,10 +8,22 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
-// The threads that the forward pass was given, from which the backward pass makes the same plan.
+// What the header tells: the threads that the forward pass was given, and the grid that it made of them, in
+// whose order rows are stored.
 template <class Real>
 int kept_threads(const Real* reserve) {
   return (int)reserve[0];
+}
+template <class Real>
+Grid kept_grid(const Real* reserve) {
+  return {(int)reserve[1], (int)reserve[2]};
+}
+template <class Real>
+void keep_header(int threads, const Grid& grid, Real* reserve) {
+  __builtin_memset(reserve, 0, kReserveHeader * sizeof(Real));
+  reserve[0] = (Real)threads;
+  reserve[1] = (Real)grid.batch_slices;
+  reserve[2] = (Real)grid.hidden_slices;
 }
 
 // The rows of one step and slice are stored unit panel by unit panel, one direction after the other.

@@ -20,7 +20,8 @@ enum class StepWeights : int { kFull = 0, kBfloat16 = 1, kInt8 = 2 };
 // A matrix (N, K). Full: row-major, of the call's own type. Reduced: as `reduce` laid it out.
 struct StepMatrix {
   const void* data;
-  const float *scales, *offsets;  // (N) each, of int8 alone
+  const float* scales;  // of int8 alone, as `reduce` made them
+  const int32_t* offsets;
 };
 
 template <class Real>
@@ -67,9 +68,8 @@ constexpr int64_t kStepBytesPerThread = int64_t(1) << 19;
 // zero. bfloat16, each value rounded to the nearest, ties to even: of a block's 32 rows, word j < 16 of a
 // column holds that of row j in its lower and that of row 16 + j in its upper half. int8: of a block's 16
 // rows four columns lie together, [column / 4][row][column % 4]; row n is scales[n] times integers in
-// -127 … 127, and offsets[n] is scales[n] · kInt8Offset times the sum of those integers.
+// -127 … 127, and offsets[n] is 128 times the sum of those integers.
 constexpr int64_t kBfloat16Rows = 32, kInt8Rows = 16, kInt8Columns = 4;
-constexpr int kInt8Offset = 32768;
 
 size_t reduced_bytes(StepWeights kind, int64_t N, int64_t K);
 // Fills `to`, which has reduced_bytes() and the alignment of a cache line.

@@ -25,7 +25,6 @@ FASTLSTM_INLINE void multiply_words(const Product<Bfloat16Form>& product, int64_
                                     int64_t b) {
   typedef typename Simd<float>::I I;
   constexpr int L = kLanes<float>, kRows = kBfloat16Rows, kApart = 2;
-  constexpr int64_t kAhead = 2048;  // bytes
   Vec<float> sums[kApart][B][W][2];
 #pragma GCC unroll 2
   for (int s = 0; s < kApart; ++s)
@@ -39,7 +38,6 @@ FASTLSTM_INLINE void multiply_words(const Product<Bfloat16Form>& product, int64_
     const float* x = factor.operand.data + b * stride;
     const uint16_t* w = static_cast<const uint16_t*>(factor.matrix.data) + block * kRows * K + 2 * first;
     const auto add = [&](int64_t k, Vec<float>(*sum)[W][2]) {
-      __builtin_prefetch((const char*)(w + k * kRows) + kAhead);
 #pragma GCC unroll 2
       for (int v = 0; v < W; ++v) {
         I words;

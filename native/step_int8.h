@@ -1,6 +1,6 @@
 // Products with int8 weights, which lie so that lanes are rows (step.h). What they meet is rounded to 16
 // bits, relative to the largest of its values, so that the error is that of the weights; sums are whole
-// numbers and exact.
+// numbers.
 #pragma once
 
 #include "step_products.h"
@@ -11,7 +11,7 @@ struct Int8Form {
   using Number = float;
   using Weight = int8_t;
   // v · 32767 / largest, rounded. With VNNI, whose instruction takes bytes without a sign from the left and
-  // bytes with one from the right, as v + 32768 in two bytes: the offset is taken out of the sum afterwards.
+  // bytes with one from the right, in two bytes, the higher of them with 128 too much.
   struct Operand {
     const int16_t* whole;       // padded with zeros; null with VNNI …
     const uint8_t *high, *low;  // … which has these instead
@@ -20,13 +20,14 @@ struct Int8Form {
   };
 
   static constexpr int kBlockRows = kInt8Rows;
+  static constexpr int64_t kMostColumns = 1 << 16;  // products of 255 · 127 whose sum fits into 32 bits
 
   static Operand prepare(const float* x, int64_t stride, int64_t K, int64_t batch, Arena& arena) {
     const int64_t padded = multiple(K, kLanes<float>);
     int16_t* whole = arena.take<int16_t>(batch * padded);
     uint8_t* bytes = reinterpret_cast<uint8_t*>(whole);
     float* units = arena.take<float>(batch);
-    const bool vnni = has_vnni();
+    const bool vnni = has_vnni() && K <= kMostColumns;
     for (int64_t b = 0; b < batch; ++b)
       units[b] =
           vnni ? round_row<true>(x + b * stride, K, nullptr, bytes + b * padded, bytes + (batch + b) * padded)
@@ -72,7 +73,7 @@ struct Int8Form {
     for (int64_t k = 0; k < multiple(K, L); k += L) {
       const I rounded = (I)(values(k) * inverse + kMagic) - kMagicBits;
       if (kBytes) {
-        const I shifted = rounded + kInt8Offset;
+        const I shifted = rounded + 32768;
         const Bytes upper = __builtin_convertvector((shifted >> 8) & 255, Bytes),
                     lower = __builtin_convertvector(shifted & 255, Bytes);
         __builtin_memcpy(high + k, &upper, sizeof upper);
@@ -119,19 +120,18 @@ inline void multiply_block(const int8_t* w, const int16_t* x, int64_t K, float* 
 }
 
 #if defined(__AVX512F__)
-// The same, of values 32768 too large.
-__attribute__((target("avx512vnni"))) inline void multiply_block_vnni(const int8_t* w, const uint8_t* x_high,
+// The same from two bytes a value; `offsets` is what the higher ones are too large by.
+__attribute__((target("avx512vnni"))) inline void multiply_block_vnni(const int8_t* w, const int32_t* offsets,
+                                                                      const uint8_t* x_high,
                                                                       const uint8_t* x_low, int64_t K,
                                                                       float* sums) {
   constexpr int kApart = 4;  // sums that need not wait for one another
-  constexpr int64_t kAhead = 2048;
   __m512i high[kApart], low[kApart];
 #pragma GCC unroll 4
   for (int s = 0; s < kApart; ++s) high[s] = low[s] = _mm512_setzero_si512();
+  high[0] = _mm512_sub_epi32(high[0], _mm512_loadu_si512(offsets));
   const auto add = [&](int64_t k, int s) __attribute__((target("avx512vnni"), always_inline)) {
-    const int8_t* at = w + k * kInt8Rows;
-    __builtin_prefetch(at + kAhead);
-    const __m512i weights = _mm512_loadu_si512(at);
+    const __m512i weights = _mm512_loadu_si512(w + k * kInt8Rows);
     int32_t upper, lower;
     __builtin_memcpy(&upper, x_high + k, sizeof upper);
     __builtin_memcpy(&lower, x_low + k, sizeof lower);
@@ -167,15 +167,14 @@ inline void multiply(const Product<Int8Form>& product) {
         alignas(64) float whole[kInt8Rows];
 #if defined(__AVX512F__)
         if (!x.whole)
-          multiply_block_vnni(w, x.high + b * x.stride, x.low + b * x.stride, K, whole);
+          multiply_block_vnni(w, factor.matrix.offsets + first, x.high + b * x.stride, x.low + b * x.stride,
+                              K, whole);
         else
 #endif
           multiply_block(w, x.whole + b * x.stride, K, whole);
         for (int i = 0; i < kInt8Rows / L; ++i) {
           const int64_t row = first + i * L;
-          Vec<float> sum = load(whole + i * L) * load(factor.matrix.scales + row);
-          if (!x.whole) sum -= load(factor.matrix.offsets + row);
-          total[i] += sum * x.units[b];
+          total[i] += load(whole + i * L) * load(factor.matrix.scales + row) * x.units[b];
         }
       }
       for (int i = 0; i < kInt8Rows / L; ++i) product.put(b, first + i * L, total[i]);

@@ -27,7 +27,7 @@ void reduce_to_bfloat16(const float* w, int64_t N, int64_t K, uint16_t* to) {
   }
 }
 
-void reduce_to_int8(const float* w, int64_t N, int64_t K, int8_t* to, float* scales, float* offsets) {
+void reduce_to_int8(const float* w, int64_t N, int64_t K, int8_t* to, float* scales, int32_t* offsets) {
   const int64_t columns = (int64_t)round_up(K, kInt8Columns);
   for (int64_t n = 0; n < N; ++n) {
     const float* row = w + n * K;
@@ -47,7 +47,7 @@ void reduce_to_int8(const float* w, int64_t N, int64_t K, int8_t* to, float* sca
       sum += whole;
     }
     scales[n] = finite ? scale : NAN;  // a weight that is no number spoils its gate, as it would in full
-    offsets[n] = scale * (float)kInt8Offset * (float)sum;
+    offsets[n] = 128 * sum;
   }
 }
 
@@ -55,7 +55,7 @@ void reduce_to_int8(const float* w, int64_t N, int64_t K, int8_t* to, float* sca
 
 size_t reduced_bytes(StepWeights kind, int64_t N, int64_t K) {
   if (kind == StepWeights::kBfloat16) return round_up(N, kBfloat16Rows) * (size_t)K * sizeof(uint16_t);
-  return round_up(N, kInt8Rows) * (round_up(K, kInt8Columns) + 2 * sizeof(float));
+  return round_up(N, kInt8Rows) * (round_up(K, kInt8Columns) + sizeof(float) + sizeof(int32_t));
 }
 
 StepMatrix reduce(StepWeights kind, const float* w, int64_t N, int64_t K, void* to) {
@@ -66,8 +66,9 @@ StepMatrix reduce(StepWeights kind, const float* w, int64_t N, int64_t K, void* 
   }
   const size_t rows = round_up(N, kInt8Rows);
   float* scales = reinterpret_cast<float*>(static_cast<char*>(to) + rows * round_up(K, kInt8Columns));
-  reduce_to_int8(w, N, K, static_cast<int8_t*>(to), scales, scales + rows);
-  return {to, scales, scales + rows};
+  int32_t* offsets = reinterpret_cast<int32_t*>(scales + rows);
+  reduce_to_int8(w, N, K, static_cast<int8_t*>(to), scales, offsets);
+  return {to, scales, offsets};
 }
 
 }  // namespace fastlstm

@@ -165,7 +165,7 @@ REDUCE = {"bfloat16": as_bfloat16, "int8": as_int8}
 
 @pytest.mark.parametrize("weights", REDUCE)
 @pytest.mark.parametrize("cell", CELLS, ids=str)
-@pytest.mark.parametrize(("B", "I", "H"), [(1, 32, 64), (3, 7, 45), (2, 100, 33)])
+@pytest.mark.parametrize(("B", "I", "H"), [(1, 32, 64), (3, 7, 45), (2, 100, 33), (5, 1030, 20)])
 def test_reduced_weights_are_what_they_stand_for(cell, weights, B, I, H, instruction_set):  # noqa: E741
     """The rest of the error is of float32, and, with int8, of inputs in 16 bits: 1 / 65534 of the largest.
 
