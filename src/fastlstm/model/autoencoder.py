@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from fastlstm.data.scaling import WindowScale
 from fastlstm.model.detector import Expectation, RowBatch
 from fastlstm.model.distributions import SMALLEST, StudentTHead
+from fastlstm.model.dropout import Dropout
 from fastlstm.model.inputs import Categories
 from fastlstm.model.naive import NaiveForecasts
 from fastlstm.nn import LSTM
@@ -123,7 +124,7 @@ class Autoencoder(nn.Module):
         self.encoder = recurrent(self.inputs.width)
         self.code = nn.Linear(settings.hidden_size, settings.code_size)
         self.decoder = recurrent(settings.code_size + settings.known)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.describe = nn.Linear(settings.hidden_size, settings.channels * settings.decoder_size)
         self.head = StudentTHead(settings.decoder_size, [0.5], rules=1)
 

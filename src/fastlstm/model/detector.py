@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fastlstm.data.scaling import WindowScale
 from fastlstm.model.distributions import SMALLEST, StudentTHead
+from fastlstm.model.dropout import Dropout
 from fastlstm.model.inputs import Categories
 from fastlstm.model.naive import NaiveForecasts
 from fastlstm.model.trunk import State, Trunk
@@ -133,7 +134,7 @@ class DetectorNetwork(nn.Module):
             dropout=settings.dropout,
             layer_norm=settings.layer_norm,
         )
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         forecasts = len(settings.horizons) * settings.channels
         self.decoder = nn.Linear(settings.hidden_size, forecasts * settings.decoder_size)
         self.head = StudentTHead(settings.decoder_size, [0.5], rules=RULES)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fastlstm.data.sequence_features import SequenceBatch
 from fastlstm.model.convolution import ConvolutionalBranch
+from fastlstm.model.dropout import Dropout
 from fastlstm.model.phrases import Phrases
 from fastlstm.model.pooling import Pooling, PoolingKind
 from fastlstm.nn import LSTM
@@ -171,11 +172,11 @@ class SequenceNetwork(nn.Module):
             )  # else a step knows nothing of those after it
             self.branch = ConvolutionalBranch(width, per_step=settings.per_step, causal=not ahead)
             hidden += self.branch.width
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.summary: nn.Module | None = None
         if settings.summary:
             self.summary = nn.Sequential(
-                nn.Dropout(settings.dropout), nn.Linear(settings.summary, SUMMARY), nn.ReLU()
+                Dropout(settings.dropout), nn.Linear(settings.summary, SUMMARY), nn.ReLU()
             )
             hidden += SUMMARY
         self.head = nn.Linear(hidden + 2 * settings.static, settings.outputs)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from fastlstm.model.dropout import Dropout
 from fastlstm.nn import LSTM
 
 BLANK = 0  # of CTC; a tokenizer's padding, which no text holds
@@ -108,7 +109,7 @@ class SpeechNetwork(nn.Module):
             LSTM(size, settings.hidden_size, batch_first=True, bidirectional=settings.bidirectional)
             for size in widths[:-1]
         )
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.head = nn.Linear(width, settings.outputs)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
