@@ -86,11 +86,10 @@ class SeparateBackward {
 
 // Both directions beside each other, each with a gradient of x of its own, which are added up at the end.
 template <class Real, class Cell, class Product>
-void run_both_backward(const Backward<Real>& call, Arena& arena) {
+void run_both_backward(const Backward<Real>& call, Arena& arena, const Plan& plan) {
   using Pass = BackwardPass<Real, Cell, Product>;
   const Sizes& sizes = call.forward.sizes;
   const int64_t values = sizes.rows * sizes.inputs;
-  const Plan plan(sizes, call.forward.ragged, kept_grid(call.forward.reserve), arena);
   Backward<Real> other = call;
   if (call.dx) other.dx = arena.take<Real>(values);
   Pass first(call, arena, plan, {0, 1}), second(other, arena, plan, {1, 2});
@@ -110,9 +109,9 @@ void run_both_backward(const Backward<Real>& call, Arena& arena) {
 template <class Real, class Cell, class Product = Operand<Real, Real>>
 void run_backward(const Backward<Real>& call, Arena& arena) {
   const Sizes& sizes = call.forward.sizes;
-  const int threads = kept_threads(call.forward.reserve);
-  if (directions_at_once(sizes, threads)) return run_both_backward<Real, Cell, Product>(call, arena);
   const Plan plan(sizes, call.forward.ragged, kept_grid(call.forward.reserve), arena);
+  if (directions_at_once(sizes, kept_threads(call.forward.reserve)))
+    return run_both_backward<Real, Cell, Product>(call, arena, plan);
   if (SeparateBackward<Real, Cell, Product>::pays(sizes, plan))
     return SeparateBackward<Real, Cell, Product>(call, arena, plan).run();
   BackwardPass<Real, Cell, Product> pass(call, arena, plan, {0, sizes.directions});

@@ -34,7 +34,7 @@ class ForwardPass {
         directions_(directions),
         plan_(call.sizes, call.ragged, choose_grid(call.sizes, threads, Product::kSharing), arena),
         barrier_(plan_.threads()) {
-    if (call.reserve) keep_header(call.threads, {plan_.batch_slices, plan_.hidden_slices}, call.reserve);
+    if (call.reserve) keep_header(call.threads, plan_, call.reserve);
     const int64_t B = sizes_.batch;
     panels_ = vectors_for(sizes_.hidden, L);
     inputs_ = Product::padded(sizes_.inputs);

@@ -91,7 +91,7 @@ struct SplitOperand : TileOperand<SplitStep> {
     if (sizes.layer_norm) return false;
     const Grid grid = choose_grid(sizes, threads, kSharing);
     const int64_t rows = sizes.batch / grid.batch_slices;
-    return (rows >= 48 && sizes.hidden >= 192) || (rows >= 32 && sizes.hidden >= 512);
+    return (rows >= kSharing.rows_to_reuse && sizes.hidden >= 192) || (rows >= 32 && sizes.hidden >= 512);
   }
 
   static FASTLSTM_INLINE void store_left(Vec<float> x, Bfloat16* row, int64_t k) {

@@ -33,7 +33,7 @@ Grid choose_grid(const Sizes& sizes, int threads, const Sharing& sharing) {
 }
 
 Plan::Plan(const Sizes& sizes, const Ragged& ragged, const Grid& grid, Arena& arena)
-    : batch_slices(grid.batch_slices), hidden_slices(grid.hidden_slices), sizes_(sizes), ragged_(ragged) {
+    : Grid(grid), sizes_(sizes), ragged_(ragged) {
   const int64_t B = sizes.batch;
   order_ = arena.take<int64_t>(B);
   deal_out(arena.take<int64_t>(B));

@@ -26,10 +26,9 @@ struct Sharing {
 };
 Grid choose_grid(const Sizes& sizes, int threads, const Sharing& sharing);
 
-class Plan {
+class Plan : public Grid {
  public:
   int64_t steps;  // of the longest sequence
-  int batch_slices, hidden_slices;
 
   Plan(const Sizes& sizes, const Ragged& ragged, const Grid& grid, Arena& arena);
 

@@ -6,16 +6,11 @@
 
 namespace fastlstm::FASTLSTM_ISA {
 
-struct Bfloat16Form {
+struct Bfloat16Form : MeetsAsGiven<float> {
   using Number = float;
   using Weight = uint16_t;
-  struct Operand {
-    const float* data;
-    int64_t stride;
-  };
   static constexpr int kBlockRows = kBfloat16Rows;
   static int64_t row_values(const Factor<Bfloat16Form>& factor) { return factor.columns; }
-  static Operand prepare(const float* x, int64_t stride, int64_t, int64_t, Arena&) { return {x, stride}; }
 };
 
 // W vectors of a block's words, from `first` on, times B vectors. Even and odd columns sum up apart, so that

@@ -54,10 +54,7 @@ struct Int8Form {
     constexpr int L = kLanes<float>;
     constexpr float kLargest = 32767, kMagic = 12582912;  // adding 1.5·2^23 leaves an integer in the low bits
     constexpr int32_t kMagicBits = 0x4B400000;
-    const auto values = [&](int64_t k) {
-      if (k >= K) return Vec<float>{};
-      return K - k < L ? load_tail(x + k, (int)(K - k)) : load(x + k);
-    };
+    const auto values = [&](int64_t k) { return K - k < L ? load_tail(x + k, (int)(K - k)) : load(x + k); };
     Vec<float> largest{}, spoilt{};
     for (int64_t k = 0; k < K; k += L) {
       const Vec<float> value = values(k), size = value < 0.0f ? -value : value;

@@ -95,19 +95,23 @@ struct Factor {
   typename Form::Operand operand;
 };
 
-// The weights as the caller has them.
+// Of a form that meets vectors as they are given.
 template <class Real>
-struct FullForm {
-  using Number = Real;
-  using Weight = Real;
+struct MeetsAsGiven {
   struct Operand {
     const Real* data;
     int64_t stride;
   };
+  static Operand prepare(const Real* x, int64_t stride, int64_t, int64_t, Arena&) { return {x, stride}; }
+};
+
+// The weights as the caller has them.
+template <class Real>
+struct FullForm : MeetsAsGiven<Real> {
+  using Number = Real;
+  using Weight = Real;
   static constexpr int kBlockRows = kLanes<Real>;
   static int64_t row_values(const Factor<FullForm>& factor) { return factor.columns; }
-
-  static Operand prepare(const Real* x, int64_t stride, int64_t, int64_t, Arena&) { return {x, stride}; }
 
   // `ahead` of what is read lies what will be: rows are too short for the processor to find out by itself.
   template <int R, int B>

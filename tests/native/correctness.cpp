@@ -169,7 +169,7 @@ void test_special_shapes() {
 // Batches and layers so large that some instruction sets multiply otherwise.
 void test_large_products() {
   Random random(4);
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 24; ++i) {
     Options options = varied_options(i);
     Shape shape = random_shape(random);
     shape.hidden = 192 + i;

@@ -194,15 +194,15 @@ def test_backward_in_eval_mode():
 
 
 @pytest.mark.parametrize("hidden", [64, 256])
-@pytest.mark.parametrize("forward", [1, 2, 3])
-def test_threads_may_change_between_the_passes(hidden, forward, set_threads):
+@pytest.mark.parametrize(("forward", "backward"), [(1, 2), (2, 1), (3, 1)])
+def test_threads_may_change_between_the_passes(hidden, forward, backward, set_threads):
     """The backward pass reads what the forward pass kept, which lies as its threads shared the work."""
     theirs, ours = pair(8, hidden)
     x = torch.randn(4, 64, 8)
     expected = gradients(theirs, theirs(x))
     set_threads(forward)
     found = ours(x)
-    set_threads(3 - forward if forward < 3 else 1)
+    set_threads(backward)
     torch.testing.assert_close(gradients(ours, found), expected, rtol=1e-4, atol=1e-4)
 
 
