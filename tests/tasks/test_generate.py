@@ -12,7 +12,7 @@ import torch
 from sklearn.base import clone
 
 import fastlstm
-from fastlstm import LSTM, Generator
+from fastlstm import LSTM, Forecaster, Generator
 from fastlstm.data.corpus import join_texts
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.model.language_steps import LanguageSteps
@@ -267,9 +267,11 @@ def test_a_fit_that_was_left_goes_on_to_the_bit(stop, tmp_path, monkeypatch):
 def test_another_tasks_checkpoint_is_refused(tmp_path):
     from fastlstm.training.checkpoint import TrainingState
 
-    keep_checkpoint(tmp_path, TrainingState({}, {"fit": {"horizon": 3}}))
-    with pytest.raises(RunError, match="of another task or version"):
+    keep_checkpoint(tmp_path, TrainingState({}, {"fit": {"task": "forecast", "horizon": 3}}))
+    with pytest.raises(RunError, match="is of the task 'forecast': use fastlstm forecast"):
         Generator.resume(tmp_path)
+    with pytest.raises(RunError, match="of another version of fastlstm"):
+        Forecaster.resume(tmp_path)
 
 
 def test_the_end_of_a_text_is_held_out_by_lines():

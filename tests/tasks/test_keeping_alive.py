@@ -261,7 +261,7 @@ def test_a_fit_that_was_killed_goes_on_from_its_last_checkpoint(
         if len(kept) == 33:
             raise SystemExit  # what a power cut leaves: the file, and no word
 
-    monkeypatch.setattr("fastlstm.tasks.forecast.keeping.keep_checkpoint", killed)
+    monkeypatch.setattr("fastlstm.tasks.resuming.keep_checkpoint", killed)
     with pytest.raises(SystemExit):
         small().fit(table, **ROLES, checkpoint=tmp_path / "run")
     monkeypatch.undo()

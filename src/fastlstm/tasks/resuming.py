@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -29,10 +29,6 @@ class FitRecord(BaseModel):
     ----------
     task : str
         Whose checkpoint it is.
-    parameters : dict
-        The constructor's arguments.
-    roles : dict
-        The arguments of ``fit`` beside the data.
     source : str, optional
         The file that was fitted; None for what is no file.
     fingerprint : str
@@ -42,10 +38,72 @@ class FitRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: str
-    parameters: dict[str, Any]
-    roles: dict[str, Any]
     source: str | None
     fingerprint: str
+
+
+Record = TypeVar("Record", bound=FitRecord)
+
+
+def keep_fit(folder: str | Path, record: FitRecord) -> Callable[[TrainingState], None]:
+    """Return what keeps where a fit stands in a run folder, with what is fitted.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder.
+    record : FitRecord
+        What is fitted.
+    """
+    fit = record.model_dump(mode="json")
+
+    def checkpoint(state: TrainingState) -> None:
+        keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": fit}))
+
+    return checkpoint
+
+
+def read_fit(folder: str | Path, kind: type[Record], task: str) -> tuple[Record, TrainingState]:
+    """Read what was being fitted in a run folder, and where it stands.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder.
+    kind : type of FitRecord
+        What the task keeps.
+    task : str
+        Its name.
+
+    Raises
+    ------
+    RunError
+        If there is no checkpoint, or it is of another task or version.
+    """
+    state = read_checkpoint(folder)
+    fit = state.numbers.get("fit")
+    other = fit.get("task") if isinstance(fit, dict) else None
+    if other != task and isinstance(other, str):
+        raise RunError(f"the checkpoint of {folder} is of the task {other!r}: use fastlstm {other}")
+    try:
+        return kind.model_validate(fit), state
+    except ValidationError:
+        raise RunError(f"the checkpoint of {folder} is of another version of fastlstm: train again") from None
+
+
+class EstimatorRecord(FitRecord):
+    """What an estimator was called with.
+
+    Parameters
+    ----------
+    parameters : dict
+        The constructor's arguments.
+    roles : dict
+        The arguments of ``fit`` beside the data.
+    """
+
+    parameters: dict[str, Any]
+    roles: dict[str, Any]
 
 
 class ResumableEstimator(SavedEstimator):
@@ -79,21 +137,11 @@ class ResumableEstimator(SavedEstimator):
         Raises
         ------
         RunError
-            If there is no checkpoint, for instance because training is done.
+            If there is no checkpoint, for instance because training is done, or it is of another task or version.
         InputError
             If the data is not what was fitted.
         """
-        state = read_checkpoint(path)
-        try:
-            record = FitRecord.model_validate(state.numbers["fit"])
-        except (KeyError, ValidationError):
-            raise RunError(
-                f"the checkpoint of {path} is of another task or version of fastlstm: use the one that wrote it"
-            ) from None
-        if record.task != cls.task:
-            raise RunError(
-                f"the checkpoint of {path} is of the task {record.task!r}: use fastlstm {record.task}"
-            )
+        record, state = read_fit(path, EstimatorRecord, cls.task)
         source = record.source if data is None else data
         if source is None:
             raise InputError(
@@ -182,18 +230,14 @@ class ResumableEstimator(SavedEstimator):
             raise InputError(f"the data is not what {folder} was being fitted to: give that, or train anew")
         if resume is None:
             drop_checkpoint(folder)
-        record = FitRecord(
+        record = EstimatorRecord(
             task=self.task,
             parameters=self.get_params(),
             roles={name: self._kept(name, value) for name, value in roles.items()},
             source=str(Path(data).absolute()) if isinstance(data, str | Path) else None,
             fingerprint=digest,
-        ).model_dump(mode="json")
-
-        def checkpoint(state: TrainingState) -> None:
-            keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": record}))
-
-        return Hooks(checkpoint=checkpoint, resume=resume)
+        )
+        return Hooks(checkpoint=keep_fit(folder, record), resume=resume)
 
     def _kept(self, name: str, value: Any) -> Any:
         """Return an argument of ``fit`` as a checkpoint keeps it."""

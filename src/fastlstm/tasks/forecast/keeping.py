@@ -6,51 +6,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
+from pydantic import PositiveInt
 
 from fastlstm.data.reading import read_series
 from fastlstm.data.schema import Schema
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import CovariateScaling
-from fastlstm.errors import InputError, RunError
+from fastlstm.errors import InputError
 from fastlstm.model.forecaster import NetworkSettings
-from fastlstm.runs import drop_checkpoint, keep_checkpoint, read_checkpoint
+from fastlstm.runs import drop_checkpoint
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.starting import FitOptions, Start
-from fastlstm.training.checkpoint import TrainingState
+from fastlstm.tasks.resuming import FitRecord, keep_fit, read_fit
 
 TASK = "forecast"
 
 
-class FitRecord(BaseModel):
-    """What was being fitted, as a checkpoint keeps it.
+class ForecastRecord(FitRecord):
+    """What is being fitted to which table, and from where it started.
 
     Parameters
     ----------
-    task : str
-        Whose checkpoint it is.
     parameters : Parameters
         The constructor's arguments.
     table : Schema
         How the table was read.
     season : int
         In steps.
-    source : str, optional
-        The file that was fitted; None for a frame.
-    fingerprint : str
-        Of the series, to tell another table.
     network, scaling : NetworkSettings and CovariateScaling, optional
         Those of the model that fitting started from, where there was one.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    task: str = TASK
     parameters: Parameters
     table: Schema
     season: PositiveInt
-    source: str | None
-    fingerprint: str
     network: NetworkSettings | None = None
     scaling: CovariateScaling | None = None
 
@@ -83,7 +72,8 @@ def kept_in(
     if options.resume is None:
         drop_checkpoint(folder)
     start = options.start
-    record = FitRecord(
+    record = ForecastRecord(
+        task=TASK,
         parameters=parameters,
         table=series.schema,
         season=season,
@@ -91,15 +81,11 @@ def kept_in(
         fingerprint=series.fingerprint(),
         network=start.settings if start else None,
         scaling=start.scaling if start else None,
-    ).model_dump(mode="json")
-
-    def checkpoint(state: TrainingState) -> None:
-        keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": record}))
-
-    return replace(options, checkpoint=checkpoint)
+    )
+    return replace(options, checkpoint=keep_fit(folder, record))
 
 
-def take_up(folder: str | Path, data: Any | None) -> tuple[FitRecord, SeriesSet, FitOptions, Any]:
+def take_up(folder: str | Path, data: Any | None) -> tuple[ForecastRecord, SeriesSet, FitOptions, Any]:
     """Return all that it takes to go on with the fit of a run folder.
 
     Parameters
@@ -121,15 +107,7 @@ def take_up(folder: str | Path, data: Any | None) -> tuple[FitRecord, SeriesSet,
     RunError
         If there is no checkpoint, or it is of another task or version.
     """
-    state = read_checkpoint(folder)
-    try:
-        record = FitRecord.model_validate(state.numbers["fit"])
-    except (KeyError, ValidationError):
-        raise RunError(f"the checkpoint of {folder} is of another version of fastlstm: train again") from None
-    if record.task != TASK:
-        raise RunError(
-            f"the checkpoint of {folder} is of the task {record.task!r}: use fastlstm {record.task}"
-        )
+    record, state = read_fit(folder, ForecastRecord, TASK)
     source = record.source if data is None else data
     if source is None:
         raise InputError(f"{folder} was fitted to a frame, which no checkpoint keeps: give it as data")
