@@ -120,6 +120,8 @@ def test_info_says_what_a_run_holds(trained, capfd):
     printed = capfd.readouterr().out
     assert printed.startswith(f"{trained}: a forecast run, written by fastlstm ")
     assert re.search(r"^  horizon +6$", printed, re.MULTILINE)
+    assert re.search(r"^  segment +by default$", printed, re.MULTILINE)
+    assert "null\n" not in printed
 
 
 def read_terminal(terminal, until):

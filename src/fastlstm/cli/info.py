@@ -28,8 +28,10 @@ def info(run: Annotated[Path, Parameter(help="The folder that train --out made."
             print(f"\n{name}")
             print_metrics(values)
         elif isinstance(values, Mapping):
-            print(f"\n{name}", *(f"  {key:<24} {_brief(value)}" for key, value in values.items()), sep="\n")
+            missing = "by default" if name == "parameters" else "none"
+            lines = (f"  {key:<24} {_brief(value, missing)}" for key, value in values.items())
+            print(f"\n{name}", *lines, sep="\n")
 
 
-def _brief(value: Any) -> str:
-    return shorten(json.dumps(value), 90, placeholder=" …")
+def _brief(value: Any, missing: str = "none") -> str:
+    return missing if value is None else shorten(json.dumps(value), 90, placeholder=" …")
