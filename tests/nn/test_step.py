@@ -447,7 +447,7 @@ def test_replaced_layers(theirs, mode):
         ),
         (lambda f: f(torch.zeros(4), ([0.0], [0.0])), TypeError, "expected h as a tensor or a numpy array"),
         (lambda f: f(torch.zeros(4), weights="int4"), ValueError, "weights: expected 'bfloat16', 'int8' or None"),
-        (lambda f: f(torch.zeros(3, 4), reset=torch.zeros(2).bool()), ValueError, "reset: expected shape"),
+        (lambda f: f(torch.zeros(3, 4), reset=torch.zeros(2).bool()), ValueError, "expected a reset of shape"),
     ],
 )  # fmt: skip
 def test_errors_say_what_is_wrong(call, error, message):

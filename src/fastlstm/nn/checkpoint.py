@@ -46,6 +46,8 @@ def sequence(
     each = cell.weights_per_direction
     directions = len(weights) // each
     outputs, hidden = weights[1].shape[1], weights[0].shape[0] // cell.gates
+    if reset is not None:
+        reset = reset.clone()  # read anew in the backward pass, when the caller's may have changed
     h0 = x.new_zeros(directions, batch, outputs) if h0 is None else h0
     if c0 is None and cell.has_cell_state:
         c0 = x.new_zeros(directions, batch, hidden)

@@ -167,6 +167,8 @@ class LSTM(Recurrent):
     def _pair(self, hx: Any) -> tuple[Tensor, Tensor | None]:
         if isinstance(hx, Tensor):
             raise TypeError("hx: the state of LSTM is the pair (h, c), got one tensor")
+        if len(hx) != 2:
+            raise RuntimeError(f"lstm expects two hidden states, the pair (h, c), got {len(hx)}")
         return hx[0], hx[1]
 
     def trace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import torch
@@ -128,7 +129,7 @@ class RecurrentParameters(nn.RNNBase):
         elif name.startswith("bias_c_") or name in ("h0", "c0"):
             init.zeros_(parameter)
         else:
-            bound = self.hidden_size**-0.5
+            bound = 1.0 / math.sqrt(self.hidden_size)  # to the bit as torch has it
             init.uniform_(parameter, -bound, bound)
         if self.forget_bias is not None and name.startswith("bias_"):
             # Coupled, f = 1 - i: what opens the forget gate shuts the input gate, which comes first.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import torch
@@ -289,6 +289,10 @@ class Recurrent(Stepping):
             # With gradients in the weights' own type, which is the more exact: products alone are rounded.
             dtype = torch.get_autocast_dtype(device)
             learns = torch.is_grad_enabled()
+            kinds = {weight.dtype for layer in layers for weight in layer}
+            if len(kinds) > 1:  # autocast reaches what computes weights, too: parametrizations
+                common = reduce(torch.promote_types, kinds)
+                layers = [[weight.to(common) for weight in layer] for layer in layers]
             x = x.to(layers[0][0].dtype if learns else dtype)
             if learns and dtype == torch.bfloat16:
                 options = {**options, "rounded": True}
@@ -321,11 +325,7 @@ class Recurrent(Stepping):
             last_h.append(h)
             last_c.append(c)
             if self.dropout and self.training and layer + 1 < self.num_layers:
-                x = (
-                    F.dropout(x, self.dropout)
-                    if generator is None
-                    else x * _mask(x.shape, self.dropout, x, generator)
-                )
+                x = self._dropped(x, bool(options.get("batch_first")), generator)
         h, c = (s[0] if self.num_layers == 1 else torch.cat(s) for s in (last_h, last_c))
         if x.dtype != dtype:
             x, h, c = x.to(dtype), h.to(dtype), c.to(dtype)
@@ -357,6 +357,17 @@ class Recurrent(Stepping):
         if output_steps is not None:
             y = y[output_steps]
         return y.transpose(0, 1) if self.batch_first else y, *self._pair(state)
+
+    def _dropped(self, x: Tensor, batch_first: bool, generator: torch.Generator | None) -> Tensor:
+        """Drop outputs of a layer; what is drawn lies as (T, B, P) in either layout, as torch's does."""
+        if generator is None and not batch_first:
+            return F.dropout(x, self.dropout)
+        shape = (x.transpose(0, 1) if batch_first else x).shape
+        if generator is None:
+            mask = F.dropout(x.new_ones(shape), self.dropout)
+        else:
+            mask = _mask(shape, self.dropout, x, generator)
+        return x * (mask.transpose(0, 1) if batch_first else mask)
 
     def _masks(self, x: Tensor, batch: int, generator: torch.Generator | None) -> dict[str, Any]:
         """Draw what one layer's recurrence is disturbed with in training; tell what is expected in evaluation."""

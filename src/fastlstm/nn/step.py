@@ -57,7 +57,7 @@ class Stepping(RecurrentParameters):
         state
             After the step, ``h (num_layers, B, P)``, of an LSTM with ``c (num_layers, B, H)``: a tuple where a tuple
             was given, else a sequence of the two whose tensors (or arrays) are made when one looks at them. To write
-            into them is to change the state.
+            into them is to change the state. What torch.compile is to see must be a tuple: ``tuple(state)``.
 
         Raises
         ------
@@ -157,10 +157,11 @@ class Stepping(RecurrentParameters):
                 f"step: expected an input of {self.input_size} values a sequence, got shape {tuple(tensor.shape)}"
             )
         state = self._state_of_tensors(hx, tensor, dtype)
-        if weights is not None:
+        # Of an empty batch no step is taken, with whatever weights.
+        if weights is not None and (tensor.numel() or weights not in step_op.REDUCED):
             self._refuse_reduced(weights, tensor, state)
         time = int(self.batch_first and tensor.dim() == 2)
-        reset = None if reset is None else torch.as_tensor(reset).unsqueeze(time)
+        reset = None if reset is None else _reset_of(reset, tensor.shape[:-1]).unsqueeze(time)
         with torch.set_grad_enabled(torch.is_grad_enabled() and isinstance(x, Tensor)):
             y, after = self._forward_padded(None, tensor.unsqueeze(time), state, None, reset, generator)
         output = y.squeeze(time) if isinstance(x, Tensor) else y.squeeze(time).numpy()
@@ -219,6 +220,17 @@ class Stepping(RecurrentParameters):
         else:
             reason = "parameters, input or state are not plain dense tensors"
         raise ValueError(f"weights={weights!r}: {reason}")
+
+
+def _reset_of(reset: Any, sequences: torch.Size) -> Tensor:
+    found = reset if isinstance(reset, Tensor) else torch.tensor(reset)
+    if found.numel() == 1:
+        return found.reshape(()).expand(sequences)
+    if found.shape != sequences:
+        raise ValueError(
+            f"step: expected a reset of shape {tuple(sequences)}, or a single one, got {tuple(found.shape)}"
+        )
+    return found
 
 
 def _as_tensor(name: str, value: Any, dtype: torch.dtype) -> Tensor:

@@ -55,6 +55,11 @@ class _Kernel(NamedTuple):
 
 
 @lru_cache
+def _weight_shapes(cell: Cell, inputs: int, hidden: int, outputs: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(cell.weight_shapes(inputs, hidden, outputs).values())
+
+
+@lru_cache
 def _kernel_of(kind: str, variants: tuple[bool, ...]) -> _Kernel:
     cell = cell_of(kind, variants)
     names = cell.weight_names
@@ -78,6 +83,7 @@ class _Layer:
         self.hidden = weights[0].shape[0] // self.cell.gates
         self.outputs = weights[1].shape[1]
         self.is_double = x.dtype == torch.float64
+        self.dtype = torch.float64 if self.is_double else torch.float32  # of the weights and of c
         if call.batch_sizes is None:
             self.steps, self.batch = x.shape[call.layout], x.shape[1 - call.layout]
             self.rows = self.steps * self.batch
@@ -137,16 +143,32 @@ class _Layer:
                 )
         given = (call.h0, call.c0, call.reset, call.recurrent_mask, call.seed)
         h0, c0, reset, mask, seed = (None if t is None else t.contiguous() for t in given)
+        self._require("h0", h0, (self.directions, self.batch, self.outputs), call.x.dtype)
+        self._require("c0", c0, (self.directions, self.batch, self.hidden), self.dtype)
         return [lengths, offsets, call.x.contiguous(), h0, c0, states, hn, cn, reserve, reset, mask, seed]
 
     def kernel_weights(self) -> list[Tensor | None]:
-        """Those of each direction in the kernels' order."""
+        """Those of each direction in the kernels' order; raise for what the kernel cannot read."""
         weights, each, order = self.call.weights, self.kernel.weights_per_direction, self.kernel.order
+        shapes = _weight_shapes(self.cell, self.call.x.shape[-1], self.hidden, self.outputs)
+        for place, weight in enumerate(weights):
+            if weight.dtype != self.dtype or weight.shape != shapes[place % each] or not weight.is_cpu:
+                name = self.cell.weight_names[place % each]
+                self._require(name, weight, shapes[place % each], self.dtype)
         return [
             None if place is None else weights[first + place].contiguous()
             for first in range(0, len(weights), each)
             for place in order
         ]
+
+    @staticmethod
+    def _require(name: str, tensor: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        if tensor is None or (tensor.dtype == dtype and tensor.shape == shape and tensor.is_cpu):
+            return
+        raise RuntimeError(
+            f"{name}: expected {dtype} of shape {shape} on cpu, as the input and the other weights ask for, got "
+            f"{tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}"
+        )
 
 
 def _addresses(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
@@ -367,12 +389,12 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
 def serves_bfloat16(call: Call, cell: Cell) -> bool:
     """Say whether a call without gradients has a kernel that multiplies in bfloat16 and sums up in float32."""
     return (
-        _native.has_bfloat16()
+        not is_traced()  # first: a compiler cannot look into what is native
+        and _native.has_bfloat16()
         and not (cell.projected or cell.layer_norm or call.recurrent_mask is not None or any(call.zoneout))
         and call.x.shape[-1] % 2 == 0
         and call.weights[1].shape[1] % 2 == 0
         and not call.x.is_meta
-        and not is_traced()
         and not (torch.is_grad_enabled() and needs_gradient(call))
     )
 

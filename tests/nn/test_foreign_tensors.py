@@ -1,0 +1,144 @@
+"""Weights, states and masks that a kernel cannot read as they are, or that change before the way back."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.func import functional_call
+
+import fastlstm
+from fastlstm import GRU, LSTM, RNN
+
+X = torch.randn(6, 3, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("weight_hh_l0", torch.zeros(20, 5, dtype=torch.float64)),
+        ("weight_hh_l0", torch.zeros(20, 5, dtype=torch.float16)),
+        ("weight_hh_l0", torch.zeros(20, 5, device="meta")),
+        ("weight_hh_l0", torch.zeros(3, 3)),
+        ("weight_ih_l0", torch.zeros(2000, 4)),
+        ("bias_hh_l0", torch.zeros(3)),
+    ],
+)
+def test_a_weight_of_another_kind_is_refused(name: str, value: torch.Tensor) -> None:
+    layer = LSTM(4, 5).eval()
+    with pytest.raises(RuntimeError, match=r"expected torch\.float32 of shape"):
+        functional_call(layer, {name: value}, (X,))
+    setattr(layer, name, nn.Parameter(value))
+    for enabled in (True, False):
+        with torch.set_grad_enabled(enabled), pytest.raises(RuntimeError, match=r"expected torch\.float32"):
+            layer(X)
+    with torch.no_grad(), pytest.raises(RuntimeError, match=r"expected torch\.float32 of shape"):
+        layer.step(X[0])
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU, RNN])
+def test_a_layer_without_memory_is_refused(kind: type[nn.Module]) -> None:
+    with pytest.raises(RuntimeError, match="on meta"):
+        kind(4, 5, device="meta")(X)
+
+
+@pytest.mark.parametrize(
+    "state", [torch.zeros(1, 1, 5), torch.zeros(2, 1, 3), torch.zeros(2, 1, 5, dtype=torch.float64)]
+)
+def test_a_learnt_state_of_another_kind_is_refused(state: torch.Tensor) -> None:
+    layer = LSTM(4, 5, 2, learn_initial_state=True)
+    layer.h0 = nn.Parameter(state)
+    with pytest.raises(RuntimeError, match=r"h0: expected torch\.float32 of shape"):
+        layer(X)
+
+
+def test_a_state_elsewhere_is_refused() -> None:
+    with pytest.raises(RuntimeError, match=r"h0: expected .* on meta"):
+        GRU(4, 5)(X, torch.zeros(1, 3, 5, device="meta"))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_parametrized_weights_under_autocast(kind: str) -> None:
+    found = []
+    for library in (nn, fastlstm):
+        torch.manual_seed(0)
+        layer = getattr(library, kind)(16, 32)
+        nn.utils.parametrizations.orthogonal(layer, "weight_hh_l0")
+        x = torch.randn(7, 4, 16, generator=torch.Generator().manual_seed(1))
+        with torch.autocast("cpu", torch.bfloat16):
+            y = layer(x)[0]
+        y.float().square().sum().backward()
+        found.append((y.float(), layer.bias_ih_l0.grad))
+    (y, gradient), (ours, our_gradient) = found
+    assert (ours - y).abs().max() < 0.02
+    assert (our_gradient - gradient).norm() < 0.02 * gradient.norm()
+
+
+@pytest.mark.parametrize("every", [None, 2])
+@pytest.mark.parametrize("given", ["reset", "lengths"])
+def test_arrays_may_change_before_the_way_back(given: str, every: int | None) -> None:
+    layer = LSTM(4, 5, checkpoint_every=every)
+    option = np.array([6, 4, 3]) if given == "lengths" else np.arange(18).reshape(6, 3) % 7 == 3
+    gradients = []
+    for changed in (False, True):
+        array = option.copy()
+        loss = layer(X, **{given: array})[0].sum()
+        if changed:
+            array[:] = 6 if given == "lengths" else False
+        gradients.append(torch.autograd.grad(loss, layer.weight_hh_l0)[0])
+    assert torch.equal(*gradients)
+
+
+def test_a_reset_may_change_before_it_is_recomputed() -> None:
+    layer = LSTM(4, 5, checkpoint_every=2)
+    reset = torch.zeros(6, 3, dtype=torch.bool)
+    reset[3] = True
+    wanted = torch.autograd.grad(layer(X, reset=reset)[0].sum(), layer.weight_hh_l0)[0]
+    loss = layer(X, reset=reset)[0].sum()
+    reset.zero_()
+    assert torch.equal(torch.autograd.grad(loss, layer.weight_hh_l0)[0], wanted)
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_what_is_dropped_between_layers_is_what_torch_drops(kind: str, batch_first: bool) -> None:
+    outputs = []
+    for library in (nn, fastlstm):
+        torch.manual_seed(0)
+        outputs.append(getattr(library, kind)(4, 6, 3, dropout=0.5, batch_first=batch_first)(X)[0])
+    assert torch.allclose(*outputs, atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", [3, 7, 15, 65])
+def test_weights_in_double_precision_are_drawn_as_torch_draws_them(hidden: int) -> None:
+    drawn = []
+    for library in (nn, fastlstm):
+        torch.manual_seed(0)
+        drawn.append(library.LSTM(4, hidden, dtype=torch.float64).weight_ih_l0)
+    assert torch.equal(*drawn)
+
+
+def test_a_bfloat16_layer_compiles_whole() -> None:
+    layer = LSTM(4, 6, dtype=torch.bfloat16)
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
+    assert torch.allclose(compiled(X.bfloat16())[0].float(), layer(X.bfloat16())[0].float(), atol=0.02)
+
+
+def test_a_reset_of_a_step() -> None:
+    layer, state = LSTM(4, 5).eval(), (torch.ones(1, 3, 5), torch.ones(1, 3, 5))
+    anew = layer.step(X[0])[0]
+    assert torch.allclose(layer.step(X[0], state, reset=True)[0], anew)
+    some = layer.step(X[0], state, reset=torch.tensor([False, True, False]))[0]
+    assert torch.allclose(some[1], anew[1])
+    assert not torch.allclose(some[0], anew[0])
+    with pytest.raises(ValueError, match=r"expected a reset of shape \(3,\), or a single one, got \(1, 3\)"):
+        layer.step(X[0], state, reset=torch.zeros(1, 3, dtype=torch.bool))
+
+
+def test_nothing_in_nothing_out() -> None:
+    layer = LSTM(4, 6).eval()
+    with torch.no_grad():
+        assert layer(torch.zeros(5, 0, 4), weights="int8")[0].shape == (5, 0, 6)
+        assert layer.step(torch.zeros(0, 4), weights="int8")[0].shape == (0, 6)
+    assert layer(torch.zeros(5, 0, 4), lengths=[])[0].shape == (5, 0, 6)
+    with pytest.raises(RuntimeError, match="lstm expects two hidden states"):
+        layer(X, (torch.zeros(1, 3, 6),) * 3)
