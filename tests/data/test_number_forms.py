@@ -44,7 +44,7 @@ def test_in_a_file_of_semicolons_a_comma_is_decimal_where_it_may_be():
 def test_what_may_be_either_is_refused(cells):
     table = read_table(pl.DataFrame({"y": cells}))
     with pytest.raises(
-        DataError, match=r"row 0: '1,234' in column 'y' \(target\) may have a decimal comma or one"
+        DataError, match=r"row 0: '1,234' in column 'y' \(target\) may have a decimal mark or one"
     ):
         read_numbers(table, "y", "target")
 
@@ -64,3 +64,11 @@ def test_a_cell_that_disagrees_is_named(cells, row):
 def test_codes_are_the_same_categories_however_they_are_stored(cells):
     categories = read_categories(read_table(pl.DataFrame({"code": cells})), "code", "past_covariates")
     assert categories.to_list() == ["1", "2", None]
+
+
+@pytest.mark.parametrize("mark", [",", "."])
+def test_in_a_file_of_semicolons_small_numbers_without_a_mark_may_mean_thousands(mark, tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_text(f"day;price\n1;980\n2;1{mark}250\n3;1{mark}275\n")
+    with pytest.raises(DataError, match=rf"line 3: '1\{mark}250' .* decimal mark or one between thousands"):
+        read_numbers(read_table(path), "price", "target")

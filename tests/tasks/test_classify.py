@@ -18,6 +18,7 @@ from fastlstm.tasks.folds import hold_back
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.model import Model
 from fastlstm.tasks.labelled.target import ClassTarget
+from fastlstm.training.label_metrics import class_metrics
 
 QUICK = {"hidden_size": 4, "members": 1, "max_steps": 12, "embedding": 4, "progress": False}
 
@@ -529,3 +530,29 @@ def test_a_share_that_holds_nothing_back_is_refused() -> None:
         small(test_share=0.5).cross_validate(data, label=kinds, folds=2)
     with pytest.raises(InputError, match=r"test_share is 1\.0: it should be less than 1"):
         small(test_share=1.0).fit(data, label=kinds)
+
+
+@pytest.mark.parametrize(
+    ("renamed", "roles"),
+    [
+        ({"id": "label"}, {"series": "label"}),
+        ({"id": "probability_b"}, {"series": "probability_b"}),
+        ({"t": "label"}, {"series": "id", "time": "label", "per_step": True}),
+    ],
+)
+def test_a_column_called_as_one_that_predict_adds(renamed, roles):
+    table = pl.DataFrame(
+        [(unit, step, float(unit % 2), "ab"[unit % 2]) for unit in range(16) for step in range(4)],
+        schema=["id", "t", "x", "kind"],
+        orient="row",
+    )
+    given = {"time": "t", "label": "kind", **roles}
+    with pytest.raises(DataError, match="is called as one that predict adds; rename it"):
+        Classifier(max_steps=2, progress=False).fit(table.rename(renamed), **given)
+
+
+def test_a_class_that_is_told_and_never_there_counts_in_f1():
+    table = pl.DataFrame({"truth": [1.0, 1.0, 1.0], "told": [1, 1, 0]})
+    probabilities = np.array([[0.2, 0.8], [0.2, 0.8], [0.8, 0.2]])
+    found = class_metrics(table["truth"].to_numpy(), probabilities, table["told"].to_numpy())
+    assert found["f1_macro"] == pytest.approx(0.4)

@@ -174,3 +174,15 @@ def test_cross_validation_scales_by_what_it_learnt_from() -> None:
     assert sorted(found.truth[:, 0]) == sorted(true)
     assert len(found.parts) == 3
     assert {"mae", "rmse", "mse", "r2"} == found.metrics["model"].keys() == found.metrics["mean"].keys()
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(1e-12, 0.0), (12.0, 1e12)])
+def test_small_numbers_and_far_ones_are_learnt(scale: float, offset: float) -> None:
+    rows = [(unit, step, unit % 2, offset + scale * (unit % 4)) for unit in range(16) for step in range(4)]
+    table = pl.DataFrame(rows, schema=["id", "t", "x", "lived"], orient="row")
+    told = Regressor(max_steps=2, members=2, hidden_size=4, progress=False).fit(
+        table, series="id", time="t", label="lived"
+    )
+    lived = told.predict(table)["lived"]
+    assert lived.min() > offset - 10 * scale
+    assert lived.max() < offset + 13 * scale

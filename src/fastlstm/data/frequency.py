@@ -135,7 +135,9 @@ class Frequency:
         if self.kind == "month":
             since = (_dates(ticks, "M") - _dates(origins, "M")).astype(np.int64)
         elif self.kind == "business":
-            since = np.busday_count(_dates(origins, "D"), _dates(ticks, "D")).astype(np.int64)
+            days = _dates(ticks, "D")
+            since = np.busday_count(_dates(origins, "D"), days).astype(np.int64)
+            return (2 * since + self.size) // (2 * self.size), (since % self.size != 0) | ~np.is_busday(days)
         else:
             since = ticks - origins
         return (2 * since + self.size) // (2 * self.size), since % self.size != 0

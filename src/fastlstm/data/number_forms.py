@@ -74,6 +74,9 @@ def to_numbers(cells: pl.Series, delimiter: str | None = None) -> pl.Series:
 def may_be_either(cells: pl.Series, delimiter: str | None = None) -> bool:
     """Whether nothing tells a decimal comma from one between thousands, as where all cells are like 1,234.
 
+    In a file of ``;`` the comma is decimal, unless numbers below a thousand alone lack it, as thousands do; a point
+    there may stand between thousands then, too.
+
     Parameters
     ----------
     cells : polars.Series
@@ -85,8 +88,12 @@ def may_be_either(cells: pl.Series, delimiter: str | None = None) -> bool:
     --------
     >>> [may_be_either(pl.Series(cells)) for cells in (["1,234", "5,678"], ["1,234", "5,67"], ["987", "1,013"])]
     [True, False, False]
+    >>> [may_be_either(pl.Series(cells), ";") for cells in (["1,234", "5,678"], ["987", "1,013"], ["987", "1.013"])]
+    [False, True, True]
     """
-    return delimiter != ";" and _groups_of_three(cells) and not _told_by_small_ones(cells)
+    if delimiter == ";":
+        return any(_groups_of_three(cells, mark) and _told_by_small_ones(cells, mark) for mark in ",.")
+    return _groups_of_three(cells) and not _told_by_small_ones(cells)
 
 
 def _read(cells: pl.Series, form: Form) -> pl.Series:
@@ -99,15 +106,16 @@ def _read(cells: pl.Series, form: Form) -> pl.Series:
     return fitting.cast(pl.Float64, strict=False)
 
 
-def _groups_of_three(cells: pl.Series) -> bool:
-    """Whether every comma stands before three digits, none follows another, and nothing is told by a point."""
-    commas = cells.filter(cells.str.contains(",", literal=True))
-    if not len(commas) or cells.str.contains(".", literal=True).any():
+def _groups_of_three(cells: pl.Series, mark: str = ",") -> bool:
+    """Whether every such mark stands before three digits, none follows another, and nothing is told by the other."""
+    other = "." if mark == "," else ","
+    marked = cells.filter(cells.str.contains(mark, literal=True))
+    if not len(marked) or cells.str.contains(other, literal=True).any():
         return False
-    return bool(commas.str.contains(r"^[+-]?[1-9]\d{0,2},\d{3}$").all())
+    return bool(marked.str.contains(rf"^[+-]?[1-9]\d{{0,2}}[{mark}]\d{{3}}$").all())
 
 
-def _told_by_small_ones(cells: pl.Series) -> bool:
-    """Whether the numbers below a thousand have no comma, and only they."""
-    plain = cells.filter(~cells.str.contains(",", literal=True)).cast(pl.Float64, strict=False).drop_nulls()
+def _told_by_small_ones(cells: pl.Series, mark: str = ",") -> bool:
+    """Whether the numbers below a thousand have no such mark, and only they."""
+    plain = cells.filter(~cells.str.contains(mark, literal=True)).cast(pl.Float64, strict=False).drop_nulls()
     return bool(len(plain)) and bool((plain.abs() < 1000).all())

@@ -211,6 +211,20 @@ class SeriesSet:
                     "give those rows with the target left empty, or in a table of their own as future"
                 )
 
+        numbers = self.schema.numeric("future")
+        if numbers and len(self):
+            known = ~np.isnan(self.future[:, : len(numbers)]).all(axis=1) | self.future_categories.any(axis=1)
+            counted = np.concatenate([[0], np.cumsum(known)])
+            first = self.offsets[:-1] + self.last_observed
+            silent = np.flatnonzero(counted[first + horizon] == counted[first])
+            if silent.size:
+                series = int(silent[0])
+                raise DataError(
+                    f"{self.source}: the future covariates{of_series(self.names[series])} reach far enough, but none "
+                    f"has a value in the {horizon} steps from {self.when(series, int(self.last_observed[series]))} on, "
+                    "which are forecast: give those rows"
+                )
+
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to save; with ``names`` and ``schema`` they make the set again.
 

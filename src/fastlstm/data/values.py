@@ -18,7 +18,7 @@ MISSING = ("", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?")
 # numbers.
 MOSTLY_NUMBERS = 0.9
 
-EITHER = "may have a decimal comma or one between thousands"
+EITHER = "may have a decimal mark or one between thousands"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
@@ -62,7 +62,7 @@ def read_numbers(table: Table, column: str, role: str) -> npt.NDArray[np.float64
                 column,
                 role,
                 cells,
-                wrong,
+                cells.str.contains(r"[,.]").fill_null(value=False),
                 f"{EITHER}, and so may all the others",
                 "write 1234 or 1.234",
             )

@@ -9,10 +9,43 @@ import polars as pl
 
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import WindowIndex
+from fastlstm.errors import DataError
 from fastlstm.training.metrics import Array
 
 STEP = "step"  # the time column's name where the table has none
 PATH = "path"
+ORIGIN = "origin"
+
+
+def refuse_own_names(series: SeriesSet, quantiles: Sequence[float]) -> None:
+    """Raise where a column is called as one of those that ``predict`` and ``evaluate`` write.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series that were read.
+    quantiles : sequence of float
+        Q levels.
+
+    Raises
+    ------
+    DataError
+        The message names the column.
+    """
+    columns = series.schema.columns
+    targets = list(map(str, series.names)) if columns.wide else list(columns.target)
+    own = {f"{target}{end}" for target in targets for end in (*_ends(quantiles), "_forecast")}
+    roles = {columns.series, columns.time or STEP, *columns.time_parts}
+    taken = own & {*roles, *targets} | {columns.time or STEP} & set(targets)
+    for name in sorted(str(name) for name in taken):
+        raise DataError(
+            f"{series.source}: a column is called {name!r}, as one that forecasts have; rename it in the table"
+        )
+
+
+def _ends(quantiles: Sequence[float]) -> list[str]:
+    """Return what is written behind the target's name for each level but the median."""
+    return [f"_q{level:g}" for level in quantiles if level != 0.5]
 
 
 def forecast_frame(
@@ -44,7 +77,7 @@ def forecast_frame(
         ``NAME_q0.1`` and so on. With ``truth`` the target is the truth, and the median is ``NAME_forecast``.
     """
     columns = series.schema.columns
-    target, time = columns.target[0], columns.time or STEP
+    target, time, origin = columns.target[0], columns.time or STEP, ORIGIN
     W, L, _ = forecasts.shape
     frame: dict[str, pl.Series] = {}
     if columns.series is not None:
@@ -54,7 +87,8 @@ def forecast_frame(
         positions = index.origins - series.offsets[index.series]
         first = series.axis.origins[index.series]
         before = series.axis.frequency.ticks(first, positions - 1, series.axis.day)
-        frame["origin"] = series.axis.as_stamps(np.repeat(before, L))
+        origin = _free(ORIGIN, (columns.series, time, *columns.time_parts, target))
+        frame[origin] = series.axis.as_stamps(np.repeat(before, L))
     frame[time] = _stamps(series, index, L)
     flat = forecasts.reshape(W * L, -1)
     if truth is not None:
@@ -62,9 +96,7 @@ def forecast_frame(
     for place, level in enumerate(quantiles):
         median = target if truth is None else f"{target}_forecast"
         frame[median if level == 0.5 else f"{target}_q{level:g}"] = pl.Series(flat[:, place])
-    leading = [
-        name for name in (columns.series, "origin", time, target, f"{target}_forecast") if name in frame
-    ]
+    leading = [name for name in (columns.series, origin, time, target, f"{target}_forecast") if name in frame]
     return pl.DataFrame(frame).select(*leading, pl.exclude(leading))
 
 
@@ -90,9 +122,7 @@ def paths_frame(series: SeriesSet, index: WindowIndex, drawn: Array) -> tuple[pl
     columns = series.schema.columns
     W, N, L = drawn.shape
     taken = (columns.series, columns.time or STEP, *columns.time_parts, *columns.target, *columns.among)
-    path = PATH
-    while path in taken or (columns.wide and path in series.names):
-        path += "_"
+    path = _free(PATH, (*taken, *(series.names if columns.wide else ())))
     frame: dict[str, pl.Series] = {}
     if columns.series is not None:
         frame[columns.series] = pl.Series(series.names).gather(np.repeat(index.series, N * L))
@@ -101,6 +131,13 @@ def paths_frame(series: SeriesSet, index: WindowIndex, drawn: Array) -> tuple[pl
     frame[columns.time or STEP] = _stamps(series, index, L).gather(again.ravel())
     frame[columns.target[0]] = pl.Series(drawn.ravel())
     return pl.DataFrame(frame), path
+
+
+def _free(name: str, taken: Sequence[object]) -> str:
+    """Put ``_`` behind a name until no column has it."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _stamps(series: SeriesSet, index: WindowIndex, horizon: int) -> pl.Series:

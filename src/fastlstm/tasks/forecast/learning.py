@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
+from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings, forking_targets
 from fastlstm.model.inputs import ScaledWindows
 from fastlstm.model.naive import NaiveForecasts
@@ -88,6 +89,11 @@ class ForecastLearning:
         self.origins = min(origins, context) if network.settings.forking else 1
         self.training = self._windows(horizon, split.training)
         index = training_windows(series, split.training, context, horizon)
+        if not len(index.origins):
+            raise InputError(
+                f"{series.source}: of what is left for training nothing was observed: rows lie so far from one "
+                "another that a time may be mistyped; correct it, or give validation_windows=1"
+            )
         self.index_series = torch.from_numpy(index.series).to(device)
         self.index_origins = torch.from_numpy(index.origins).to(device)
         validation = self._windows(horizon, split.fit)

@@ -77,7 +77,7 @@ def split_series(
     horizon : int
         L.
     validation_windows : int, optional
-        Horizons for validation. Default: a twentieth of a series of median length, at least one.
+        Horizons for validation. Default: a twentieth of what was observed of a usual series, at least one.
     test_windows : int
         Horizons for the test.
 
@@ -89,7 +89,9 @@ def split_series(
     observed = series.last_observed
     fit = np.maximum(observed - test_windows * horizon, 0)
     if validation_windows is None:
-        usual = float(np.median(fit[fit > 0])) if fit.any() else 0.0
+        counted = np.concatenate([[0], np.cumsum(~np.isnan(series.target).all(axis=1))])
+        known = counted[series.offsets[:-1] + fit] - counted[series.offsets[:-1]]
+        usual = float(np.median(known[known > 0])) if known.any() else 0.0
         validation_windows = max(1, round(VALIDATION_SHARE * usual / horizon))
     room = (fit - horizon - 1) // horizon  # whole horizons that training can do without
     windows = np.clip(room, 0, validation_windows)

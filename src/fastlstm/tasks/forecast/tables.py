@@ -12,6 +12,7 @@ from fastlstm.data.table import read_table
 from fastlstm.data.wide import read_jointly
 from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.defaults import default_season
+from fastlstm.tasks.forecast.frames import refuse_own_names
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
 from fastlstm.tasks.forecast.starting import read_alike
@@ -84,6 +85,7 @@ def read_to_fit(
     else:
         read = read_series(table, columns, frequency=frequency)
         read = keep_training_categories(read, split_for(parameters, read).training)
+    refuse_own_names(read, parameters.quantiles)
     return read, season or known_season or default_season(parameters, read)
 
 

@@ -16,7 +16,7 @@ from fastlstm.data.sequence_features import SequenceScaling, TokenFeatures
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.texts import TextSet
 from fastlstm.data.tokens import Tokenizer
-from fastlstm.errors import InputError
+from fastlstm.errors import DataError, InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
 from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.labelled.calibration import calibrated
@@ -99,6 +99,7 @@ def fit_examples(
         If the loss is no longer finite.
     """
     assert examples.labels is not None
+    refuse_own_names(examples, target)
     _refuse_idle(parameters, examples, target, vectors)
     accelerator = make_accelerator(parameters.device, parameters.precision)
     per_step = isinstance(examples, SequenceSet) and examples.per_step
@@ -250,6 +251,33 @@ def default_steps(learnt: int, batch_size: int, epochs: int) -> int:
     """
     wanted = epochs * learnt // batch_size
     return min(max(wanted, FEWEST_STEPS), MOST_STEPS)
+
+
+def refuse_own_names(examples: Examples, target: AnyTarget) -> None:
+    """Raise where a column that ``predict`` gives back is called as one that it adds.
+
+    Parameters
+    ----------
+    examples : SequenceSet or TextSet
+        What was read.
+    target : Target
+        What a label is.
+
+    Raises
+    ------
+    DataError
+        The message names the column.
+    """
+    if isinstance(examples, TextSet):
+        given = {examples.schema.text}
+    else:
+        given = {examples.name_column}
+        if examples.per_step and examples.times is not None:
+            given.add(examples.times.name)
+    for name in sorted(given & set(target.columns(np.zeros((0, target.outputs)), None))):
+        raise DataError(
+            f"{examples.source}: column {name!r} is called as one that predict adds; rename it in the table"
+        )
 
 
 def _refuse_idle(

@@ -232,6 +232,9 @@ class MultiLabelTarget(LabelKind):
         }
 
 
+CONSTANT = 1e-13  # of a column's size: a smaller deviation is rounding
+
+
 class NumberTarget(LabelKind):
     """Numbers.
 
@@ -275,7 +278,7 @@ class NumberTarget(LabelKind):
             values = np.minimum(values, largest)
         mean, deviation = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         for name, spread, usual in zip(labels.columns, deviation, mean, strict=True):
-            if spread <= 1e-9 * max(1.0, abs(usual)):
+            if spread <= CONSTANT * abs(usual):
                 raise DataError(
                     f"{source}: column {name!r} is {usual:g} throughout: there is nothing to learn"
                 )

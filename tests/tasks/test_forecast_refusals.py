@@ -1,0 +1,85 @@
+"""Tables whose columns, times or futures would be lost on the way, found before anything is."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from fastlstm.errors import DataError, InputError
+from fastlstm.tasks.forecast import Forecaster
+
+
+def daily(days: int = 60, **columns: object) -> pl.DataFrame:
+    start = date(2023, 1, 1)
+    return pl.DataFrame(
+        {"t": [start + timedelta(day) for day in range(days)], "y": [float(day % 7) for day in range(days)]}
+    ).with_columns(**{name: pl.lit(value) for name, value in columns.items()})
+
+
+def quick(horizon: int = 3, **parameters: object) -> Forecaster:
+    return Forecaster(horizon, max_steps=2, hidden_size=4, progress=False, **parameters)
+
+
+@pytest.mark.parametrize(
+    ("table", "roles", "name"),
+    [
+        (daily(**{"y_q0.1": "shop"}), {"target": "y", "series": "y_q0.1"}, "y_q0.1"),
+        (daily(y_forecast="shop"), {"target": "y", "series": "y_forecast"}, "y_forecast"),
+        (daily().rename({"t": "y_q0.9"}), {"target": "y", "time": "y_q0.9"}, "y_q0.9"),
+        (daily().select(step="y"), {"target": "step"}, "step"),
+        (daily().select("t", a="y", **{"a_q0.1": "y"}), {"wide": True}, "a_q0.1"),
+    ],
+)
+def test_a_column_called_as_one_that_forecasts_have(
+    table: pl.DataFrame, roles: dict[str, object], name: str
+) -> None:
+    with pytest.raises(DataError, match=f"a column is called {name!r}, as one that forecasts have; rename"):
+        quick().fit(table, **roles)
+
+
+def test_a_series_called_origin_stays_beside_the_origins() -> None:
+    table = pl.concat([daily(origin="VIE"), daily(origin="LHR")])
+    model = quick(test_windows=2).fit(table, target="y", time="t", series="origin")
+    frame = pl.DataFrame(model.report_.test.frame())
+    assert set(frame["origin"]) == {"VIE", "LHR"}
+    assert frame["origin_"].n_unique() == 2
+
+
+def test_a_future_beside_the_horizon_is_no_future() -> None:
+    model = quick(7).fit(daily(promo=1.0), target="y", time="t", future_covariates=["promo"])
+    after = date(2023, 3, 2)
+    ahead = pl.DataFrame({"t": [after + timedelta(day) for day in range(7)], "promo": [0.0] * 7})
+    assert len(model.predict(future=ahead)) == 7
+    with pytest.raises(DataError, match="none has a value in the 7 steps from 2023-03-02"):
+        model.predict(future=ahead.with_columns(t=pl.col("t").dt.offset_by("6y")))
+
+
+def test_a_mistyped_year_leaves_nothing_to_learn_from() -> None:
+    table = daily(140)
+    with pytest.raises(InputError, match=r"nothing was observed.* a time may be mistyped"):
+        quick(validation_windows=100).fit(
+            table.with_columns(
+                t=pl.when(pl.col("t") == date(2023, 1, 6)).then(date(2013, 1, 5)).otherwise("t")
+            ),
+            target="y",
+            time="t",
+        )
+
+
+def test_validation_counts_what_was_observed() -> None:
+    table = daily(140)
+    early = table.with_columns(t=pl.when(pl.col("y").is_first_distinct() & (pl.col("y") == 0)).then(
+        date(2017, 7, 1)).otherwise("t"))  # fmt: skip
+    model = quick().fit(early, target="y", time="t")
+    assert len(model.report_.validation.truth) < 10
+
+
+def test_a_row_on_a_weekend_is_no_business_day(tmp_path: Path) -> None:
+    days = [day for day in (date(2023, 1, 2) + timedelta(n) for n in range(80)) if day.weekday() < 5]
+    model = quick().fit(
+        pl.DataFrame({"t": days, "y": [float(n % 5) for n in range(len(days))]}), target="y", time="t"
+    )
+    saturday = days[-1] + timedelta(5 - days[-1].weekday())
+    with pytest.raises(DataError, match="not a whole number of steps of 1b"):
+        model.update(pl.DataFrame({"t": [saturday], "y": [1.0]}))
