@@ -12,6 +12,8 @@ The command line prints an ``InputError`` as one line and exits with 2. The laye
 ``torch.nn.LSTM`` raises, not these.
 """
 
+from typing import Any, SupportsIndex
+
 
 class FastLSTMError(Exception):
     """Base class of every error of fastlstm's own."""
@@ -31,3 +33,30 @@ class RunError(InputError):
 
 class TrainingError(FastLSTMError):
     """Training cannot go on, for instance because the loss is no longer finite."""
+
+
+def require_whole(name: str, value: Any, *, least: int) -> int:
+    """Return a whole number, numpy's too, or say that an argument is none.
+
+    Parameters
+    ----------
+    name : str
+        The argument.
+    value : int
+        What was given.
+    least : int
+        The smallest that will do.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number, or a smaller one.
+
+    Examples
+    --------
+    >>> require_whole("length", 5, least=1)
+    5
+    """
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and int(value) >= least:
+        return int(value)
+    raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")

@@ -174,6 +174,11 @@ def test_a_flag_that_is_needed(refused, table):
     assert "fastlstm: forecast train needs --horizon: How many steps ahead to forecast." in line
 
 
+def test_a_value_that_begins_with_a_hyphen(refused):
+    line = refused("generate", "predict", "run", "--prompt", "- she", "--length", "5")
+    assert "--prompt stands without a value; one that begins with - is written --prompt=-…" in line
+
+
 def test_an_unknown_command(refused):
     assert "unknown command 'forcast': see fastlstm --help" in refused("forcast", "train")
     assert "unknown command 'fly': see fastlstm forecast --help" in refused("forecast", "fly")
@@ -300,7 +305,7 @@ def test_a_forecast_in_a_form_that_is_not_written(refused, trained, tmp_path):
          "line 3: '0' in column 'month' (time) is no month from 1 to 12"),
         ("t,sales\n1,\"1,250\"\n2,\"1,300\"\n",
          {"time": "t"},
-         "line 2: '1,250' in column 'sales' (target) may have a decimal comma"),
+         "line 2: '1,250' in column 'sales' (target) may have a decimal mark"),
         ("t,sales\n1,\"1,250.5\"\n2,\"1.300,5\"\n3,\"1,000.5\"\n",
          {"time": "t"},
          "line 3: '1.300,5' in column 'sales' (target) is not a number"),

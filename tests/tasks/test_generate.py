@@ -387,3 +387,34 @@ def test_arguments_of_predict_are_checked(rhymes):
         rhymes.predict("a\udcff")
     with pytest.raises(InputError, match="temperature is -1"):
         rhymes.predict("she", temperature=-1, stream=True)  # at once, not when the first piece is asked for
+
+
+def test_several_texts_cost_what_each_costs(rhymes):
+    """Of one running text no end was learnt, and each text begins with a line, as what is written does."""
+    texts = [RHYME * 2, "she sells", RHYME]
+    told = rhymes.log_probability(texts)
+    model = rhymes.evaluate(texts).metrics["model"]
+    assert model["nats_per_character"] == pytest.approx(
+        -told["log_probability"].sum() / sum(map(len, texts)), rel=1e-5
+    )
+    assert -rhymes.log_probability(["she"])["log_probability"][0] < 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prompt": 5}, "the prompt is 5: give a text"),
+        ({"length": True}, "length is True: give a whole number"),
+        ({"seed": 1.5}, "seed is 1.5: give a whole number"),
+        ({"top_k": 2.5}, "top_k is 2.5: give a whole number"),
+        ({"top_p": "x"}, "top_p is 'x': give more than 0"),
+    ],
+)
+def test_arguments_of_another_kind(rhymes, arguments, message):
+    with pytest.raises(InputError, match=message):
+        rhymes.predict(**{"prompt": "she", "length": 3, **arguments})
+
+
+def test_numpys_integers_are_whole_numbers(rhymes):
+    given = {"length": np.int64(5), "seed": np.int64(1), "top_k": np.int64(3)}
+    assert rhymes.predict("she", **given) == rhymes.predict("she", length=5, seed=1, top_k=3)

@@ -330,3 +330,16 @@ def test_without_the_library_that_judges_no_training_begins(monkeypatch):
     monkeypatch.setattr("fastlstm.tasks.translate.fitting.train", lambda *_: pytest.fail("it began"))
     with pytest.raises(InputError, match=r'sacrebleu, which is not here: pip install "fastlstm\[text\]"'):
         Translator().fit(words(60), target=words(60))
+
+
+def test_nothing_has_no_score(fitted):
+    table = fitted.predict(pl.DataFrame({"word": ["abc", ""]}))
+    assert table["back"][1] == ""
+    assert table["score"].is_null().to_list() == [False, True]
+
+
+def test_a_beam_is_a_whole_number(fitted):
+    assert fitted.predict(text="abc", beam_size=np.int64(2)) == fitted.predict(text="abc", beam_size=2)
+    for size in (True, 2.0, 0):
+        with pytest.raises(InputError, match=r"beam_size is .*: give a whole number"):
+            fitted.predict(text="abc", beam_size=size)

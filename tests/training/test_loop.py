@@ -122,7 +122,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_batch_and_data() -> None:
 
 
 def test_a_validation_loss_that_is_not_finite_stops() -> None:
-    with pytest.raises(TrainingError, match="validation loss after batch 10 is nan"):
+    with pytest.raises(TrainingError, match="validation loss after step 10 is nan"):
         learn(validate=lambda _: math.nan)
 
 

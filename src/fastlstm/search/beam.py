@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor
 
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 from fastlstm.search.contract import Context, State, StepModel
 
 StateT = TypeVar("StateT", bound=State)
@@ -123,8 +123,7 @@ def beam_search(
     >>> [(hypothesis.tokens, round(hypothesis.log_probability, 3)) for hypothesis in found[0]]
     [((), -2.303), ((0,), -2.813), ((1,), -3.507)]
     """
-    if beam_size < 1:
-        raise InputError(f"beam_size is {beam_size}: give 1 or more")
+    beam_size = require_whole("beam_size", beam_size, least=1)
     if not 1 <= n_best <= beam_size:
         raise InputError(f"n_best is {n_best}: give 1 to {beam_size}, the beam_size")
     for name, value in (

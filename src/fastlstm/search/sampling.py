@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 from fastlstm.ops.tokens import draw
 from fastlstm.search.contract import Context, StateT, StepModel
 
@@ -41,10 +41,10 @@ class Sampling:
     def __post_init__(self) -> None:
         if not (isinstance(self.temperature, int | float) and 0 <= self.temperature < np.inf):
             raise InputError(f"temperature is {self.temperature!r}: give 0 or more, 1 draws as it was learnt")
-        if self.top_k is not None and self.top_k < 1:
-            raise InputError(f"top_k is {self.top_k}: give 1 or more")
-        if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise InputError(f"top_p is {self.top_p}: give more than 0 and at most 1")
+        if self.top_k is not None:
+            require_whole("top_k", self.top_k, least=1)
+        if self.top_p is not None and not (isinstance(self.top_p, int | float) and 0 < self.top_p <= 1):
+            raise InputError(f"top_p is {self.top_p!r}: give more than 0 and at most 1")
 
     def draw(
         self,

@@ -298,7 +298,10 @@ class _Run(Generic[Batch]):
                 validation_loss = self.learner.validate(network)
             network.train()
             if not math.isfinite(validation_loss):
-                raise TrainingError(f"the validation loss after batch {result.step} is {validation_loss}")
+                raise TrainingError(
+                    f"the validation loss after step {result.step} is {validation_loss}: give a smaller learning "
+                    "rate, or precision='no' where there is mixed precision"
+                )
             improved = validation_loss < result.best_loss
         if improved:
             result.best_loss, result.best_step = validation_loss, result.step

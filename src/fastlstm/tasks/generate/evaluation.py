@@ -13,7 +13,7 @@ from fastlstm.data.corpus import Corpus, join_texts
 from fastlstm.data.rows import Integers
 from fastlstm.data.tokens import UNKNOWN, Tokenizer
 from fastlstm.model.language import LanguageNetwork
-from fastlstm.tasks.generate.learning import token_losses
+from fastlstm.tasks.generate.learning import text_losses, token_losses
 from fastlstm.tasks.metric_table import metric_table
 
 TITLES = {
@@ -63,9 +63,15 @@ class LanguageEvaluation:
 
 
 def judge(
-    network: LanguageNetwork, tokenizer: Tokenizer, corpus: Corpus, counts: Sequence[int], *, ends: bool
+    network: LanguageNetwork,
+    tokenizer: Tokenizer,
+    corpus: Corpus,
+    counts: Sequence[int],
+    beginning: Integers,
+    *,
+    ends: bool,
 ) -> LanguageEvaluation:
-    """Let a model foretell texts, one after the other.
+    """Let a model foretell texts: one after the other where it has learnt where texts end, else each for itself.
 
     Parameters
     ----------
@@ -77,13 +83,17 @@ def judge(
         The texts.
     counts : sequence of int
         (V,) how often each token came in training.
+    beginning : numpy.ndarray
+        (P,) what is read before a text.
     ends : bool
         Whether where texts end is foretold too.
     """
-    row = join_texts(tokenizer, corpus.texts)
-    if not ends:
-        row = row[:-1]
-    return judge_row(network, row, corpus.characters, counts)
+    if ends:
+        return judge_row(network, join_texts(tokenizer, corpus.texts), corpus.characters, counts)
+    ids, offsets = tokenizer.encode(corpus.texts)
+    return _evaluation(
+        ids, corpus.characters, counts, float(text_losses(network, ids, offsets, beginning).sum())
+    )
 
 
 def judge_row(
@@ -102,14 +112,18 @@ def judge_row(
     counts : sequence of int
         (V,) how often each token came in training.
     """
+    return _evaluation(row[1:], characters, counts, float(token_losses(network, row).sum()))
+
+
+def _evaluation(
+    foretold: Integers, characters: int, counts: Sequence[int], nats: float
+) -> LanguageEvaluation:
+    """Put what a model's (N,) foretold tokens cost beside what they cost by their frequencies."""
     # One more of each, so that what never came has a probability too (Laplace's rule of succession).
     share = (np.asarray(counts, float) + 1) / (sum(counts) + len(counts))
     return LanguageEvaluation(
         characters=characters,
-        tokens=len(row) - 1,
-        unknown=int((row == UNKNOWN).sum()),
-        nats={
-            "model": float(token_losses(network, row).sum()),
-            "unigram": float(-np.log(share[row[1:]]).sum()),
-        },
+        tokens=len(foretold),
+        unknown=int((foretold == UNKNOWN).sum()),
+        nats={"model": nats, "unigram": float(-np.log(share[foretold]).sum())},
     )

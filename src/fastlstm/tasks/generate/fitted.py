@@ -15,7 +15,7 @@ from fastlstm.data.corpus import Corpus, read_corpus
 from fastlstm.data.rows import Integers
 from fastlstm.data.table import give_back
 from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
-from fastlstm.errors import DataError, InputError
+from fastlstm.errors import DataError, InputError, require_whole
 from fastlstm.model.language import LanguageNetwork
 from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.ops.step import REDUCED
@@ -104,10 +104,10 @@ class FittedGenerator(ResumableEstimator):
         Characters of the prompt that are not in the vocabulary are read as one unknown token each; ``notes_`` tells.
         """
         self._require_fitted()
-        if not isinstance(length, int) or length < 1:
-            raise InputError(f"length is {length!r}: give a whole number, 1 or more")
-        if seed is not None and not (isinstance(seed, int) and seed >= 0):
-            raise InputError(f"seed is {seed!r}: give a whole number, 0 or more")
+        if not isinstance(prompt, str):
+            raise InputError(f"the prompt is {prompt!r}: give a text")
+        length = require_whole("length", length, least=1)
+        seed = None if seed is None else require_whole("seed", seed, least=0)
         if not prompt.isascii():
             try:
                 prompt.encode()
@@ -136,7 +136,7 @@ class FittedGenerator(ResumableEstimator):
         """
         self._require_fitted()
         corpus = self._read(data, text)
-        found = judge(self.network_, self.tokenizer_, corpus, self.counts_, ends=self.ends_)
+        found = judge(self.network_, self.tokenizer_, corpus, self.counts_, self.beginning_, ends=self.ends_)
         self.notes_ = []
         if found.unknown:
             self.notes_.append(
@@ -164,7 +164,7 @@ class FittedGenerator(ResumableEstimator):
         self._require_fitted()
         corpus = self._read(data, text)
         ids, offsets = self.tokenizer_.encode(corpus.texts)
-        nats = text_losses(self.network_, ids, offsets, len(self.tokenizer_))
+        nats = text_losses(self.network_, ids, offsets, self.beginning_)
         frame = pl.DataFrame(
             {
                 "text": corpus.texts,
@@ -213,18 +213,17 @@ class FittedGenerator(ResumableEstimator):
         return chain([prompt] if prompt else [], written(tokenizer, tokens, after=bool(prompt)))
 
     def _read_prompt(self, prompt: str) -> Integers:
-        """Return the ids of a prompt, with the boundary before it."""
-        tokenizer, boundary = self.tokenizer_, len(self.tokenizer_)
+        """Return the ids of a prompt, with what is read before a text."""
         self.notes_ = []
         if not prompt:
             return self.beginning_
-        ids = tokenizer.encode([prompt])[0]
+        ids = self.tokenizer_.encode([prompt])[0]
         unknown = int((ids == UNKNOWN).sum())
         if unknown:
             self.notes_.append(
                 f"{unknown:,} of the prompt's {len(ids):,} tokens are not in the vocabulary, and are read as unknown"
             )
-        return np.concatenate([[boundary], ids])
+        return np.concatenate([self.beginning_, ids])
 
     def _read(self, data: Any, text: str | None) -> Corpus:
         corpus = read_corpus(data, text=text)

@@ -144,7 +144,7 @@ def token_losses(network: LanguageNetwork, tokens: Integers) -> Tensor:
     return losses.T.flatten()[:count]
 
 
-def text_losses(network: LanguageNetwork, ids: Integers, offsets: Integers, boundary: int) -> Integers:
+def text_losses(network: LanguageNetwork, ids: Integers, offsets: Integers, beginning: Integers) -> Integers:
     """Return minus the logarithm of the probability of each text, from its beginning, without that of its end.
 
     Parameters
@@ -153,8 +153,8 @@ def text_losses(network: LanguageNetwork, ids: Integers, offsets: Integers, boun
         In evaluation mode.
     ids, offsets : numpy.ndarray
         (N,) and (n + 1,), as a tokenizer encodes n texts.
-    boundary : int
-        What stands before a text.
+    beginning : numpy.ndarray
+        (P,) what is read before each text.
 
     Returns
     -------
@@ -163,7 +163,11 @@ def text_losses(network: LanguageNetwork, ids: Integers, offsets: Integers, boun
     """
     return np.array(
         [
-            float(token_losses(network, np.concatenate([[boundary], ids[first:last]])).sum())
+            float(
+                token_losses(network, np.concatenate([beginning, ids[first:last]]))[
+                    len(beginning) - 1 :
+                ].sum()
+            )
             for first, last in pairwise(offsets)
         ]
     )

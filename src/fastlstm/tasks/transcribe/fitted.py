@@ -26,7 +26,7 @@ from fastlstm.data.manifest import (
 )
 from fastlstm.data.table import give_back
 from fastlstm.data.tokens import Tokenizer
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 from fastlstm.model.transcriber import SpeechNetwork
 from fastlstm.runs import Run
 from fastlstm.runs.folder import VOCABULARY
@@ -277,8 +277,7 @@ class FittedTranscriber(ResumableEstimator):
     ) -> tuple[int, Prior | None]:
         """Check how texts are to be searched for."""
         size = (1 if language_model is None else BEAM) if beam_size is None else beam_size
-        if size < 1:
-            raise InputError(f"beam_size is {size}: give 1 or more")
+        size = require_whole("beam_size", size, least=1)
         given = (("language_weight", weight, LANGUAGE_WEIGHT), ("insertion_bonus", bonus, 0.0))
         for name, value, usual in given:
             if not math.isfinite(value):

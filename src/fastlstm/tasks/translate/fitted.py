@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -276,7 +277,7 @@ class FittedTranslator(ResumableEstimator):
     def _frame(self, pairs: PairSet, found: list[list[Translation]], *, ranked: bool) -> pl.DataFrame:
         names = (pairs.schema.source, pairs.schema.target)
         rows = [
-            (source, one.text, one.score, rank)
+            (source, one.text, None if math.isnan(one.score) else one.score, rank)
             for source, translations in zip(pairs.sources, found, strict=True)
             for rank, one in enumerate(translations, start=1)
         ]

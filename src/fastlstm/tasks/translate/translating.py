@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fastlstm.data.pair_tokens import PairBatch, PairFeatures, PairVocabulary
 from fastlstm.data.pairs import PairSchema, PairSet
 from fastlstm.data.tokens import Tokenizer
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 from fastlstm.model.translation_steps import TranslationSteps
 from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.ops.smoothed_loss import smoothed_cross_entropy
@@ -123,11 +123,11 @@ class TranslationModel:
         """
         if options.longest is not None and options.longest < 1:
             raise InputError(f"longest is {options.longest}: give 1 or more")
-        found = [[Translation("", 0.0)] for _ in texts]
+        found = [[Translation("", math.nan)] for _ in texts]
         places = [place for place, text in enumerate(texts) if text.strip()]
         steps = TranslationSteps(self.network)
         features = self.features([texts[place] for place in places] or ["-"])
-        at_once = max(1, ROWS // max(1, options.beam_size))
+        at_once = max(1, ROWS // require_whole("beam_size", options.beam_size, least=1))
         for batch in features.batches(torch.arange(len(places)), TOKENS) if places else []:
             for which in batch.split(at_once):
                 sources = features.gather(which)
