@@ -6,5 +6,5 @@ import signal
 # A shell that runs the tests in the background lets them ignore Ctrl-C, and what ignores it cannot be tested with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Whoever has colours forced, as build servers do, has them in pytest's own output; ours is compared with what is printed.
+# Colours that a build server forces are pytest's own; what we print is compared with plain text.
 os.environ.pop("FORCE_COLOR", None)

@@ -69,6 +69,11 @@ def test_an_empty_file(train, tmp_path):
     assert "empty.csv is empty: it needs a header line and rows" in train(tmp_path / "empty.csv")
 
 
+def test_lines_that_end_in_a_carriage_return_alone(train, tmp_path):
+    (tmp_path / "mac.csv").write_bytes(b"t,sales\r" + b"".join(b"%d,1.5\r" % row for row in range(20)))
+    assert "lines may end in a carriage return alone" in train(tmp_path / "mac.csv")
+
+
 def test_a_wrong_delimiter(train, table):
     data = table(header="time#shop#sales", rows=["2024-01-01#a#1"] * 9)
     assert "its only column is 'time#shop#sales'; if its cells are separated by anything but" in train(data)

@@ -194,11 +194,11 @@ def test_how_likely_texts_are(rhymes):
     frame = rhymes.log_probability(pl.DataFrame({"line": texts}), text="line")
     assert isinstance(frame, pl.DataFrame)
     np.testing.assert_allclose(frame["log_probability"], found["log_probability"])
-    # One token after the other, as a step model says it.
-    steps = LanguageSteps(rhymes.network_)
-    row = torch.tensor(join_texts(rhymes.tokenizer_, (texts[0],)))[:-1]
-    state, total = steps.start(row[None, :0]), 0.0
-    for token, following in pairwise(row):
+    # One token after the other, as a step model says it, from the beginning of a line on.
+    steps, beginning = LanguageSteps(rhymes.network_), rhymes.beginning_
+    row = torch.tensor(np.concatenate([beginning, rhymes.tokenizer_.encode([texts[0]])[0]]))
+    state, total = steps.start(row[None, : len(beginning) - 1]), 0.0
+    for token, following in pairwise(row[len(beginning) - 1 :]):
         told, state = steps.step(token[None], state)
         total += float(told[0, following])
     assert total == pytest.approx(found["log_probability"][0], rel=1e-4)
@@ -418,3 +418,9 @@ def test_arguments_of_another_kind(rhymes, arguments, message):
 def test_numpys_integers_are_whole_numbers(rhymes):
     given = {"length": np.int64(5), "seed": np.int64(1), "top_k": np.int64(3)}
     assert rhymes.predict("she", **given) == rhymes.predict("she", length=5, seed=1, top_k=3)
+
+
+def test_training_tells_what_the_vocabulary_does_not_hold():
+    report = small(level="word", vocabulary_size=6).fit([RHYME * 40]).report_
+    assert report.validation.unknown > 0
+    assert "tokens are not in the vocabulary; each costs what it costs to foretell" in str(report)

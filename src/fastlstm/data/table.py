@@ -297,6 +297,11 @@ def _read_file(path: Path) -> Table:
         raise DataError(f"{path} is empty: it needs a header line and rows") from None
     except (PolarsError, OSError, EOFError, csv.Error) as error:
         raise DataError(_why_unreadable(path, error)) from None
+    if len(header) != frame.width:
+        raise DataError(
+            f"{path}: its header has {len(header)} names and its rows {frame.width} cells; lines may end in a carriage "
+            "return alone (old Macs): save it with line feeds"
+        )
     _refuse_twins(f"{path}, line 1", header)
     frame = frame[1:]
     frame.columns = header

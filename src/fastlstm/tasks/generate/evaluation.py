@@ -57,6 +57,16 @@ class LanguageEvaluation:
             for name, nats in self.nats.items()
         }
 
+    @property
+    def notes(self) -> list[str]:
+        """What one must know to read the metrics."""
+        if not self.unknown:
+            return []
+        return [
+            f"{self.unknown:,} of {self.tokens:,} tokens are not in the vocabulary; each costs what it costs to "
+            "foretell that some unknown one comes"
+        ]
+
     def __str__(self) -> str:
         """Return the metrics as a table."""
         return metric_table(self.metrics, LABELS, TITLES, width=17)

@@ -137,12 +137,7 @@ class FittedGenerator(ResumableEstimator):
         self._require_fitted()
         corpus = self._read(data, text)
         found = judge(self.network_, self.tokenizer_, corpus, self.counts_, self.beginning_, ends=self.ends_)
-        self.notes_ = []
-        if found.unknown:
-            self.notes_.append(
-                f"{corpus.source}: {found.unknown:,} of {found.tokens:,} tokens are not in the vocabulary; each "
-                "costs what it costs to foretell that some unknown one comes"
-            )
+        self.notes_ = [f"{corpus.source}: {note}" for note in found.notes]
         return found
 
     def log_probability(self, data: Any, *, text: str | None = None) -> Any:

@@ -69,6 +69,7 @@ class LanguageReport:
             "",
             "held out (it chose the weights)",
             str(held),
+            *held.notes,
         ]
         model, unigram = held.metrics.values()
         if not model["nats_per_character"] < unigram["nats_per_character"]:
