@@ -195,7 +195,7 @@ def test_coverage_is_asked_for_only_where_it_counts():
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"beam_size": 0}, "beam_size is 0: give 1 or more"),
+        ({"beam_size": 0}, "beam_size is 0: give a whole number, 1 or more"),
         ({"beam_size": 2, "n_best": 3}, "n_best is 3: give 1 to 2, the beam_size"),
         ({"length_normalisation": -1.0}, "length_normalisation is -1.0: give 0 or more"),
         ({"coverage_penalty": math.nan}, "coverage_penalty is nan: give 0 or more"),

@@ -147,7 +147,7 @@ def test_a_tiny_temperature_stays_finite():
     [
         ({"temperature": -1}, "temperature is -1: give 0 or more"),
         ({"temperature": float("nan")}, "temperature is nan"),
-        ({"top_k": 0}, "top_k is 0: give 1 or more"),
+        ({"top_k": 0}, "top_k is 0: give a whole number, 1 or more"),
         ({"top_p": 0}, "top_p is 0: give more than 0 and at most 1"),
         ({"top_p": 1.1}, "top_p is 1.1"),
     ],
