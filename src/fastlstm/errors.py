@@ -12,6 +12,7 @@ The command line prints an ``InputError`` as one line and exits with 2. The laye
 ``torch.nn.LSTM`` raises, not these.
 """
 
+from operator import index
 from typing import Any, SupportsIndex
 
 
@@ -57,6 +58,6 @@ def require_whole(name: str, value: Any, *, least: int) -> int:
     >>> require_whole("length", 5, least=1)
     5
     """
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and int(value) >= least:
-        return int(value)
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and (whole := index(value)) >= least:
+        return whole
     raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")

@@ -18,7 +18,6 @@ from fastlstm.tasks.folds import hold_back
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.model import Model
 from fastlstm.tasks.labelled.target import ClassTarget
-from fastlstm.training.label_metrics import class_metrics
 
 QUICK = {"hidden_size": 4, "members": 1, "max_steps": 12, "embedding": 4, "progress": False}
 
@@ -549,10 +548,3 @@ def test_a_column_called_as_one_that_predict_adds(renamed, roles):
     given = {"time": "t", "label": "kind", **roles}
     with pytest.raises(DataError, match="is called as one that predict adds; rename it"):
         Classifier(max_steps=2, progress=False).fit(table.rename(renamed), **given)
-
-
-def test_a_class_that_is_told_and_never_there_counts_in_f1():
-    table = pl.DataFrame({"truth": [1.0, 1.0, 1.0], "told": [1, 1, 0]})
-    probabilities = np.array([[0.2, 0.8], [0.2, 0.8], [0.8, 0.2]])
-    found = class_metrics(table["truth"].to_numpy(), probabilities, table["told"].to_numpy())
-    assert found["f1_macro"] == pytest.approx(0.4)

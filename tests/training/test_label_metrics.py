@@ -103,3 +103,9 @@ def test_variance_of_several_numbers_is_around_the_mean_of_each() -> None:
     assert number_metrics(truth, means)["r2"] == pytest.approx(0)
     assert number_metrics(truth, np.nan_to_num(truth))["r2"] == 1
     assert math.isnan(number_metrics(np.ones((3, 1)), np.ones((3, 1)))["r2"])
+
+
+def test_a_class_that_is_told_and_never_there_counts_in_f1():
+    probabilities = np.array([[0.2, 0.8], [0.2, 0.8], [0.8, 0.2]])
+    found = class_metrics(np.array([1.0, 1.0, 1.0]), probabilities, np.array([1, 1, 0]))
+    assert found["f1_macro"] == pytest.approx(0.4)

@@ -132,15 +132,16 @@ class Frequency:
         >>> Frequency.parse("1h").positions(np.array([0, 2 * HOUR + 5]), np.zeros(2, np.int64))
         (array([0, 2]), array([False,  True]))
         """
+        outside = np.zeros(1, np.bool_)
         if self.kind == "month":
             since = (_dates(ticks, "M") - _dates(origins, "M")).astype(np.int64)
         elif self.kind == "business":
             days = _dates(ticks, "D")
             since = np.busday_count(_dates(origins, "D"), days).astype(np.int64)
-            return (2 * since + self.size) // (2 * self.size), (since % self.size != 0) | ~np.is_busday(days)
+            outside = ~np.is_busday(days)
         else:
             since = ticks - origins
-        return (2 * since + self.size) // (2 * self.size), since % self.size != 0
+        return (2 * since + self.size) // (2 * self.size), (since % self.size != 0) | outside
 
     def ticks(self, origins: Ticks, positions: Ticks, day: int) -> Ticks:
         """Return the ticks of positions: the inverse of ``positions``.

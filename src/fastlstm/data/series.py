@@ -192,7 +192,7 @@ class SeriesSet:
         ------
         DataError
             If a future covariate ends early; the message says until when it reaches and
-            until when it must.
+            until when it must. Or if none has a value in the horizon.
         """
         reach = {"": self.lengths} if self.schema.columns.future_covariates else {}
         for column, name in enumerate(self.schema.numeric("future")):
@@ -210,20 +210,18 @@ class SeriesSet:
                     f"until {until}, {horizon} steps after the last known target: "
                     "give those rows with the target left empty, or in a table of their own as future"
                 )
-
-        numbers = self.schema.numeric("future")
-        if numbers and len(self):
-            known = ~np.isnan(self.future[:, : len(numbers)]).all(axis=1) | self.future_categories.any(axis=1)
-            counted = np.concatenate([[0], np.cumsum(known)])
-            first = self.offsets[:-1] + self.last_observed
-            silent = np.flatnonzero(counted[first + horizon] == counted[first])
-            if silent.size:
-                series = int(silent[0])
-                raise DataError(
-                    f"{self.source}: the future covariates{of_series(self.names[series])} reach far enough, but none "
-                    f"has a value in the {horizon} steps from {self.when(series, int(self.last_observed[series]))} on, "
-                    "which are forecast: give those rows"
-                )
+        if not self.schema.numeric("future"):
+            return  # a category that is missing may be one of ordinary days
+        counted = running_count(~np.isnan(self.future).all(axis=1) | self.future_categories.any(axis=1))
+        first = self.offsets[:-1] + self.last_observed
+        silent = np.flatnonzero(counted[first + horizon] == counted[first])
+        if silent.size:
+            series = int(silent[0])
+            raise DataError(
+                f"{self.source}: the future covariates{of_series(self.names[series])} reach far enough, but none "
+                f"has a value in the {horizon} steps from {self.when(series, int(self.last_observed[series]))} on, "
+                "which are forecast: give those rows"
+            )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return the arrays to save; with ``names`` and ``schema`` they make the set again.
@@ -289,6 +287,22 @@ class SeriesSet:
         series = np.searchsorted(self.offsets, steps, side="right") - 1
         np.maximum.at(ends, series, steps - self.offsets[series] + 1)
         return ends
+
+
+def running_count(known: npt.ArrayLike) -> Integers:
+    """Return (N + 1,) how many of N rows are known before each, and in all.
+
+    Parameters
+    ----------
+    known : numpy.ndarray
+        (N,) bool
+
+    Examples
+    --------
+    >>> running_count(np.array([True, False, True]))
+    array([0, 1, 1, 2])
+    """
+    return np.concatenate([[0], np.cumsum(known)])
 
 
 def make_axis(schema: Schema, origins: Integers) -> TimeAxis:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fastlstm.data.pooled import PooledTarget
 from fastlstm.data.scaling import Standardizer
-from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.series import Integers, SeriesSet, running_count
 
 
 class WindowBatch(NamedTuple):
@@ -257,7 +257,7 @@ def training_windows(series: SeriesSet, ends: Integers, context: int, horizon: i
     rows = np.arange(series.offsets[-1])
     first = series.offsets[codes]
     end = first + ends[codes]
-    observed = np.concatenate([[0], np.cumsum(~np.isnan(series.target[:, 0]))])
+    observed = running_count(~np.isnan(series.target[:, 0]))
     behind = observed[rows] - observed[np.maximum(rows - context, first)]
     reach = np.minimum(rows + horizon, end)
     ahead = observed[np.maximum(reach, rows)] - observed[rows]

@@ -17,7 +17,7 @@ def lengths_given(lengths: Tensor | Sequence[int] | None, batch: int, batched: b
     """Give ``(batch,)`` integers; a single sequence may be given a single integer."""
     if lengths is None:
         return None
-    lengths = _tensor_of(lengths, None)
+    lengths = tensor_given(lengths)
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise ValueError(f"lengths: expected integers, got {lengths.dtype}")
     if not batched and lengths.dim() == 0:
@@ -31,7 +31,7 @@ def reset_given(reset: Tensor | Sequence[object] | None, x: Tensor) -> Tensor | 
     """Give bools on the input's device, one for each row of the input ``(..., I)``."""
     if reset is None:
         return None
-    reset = _tensor_of(reset, x.device)
+    reset = tensor_given(reset, x.device)
     if reset.dtype != torch.bool:
         raise ValueError(f"reset: expected torch.bool, got {reset.dtype}: use reset.bool()")
     if reset.shape != x.shape[:-1]:
@@ -46,7 +46,7 @@ def output_steps_given(output_steps: Tensor | Sequence[int] | None, x: Tensor) -
     """Give the int64 numbers of some of the steps, on the input's device."""
     if output_steps is None:
         return None
-    output_steps = _tensor_of(output_steps, x.device)
+    output_steps = tensor_given(output_steps, x.device)
     if output_steps.dtype != torch.int64 or output_steps.dim() != 1:
         raise ValueError(
             f"output_steps: expected torch.int64 of one dimension, got {output_steps.dtype} of "
@@ -55,7 +55,7 @@ def output_steps_given(output_steps: Tensor | Sequence[int] | None, x: Tensor) -
     return output_steps
 
 
-def _tensor_of(value: Any, device: torch.device | None) -> Tensor:
+def tensor_given(value: Any, device: torch.device | None = None) -> Tensor:
     """Give a tensor; what was none is copied, for a backward pass would not see that an array changed since."""
     if isinstance(value, Tensor):
         return value if device is None else value.to(device)

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm import ops
@@ -360,13 +359,7 @@ class Recurrent(Stepping):
 
     def _dropped(self, x: Tensor, batch_first: bool, generator: torch.Generator | None) -> Tensor:
         """Drop outputs of a layer; what is drawn lies as (T, B, P) in either layout, as torch's does."""
-        if generator is None and not batch_first:
-            return F.dropout(x, self.dropout)
-        shape = (x.transpose(0, 1) if batch_first else x).shape
-        if generator is None:
-            mask = F.dropout(x.new_ones(shape), self.dropout)
-        else:
-            mask = _mask(shape, self.dropout, x, generator)
+        mask = _mask((x.transpose(0, 1) if batch_first else x).shape, self.dropout, x, generator)
         return x * (mask.transpose(0, 1) if batch_first else mask)
 
     def _masks(self, x: Tensor, batch: int, generator: torch.Generator | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.compiler import is_compiling, is_dynamo_compiling
 
+from fastlstm.nn import arguments
 from fastlstm.nn.parameters import RecurrentParameters
 from fastlstm.nn.reduced import ReducedError, compare
 from fastlstm.ops import step as step_op
@@ -223,7 +224,7 @@ class Stepping(RecurrentParameters):
 
 
 def _reset_of(reset: Any, sequences: torch.Size) -> Tensor:
-    found = reset if isinstance(reset, Tensor) else torch.tensor(reset)
+    found = arguments.tensor_given(reset)
     if found.numel() == 1:
         return found.reshape(()).expand(sequences)
     if found.shape != sequences:

@@ -55,8 +55,10 @@ class _Kernel(NamedTuple):
 
 
 @lru_cache
-def _weight_shapes(cell: Cell, inputs: int, hidden: int, outputs: int) -> tuple[tuple[int, ...], ...]:
-    return tuple(cell.weight_shapes(inputs, hidden, outputs).values())
+def _weight_shapes(
+    cell: Cell, inputs: int, hidden: int, outputs: int, directions: int
+) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    return tuple(cell.weight_shapes(inputs, hidden, outputs).items()) * directions
 
 
 @lru_cache
@@ -150,11 +152,9 @@ class _Layer:
     def kernel_weights(self) -> list[Tensor | None]:
         """Those of each direction in the kernels' order; raise for what the kernel cannot read."""
         weights, each, order = self.call.weights, self.kernel.weights_per_direction, self.kernel.order
-        shapes = _weight_shapes(self.cell, self.call.x.shape[-1], self.hidden, self.outputs)
-        for place, weight in enumerate(weights):
-            if weight.dtype != self.dtype or weight.shape != shapes[place % each] or not weight.is_cpu:
-                name = self.cell.weight_names[place % each]
-                self._require(name, weight, shapes[place % each], self.dtype)
+        shapes = _weight_shapes(self.cell, self.call.x.shape[-1], self.hidden, self.outputs, self.directions)
+        for weight, (name, shape) in zip(weights, shapes, strict=True):
+            self._require(name, weight, shape, self.dtype)
         return [
             None if place is None else weights[first + place].contiguous()
             for first in range(0, len(weights), each)

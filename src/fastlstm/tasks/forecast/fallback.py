@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.pooled import FEWEST_VALUES, PooledTarget
-from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.series import Integers, SeriesSet, running_count
 from fastlstm.data.windows import WindowIndex
 from fastlstm.model.baselines import naive
 from fastlstm.training.metrics import Array
@@ -183,8 +183,8 @@ def _judge(
     before = np.concatenate([[-1], latest[:-1]])[: len(rows)]  # the row of the last value before each row
     first = np.repeat(series.offsets[:-1], series.lengths)
     step = np.where(known & (before >= first), np.abs(target - target[before]), 0.0)
-    counted = np.concatenate([[0], np.cumsum(known)])
-    changed = np.concatenate([[0], np.cumsum(step > 0)])
+    counted = running_count(known)
+    changed = running_count(step > 0)
     earlier = series.earlier[index.series, 0].astype(np.float64)
     count = counted[origins] - counted[starts] + earlier[:, 0]
     row = np.where(origins > starts, latest[np.maximum(origins - 1, 0)], -1)

@@ -34,7 +34,8 @@ def refuse_own_names(series: SeriesSet, quantiles: Sequence[float]) -> None:
     """
     columns = series.schema.columns
     targets = list(map(str, series.names)) if columns.wide else list(columns.target)
-    own = {f"{target}{end}" for target in targets for end in (*_ends(quantiles), "_forecast")}
+    own = {_quantile(target, level) for target in targets for level in quantiles if level != 0.5}
+    own |= {_middle(target) for target in targets}
     roles = {columns.series, columns.time or STEP, *columns.time_parts}
     taken = own & {*roles, *targets} | {columns.time or STEP} & set(targets)
     for name in sorted(str(name) for name in taken):
@@ -43,9 +44,14 @@ def refuse_own_names(series: SeriesSet, quantiles: Sequence[float]) -> None:
         )
 
 
-def _ends(quantiles: Sequence[float]) -> list[str]:
-    """Return what is written behind the target's name for each level but the median."""
-    return [f"_q{level:g}" for level in quantiles if level != 0.5]
+def _quantile(target: str, level: float) -> str:
+    """Name the column of a quantile that is not the median."""
+    return f"{target}_q{level:g}"
+
+
+def _middle(target: str) -> str:
+    """Name the column of the median where the truth has the target's own name."""
+    return f"{target}_forecast"
 
 
 def forecast_frame(
@@ -77,7 +83,9 @@ def forecast_frame(
         ``NAME_q0.1`` and so on. With ``truth`` the target is the truth, and the median is ``NAME_forecast``.
     """
     columns = series.schema.columns
-    target, time, origin = columns.target[0], columns.time or STEP, ORIGIN
+    target, time = columns.target[0], columns.time or STEP
+    origin = _free(ORIGIN, (columns.series, time, *columns.time_parts, target))
+    median = target if truth is None else _middle(target)
     W, L, _ = forecasts.shape
     frame: dict[str, pl.Series] = {}
     if columns.series is not None:
@@ -87,16 +95,15 @@ def forecast_frame(
         positions = index.origins - series.offsets[index.series]
         first = series.axis.origins[index.series]
         before = series.axis.frequency.ticks(first, positions - 1, series.axis.day)
-        origin = _free(ORIGIN, (columns.series, time, *columns.time_parts, target))
         frame[origin] = series.axis.as_stamps(np.repeat(before, L))
     frame[time] = _stamps(series, index, L)
     flat = forecasts.reshape(W * L, -1)
     if truth is not None:
         frame[target] = pl.Series(truth.ravel()).fill_nan(None)
     for place, level in enumerate(quantiles):
-        median = target if truth is None else f"{target}_forecast"
-        frame[median if level == 0.5 else f"{target}_q{level:g}"] = pl.Series(flat[:, place])
-    leading = [name for name in (columns.series, origin, time, target, f"{target}_forecast") if name in frame]
+        frame[median if level == 0.5 else _quantile(target, level)] = pl.Series(flat[:, place])
+    order = dict.fromkeys((columns.series, origin, time, target, median))  # the last two may be one
+    leading = [name for name in order if name in frame]
     return pl.DataFrame(frame).select(*leading, pl.exclude(leading))
 
 

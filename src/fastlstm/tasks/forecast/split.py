@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.series import Integers, SeriesSet, running_count
 from fastlstm.data.windows import WindowIndex, rolling_windows
 from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.settings import Parameters
@@ -89,7 +89,7 @@ def split_series(
     observed = series.last_observed
     fit = np.maximum(observed - test_windows * horizon, 0)
     if validation_windows is None:
-        counted = np.concatenate([[0], np.cumsum(~np.isnan(series.target).all(axis=1))])
+        counted = running_count(~np.isnan(series.target).all(axis=1))
         known = counted[series.offsets[:-1] + fit] - counted[series.offsets[:-1]]
         usual = float(np.median(known[known > 0])) if known.any() else 0.0
         validation_windows = max(1, round(VALIDATION_SHARE * usual / horizon))

@@ -161,13 +161,6 @@ def text_losses(network: LanguageNetwork, ids: Integers, offsets: Integers, begi
     numpy.ndarray
         (n,) float64, nats.
     """
-    return np.array(
-        [
-            float(
-                token_losses(network, np.concatenate([beginning, ids[first:last]]))[
-                    len(beginning) - 1 :
-                ].sum()
-            )
-            for first, last in pairwise(offsets)
-        ]
-    )
+    given = len(beginning) - 1  # foretold of what is only read
+    rows = (np.concatenate([beginning, ids[first:last]]) for first, last in pairwise(offsets))
+    return np.array([float(token_losses(network, row)[given:].sum()) for row in rows])

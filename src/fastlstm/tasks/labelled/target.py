@@ -19,6 +19,8 @@ from fastlstm.errors import DataError
 from fastlstm.tasks.labelled.label_kind import Array, Label, LabelKind
 from fastlstm.training.label_metrics import class_metrics, multi_label_metrics, number_metrics
 
+CONSTANT = 1e-13  # of a column's size: a smaller deviation is rounding
+
 
 class ClassTarget(LabelKind):
     """One of K classes.
@@ -230,9 +232,6 @@ class MultiLabelTarget(LabelKind):
             "model": multi_label_metrics(encoded, answers, 0.5 if threshold is None else threshold),
             "majority": multi_label_metrics(encoded, usual, 0.5),
         }
-
-
-CONSTANT = 1e-13  # of a column's size: a smaller deviation is rounding
 
 
 class NumberTarget(LabelKind):
