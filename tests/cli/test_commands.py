@@ -17,7 +17,7 @@ from sales import ROLES, SMALL, hourly_rows, train_run, write_table
 from fastlstm.cli import main
 from fastlstm.runs import load_run
 
-FASTLSTM = [sys.executable, "-c", "import sys; from fastlstm.cli import main; sys.exit(main())"]
+FASTLSTM = [sys.executable, "-m", "fastlstm"]
 
 
 def fastlstm(*arguments, **options):

@@ -14,7 +14,7 @@ from sales import ROLES, SMALL, hourly_rows, train_run, write_table
 from fastlstm.cli import main
 from fastlstm.runs import load_run
 
-FASTLSTM = [sys.executable, "-c", "import sys; from fastlstm.cli import main; sys.exit(main())"]
+FASTLSTM = [sys.executable, "-m", "fastlstm"]
 
 
 @pytest.fixture
@@ -154,6 +154,11 @@ def test_training_that_was_left_goes_on_to_the_same_weights(tmp_path):
     again = subprocess.run([*FASTLSTM, "forecast", "train", "--resume", "left"], **options)
     assert again.returncode == 2
     assert "left has no checkpoint: its training is done" in again.stderr
+
+
+def test_what_a_training_began_with_cannot_be_changed_in_its_middle(tmp_path, capfd):
+    assert main(["forecast", "train", "--resume", str(tmp_path), "--hidden-size", "8"]) == 2
+    assert "--hidden-size does not go with --resume" in capfd.readouterr().err
 
 
 def test_tune_saves_an_ordinary_run_and_goes_on(whole, tmp_path, capfd):

@@ -1,10 +1,12 @@
 """Pictures show what they are given."""
 
 import numpy as np
+import pytest
 
+from fastlstm.errors import InputError
 from fastlstm.runs.attention_plot import attention_weights
 from fastlstm.runs.folder import _to_png
-from fastlstm.runs.plots import error_by_horizon, forecast_against_truth, learning_curve
+from fastlstm.runs.plots import error_by_horizon, forecast_against_truth, learning_curve, write_figure
 
 
 def test_the_best_validation_is_marked():
@@ -26,6 +28,19 @@ def test_bands_lie_between_paired_quantiles(tmp_path):
     np.testing.assert_array_equal(axes.lines[1].get_ydata(), [5, 5])
     assert (axes.get_ylabel(), axes.get_title()) == ("rentals", "Shop 1")
     figure.savefig(tmp_path / "forecast.png")
+
+
+def test_a_picture_goes_where_it_can_be_one(tmp_path):
+    figure = error_by_horizon({"LSTM": [1, 2, 3]})
+    assert write_figure(figure, None) is figure
+    write_figure(figure, tmp_path / "error.SVG")
+    assert b"<svg" in (tmp_path / "error.SVG").read_bytes()
+    with pytest.raises(InputError, match=r"error\.xyz ends in '\.xyz', which says no kind of picture: .*\.png"):
+        write_figure(figure, tmp_path / "error.xyz")
+    with pytest.raises(InputError, match="error has no suffix"):
+        write_figure(figure, tmp_path / "error")
+    with pytest.raises(InputError, match="its folder does not exist"):
+        write_figure(figure, tmp_path / "nowhere" / "error.png")
 
 
 def test_every_step_ahead_has_its_error():

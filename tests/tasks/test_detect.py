@@ -187,6 +187,17 @@ def test_what_is_missing_is_masked(table):
     assert detector.report_.data.empty == {"heat": 5}
 
 
+def test_a_batch_in_which_the_sensor_is_silent_is_no_mistake(table):
+    """It has no scores, which is said, and rows with values beside it are judged as they were."""
+    detector = quick(max_steps=20).fit(table[:1600], target="heat")
+    silent = table[1600:1610].with_columns(heat=pl.lit(None, pl.Float64))
+    found = detector.predict(silent)
+    assert found["score"].null_count() == 10
+    assert detector.notes_ == ["rows without a value of heat, which have no score: 10 of 10"]
+    with pytest.raises(DataError, match="all cells of heat are empty; give some values"):
+        quick(max_steps=20).fit(silent, target="heat")
+
+
 def test_several_rows_at_one_step_are_all_judged(fitted, table):
     """The second is judged by what was expected of the step, and the rest are as if it were not there."""
     twin = table[1000:1001].with_columns(heat=pl.lit(90.0))

@@ -69,6 +69,11 @@ def test_less_than_a_window(live):
     assert live.stream().finish() == ""
 
 
+def test_a_rate_is_a_number(live):
+    with pytest.raises(InputError, match="rate is '8000': give samples a second, 1,000 or more"):
+        live.stream("8000")
+
+
 def test_several_streams_do_not_disturb_each_other(live):
     first, second = spoken(seed=5), spoken(seed=6)
     expected = [live.predict((samples, RATE))["text"].item() for samples in (first, second)]

@@ -177,6 +177,8 @@ def test_attention_is_a_mean_over_the_source(fitted, tmp_path):
     assert (tmp_path / "attention.png").stat().st_size > 1000
     with pytest.raises(InputError, match="text is empty"):
         fitted.attend(" ")
+    with pytest.raises(InputError, match="text is a list: give one text, a str"):
+        fitted.attend(["abcd"])
 
 
 def test_coverage_changes_what_is_chosen_among_the_same(fitted):

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from cyclopts import CycloptsError, MissingArgumentError, UnknownCommandError, UnusedCliTokensError
+from cyclopts import (
+    Argument,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+)
 
 
 def explain(error: CycloptsError) -> str:
@@ -33,6 +40,13 @@ def explain(error: CycloptsError) -> str:
         return f"unknown command {(error.unused_tokens or ['?'])[0]!r}: {help_is}"
     if isinstance(error, UnusedCliTokensError):
         return f"{(error.unused_tokens or ['?'])[0]!r} is one argument too many: {help_is}"
+    if isinstance(error, UnknownOptionError) and any(
+        argument.name == "--resume" for argument in _required(error)
+    ):
+        return (
+            f"{error.token.keyword or error.token.value} does not go with --resume, which goes on with all that the "
+            "training was begun with: leave it out, or train anew without --resume"
+        )
     if isinstance(error, MissingArgumentError) and error.argument is not None:
         name = error.argument.name
         if error.argument.tokens:
@@ -42,3 +56,7 @@ def explain(error: CycloptsError) -> str:
         return f"{command} needs {name}: {error.argument.parameter.help}"
     error.verbose = False
     return f"{' '.join(str(error).split()).rstrip('.')}; {help_is}"
+
+
+def _required(error: UnknownOptionError) -> list[Argument]:
+    return [argument for argument in error.argument_collection if argument.required]

@@ -190,8 +190,8 @@ def check_rate(rate: int) -> None:
     InputError
         If it is below 1,000.
     """
-    if rate < LOWEST_RATE:
-        raise InputError(f"rate is {rate}: give samples a second, {LOWEST_RATE:,} or more")
+    if isinstance(rate, str) or rate < LOWEST_RATE:
+        raise InputError(f"rate is {rate!r}: give samples a second, {LOWEST_RATE:,} or more")
 
 
 def refuse_missing(paths: Sequence[Path], places: Sequence[str]) -> None:

@@ -40,7 +40,12 @@ class Leading(NamedTuple):
 
 
 def read_series(
-    source: Any, columns: Columns, *, schema: Schema | None = None, frequency: str | None = None
+    source: Any,
+    columns: Columns,
+    *,
+    schema: Schema | None = None,
+    frequency: str | None = None,
+    silent: bool = False,
 ) -> SeriesSet:
     """Read the series of a table.
 
@@ -55,6 +60,8 @@ def read_series(
         table.
     frequency : str, optional
         The step to learn. Default: the most common one.
+    silent : bool
+        Take a table without a single target too.
 
     Returns
     -------
@@ -94,7 +101,9 @@ def read_series(
     places = np.empty_like(rows.codes)
     places[order] = offsets[codes] + positions
     row_positions = places - offsets[rows.codes]
-    last_observed = _last_observed(table, rows, targets, row_positions)
+    if not silent:
+        require_values(table.name, targets)
+    last_observed = _last_observed(rows, targets, row_positions)
     coarse = {name: count_unresolved(values, rows.codes) for name, values in targets.items()}
     observed = row_positions < last_observed[rows.codes]
     seen = Grid(table, schema, places, int(offsets[-1]), observed)
@@ -129,6 +138,20 @@ def read_series(
             left_out=left_out,
         ),
     )
+
+
+def require_values(name: str, targets: Mapping[str, Numbers]) -> None:
+    """Raise where not a single target is known.
+
+    Parameters
+    ----------
+    name : str
+        That of the table.
+    targets : mapping
+        Column → (rows,) float64, NaN where missing.
+    """
+    if not _known(targets).any():
+        raise DataError(f"{name}: all cells of {', '.join(targets)} are empty; give some values")
 
 
 def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tuple[str, ...]]:
@@ -276,18 +299,16 @@ def _ends(codes: Integers) -> tuple[Integers, Integers]:
     return firsts, np.append(firsts[1:], len(codes)) - 1
 
 
-def _last_observed(table: Table, rows: Rows, targets: Mapping[str, Numbers], positions: Integers) -> Integers:
+def _last_observed(rows: Rows, targets: Mapping[str, Numbers], positions: Integers) -> Integers:
     """Return (S,) the position just past the last row of each series at which a target is known.
 
     A series without any ends where the others do.
     """
     known = _known(targets)
-    if not known.any():
-        raise DataError(f"{table.name}: all cells of {', '.join(targets)} are empty; give some values")
     ends = np.zeros(len(rows.names), np.int64)
     np.maximum.at(ends, rows.codes[known], positions[known] + 1)
     without = ends[rows.codes] == 0
-    if rows.times.kind != "row":
+    if rows.times.kind != "row" and known.any():
         without &= rows.instants <= rows.instants[known].max()
     np.maximum.at(ends, rows.codes[without], positions[without] + 1)
     return ends

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from fastlstm import __version__
 from fastlstm.errors import RunError
+from fastlstm.runs.plots import save_figure
 from fastlstm.runs.writing import CONFIG, check_destination, write_through, written_whole
 
 if TYPE_CHECKING:
@@ -329,11 +329,7 @@ def _to_png(figure: Figure | bytes) -> bytes:
     if isinstance(figure, bytes):
         return figure
     picture = io.BytesIO()
-    with (
-        warnings.catch_warnings()
-    ):  # a script that matplotlib's font lacks is drawn as boxes, and is no news to tell
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        figure.savefig(picture, format="png", dpi=150)
+    save_figure(figure, picture, "png")
     return picture.getvalue()
 
 

@@ -5,16 +5,21 @@ Matplotlib is imported when the first picture is drawn.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+
+from fastlstm.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+DOTS_AN_INCH = 150
 MODEL = "#1f6fb4"
 TRUTH = "#2b2b2b"
 BASELINES = ("#c8702a", "#8a8a8a", "#5b9a62")
@@ -143,6 +148,52 @@ def error_by_horizon(errors: Mapping[str, npt.ArrayLike], *, measure: str = "MAE
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure
+
+
+def write_figure(figure: Figure, path: str | Path | None) -> Figure:
+    """Write a figure where a path is given, and return it.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    path : str or Path, optional
+        A file; its suffix says which kind of picture. Without one nothing is written.
+
+    Raises
+    ------
+    InputError
+        If the folder is not there, or the suffix is that of no picture.
+    """
+    if path is None:
+        return figure
+    path, kinds = Path(path), figure.canvas.get_supported_filetypes()
+    if path.suffix.removeprefix(".").lower() not in kinds:
+        found = f"ends in {path.suffix!r}" if path.suffix else "has no suffix"
+        raise InputError(
+            f"{path} {found}, which says no kind of picture: give one of .{', .'.join(sorted(kinds))}"
+        )
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"{path}: its folder does not exist; make it, or name another place")
+    save_figure(figure, path, path.suffix.removeprefix("."))
+    return figure
+
+
+def save_figure(figure: Figure, target: Path | BinaryIO, kind: str) -> None:
+    """Save a figure, without a word on scripts that matplotlib's font lacks and draws as boxes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure.
+    target : Path or file
+        Where to.
+    kind : str
+        What picture, as matplotlib calls it: "png".
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
+        figure.savefig(target, format=kind, dpi=DOTS_AN_INCH)
 
 
 def figure_of(width: float, height: float) -> tuple[Figure, Axes]:

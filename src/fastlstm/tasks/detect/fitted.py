@@ -13,6 +13,7 @@ from fastlstm.data.schema import Schema
 from fastlstm.data.table import Kind, give_back
 from fastlstm.errors import InputError
 from fastlstm.runs import Run
+from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.detect.baseline import score_baseline, z_scores
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.evaluation import DetectionEvaluation, Judgement
@@ -185,9 +186,7 @@ class FittedDetector(ResumableEstimator):
         else:
             table, verdicts = self._judge(data)
         figure = draw_scores(table, verdicts, self.threshold_)
-        if path is not None:
-            figure.savefig(path)
-        return figure
+        return write_figure(figure, path)
 
     @property
     def threshold_(self) -> float:
@@ -259,4 +258,8 @@ def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended
     if unknown:
         named = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
         notes.append(f"never fitted, and judged on the scale of all series: {named}")
+    silent = int(np.isnan(table.values).all(axis=1).sum())
+    if silent:
+        of = ", ".join(table.series.schema.columns.target)
+        notes.append(f"rows without a value of {of}, which have no score: {silent:,} of {len(table.values):,}")
     return notes

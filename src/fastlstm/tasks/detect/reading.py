@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.frequency import Frequency, infer_frequency
-from fastlstm.data.reading import grid_ticks, lay_out, read_series
+from fastlstm.data.reading import grid_ticks, lay_out, read_series, require_values
 from fastlstm.data.rows import Rows, read_rows
 from fastlstm.data.schema import Columns, Schema, find_columns
 from fastlstm.data.series import Integers, SeriesSet
@@ -88,7 +88,7 @@ def read_detection_table(
     Raises
     ------
     DataError
-        If a column is missing, a cell cannot be read, or there is no value at all.
+        If a column is missing, a cell cannot be read, or there is no value at all to learn from.
 
     Examples
     --------
@@ -103,8 +103,8 @@ def read_detection_table(
     rows = read_rows(laid, columns, schema.time_format if schema else None)
     values = np.stack([read_numbers(laid, name, "target") for name in columns.target], axis=1)
     begun = np.full(len(values), schema is not None) | ~np.isnan(values).all(axis=1)
-    if np.isnan(values).all():
-        raise DataError(f"{table.name}: all cells of {', '.join(columns.target)} are empty; give some values")
+    if schema is None:  # a batch in which all sensors are silent has nothing to judge, and is not wrong
+        require_values(table.name, dict(zip(columns.target, values.T, strict=True)))
     order = np.lexsort((rows.instants, rows.codes))
     if schema is None:
         step, ticks = _learn_step(laid, rows, order, frequency)
@@ -119,7 +119,9 @@ def read_detection_table(
     first = np.ones(len(ticks), bool)
     first[order[1:]] = (np.diff(codes) != 0) | (np.diff(steps) != 0) | (steps[1:] < 0)
     kept = table if first.all() else table.filter(first)
-    series = read_series(kept, columns, schema=schema, frequency=None if schema else _text(step, rows))
+    series = read_series(
+        kept, columns, schema=schema, frequency=None if schema else _text(step, rows), silent=True
+    )
     code_of = {name: code for code, name in enumerate(series.names)}
     codes = np.array([code_of.get(name, -1) for name in rows.names], np.int64)[rows.codes]
     places = np.where(inside & (codes >= 0), series.offsets[codes] + positions, -1)

@@ -16,6 +16,7 @@ from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run
+from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import describe, without_network
@@ -237,9 +238,7 @@ class FittedForecaster(SavedEstimator):
         figure = draw_forecast(
             self._require_fitted().network_, self.series_, self.scaling_, self._fresh(self.series_), series
         )
-        if path is not None:
-            figure.savefig(path)
-        return figure
+        return write_figure(figure, path)
 
     @classmethod
     def arguments_of(cls, run: Run) -> dict[str, Any]:

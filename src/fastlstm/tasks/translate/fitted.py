@@ -21,6 +21,7 @@ from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.runs import Run
 from fastlstm.runs.attention_plot import attention_weights
 from fastlstm.runs.folder import VOCABULARY
+from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.tasks.translate.fitting import Fitted, judge
@@ -172,6 +173,8 @@ class FittedTranslator(ResumableEstimator):
             ``source`` and ``target``, the tokens, and ``weights`` (T, S).
         """
         self._require_fitted()
+        if not isinstance(text, str):
+            raise InputError(f"text is a {type(text).__name__}: give one text, a str")
         if not text.strip():
             raise InputError("text is empty: there is nothing to attend to")
         if target is None:
@@ -195,9 +198,7 @@ class FittedTranslator(ResumableEstimator):
         """
         found = self.attend(text, target=target)
         figure = attention_weights(found.weights, found.source, found.target)
-        if path is not None:
-            figure.savefig(path)
-        return figure
+        return write_figure(figure, path)
 
     @property
     def network_(self) -> TranslatorNetwork:
