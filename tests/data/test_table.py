@@ -179,3 +179,9 @@ def test_a_file_with_another_delimiter_says_so(tmp_path):
         DataError, match="its only column is 'day#y'; if its cells are separated by anything but"
     ):
         read_table(path).require("y", "target")
+
+
+def test_columns_of_pandas_with_two_levels_of_names():
+    frame = pd.DataFrame({("price", "mean"): [1.0], ("price", "sum"): [2.0]})
+    with pytest.raises(DataError, match="the frame's columns have 2 levels of names: give them one each"):
+        read_table(frame)

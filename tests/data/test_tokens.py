@@ -180,7 +180,7 @@ def test_unknown_tokens_are_counted():
             {"level": "bpe", "size": 257},
             "a vocabulary of 257 is too small: level 'bpe' needs 258 or more",
         ),
-        (["a"], {"fewest": 0}, "fewest is 0: give 1 or more"),
+        (["a"], {"fewest": 0}, "fewest is 0: give a whole number, 1 or more"),
         (["a"], {"fewest": 2}, "no token comes 2 times in 1 texts; give a smaller fewest"),
         ([" "], {}, "no text has a token"),
     ],

@@ -55,6 +55,33 @@ def test_a_future_beside_the_horizon_is_no_future() -> None:
         model.predict(future=ahead.with_columns(t=pl.col("t").dt.offset_by("6y")))
 
 
+def test_what_is_not_known_of_the_steps_ahead_is_told() -> None:
+    table = daily(promo=1.0).with_columns(sky=pl.Series(["clear", "mist"] * 30))
+    model = quick(7).fit(table, target="y", time="t", future_covariates=["promo", "sky"])
+    after = date(2023, 3, 2)
+    ahead = pl.DataFrame({"t": [after + timedelta(day) for day in range(7)], "promo": 0.0, "sky": ["clear"] * 7})
+    model.predict(future=ahead)
+    assert model.notes_ == []
+    holed = ahead.with_columns(promo=pl.Series([0.0, None, None, 1.0, 1.0, 1.0, 1.0]), sky=pl.lit("hail"))
+    model.predict(future=holed)
+    assert model.notes_ == [
+        "'promo' is not known in 2 of the 7 steps ahead: masked",
+        "'sky' holds 7 categories that are not those of the training data: read as missing",
+    ]
+
+
+def test_fewer_new_rows_than_a_horizon_cannot_be_judged() -> None:
+    table = daily(70)
+    model = quick(7).fit(table[:60], target="y", time="t")
+    with pytest.raises(InputError, match="a horizon is 7 steps, and no series has more than 3 to forecast"):
+        model.evaluate(table[60:63])
+
+
+def test_columns_without_a_role_are_named() -> None:
+    model = quick().fit(daily(promo=1.0, note="x"), target="y", time="t", past_covariates=["promo"])
+    assert "not read, as they have no role: 'note'" in str(model.report_)
+
+
 def test_a_mistyped_year_leaves_nothing_to_learn_from() -> None:
     table = daily(140)
     with pytest.raises(InputError, match=r"nothing was observed.* a time may be mistyped"):

@@ -43,11 +43,11 @@ def test_a_shorter_horizon_is_the_start_of_the_whole(fitted: Forecaster, table: 
 def test_what_cannot_be_forecast_is_refused(fitted: Forecaster, drawing: Forecaster) -> None:
     with pytest.raises(InputError, match=r"horizon is 7, and this model forecasts 6 .*decoding='paths'"):
         fitted.predict(horizon=7)
-    with pytest.raises(InputError, match=r"horizon is 0: give a number of steps, 1 or more"):
+    with pytest.raises(InputError, match=r"horizon is 0: give a whole number, 1 or more"):
         fitted.predict(horizon=0)
     with pytest.raises(InputError, match=r"fit with decoding='paths', or leave paths out"):
         fitted.predict(paths=3)
-    with pytest.raises(InputError, match=r"paths is 0: give how many futures to draw"):
+    with pytest.raises(InputError, match=r"paths is 0: give a whole number, 1 or more"):
         drawing.predict(paths=0)
     with pytest.raises(DataError, match="10 steps after the last known target"):
         drawing.predict(horizon=10)

@@ -317,7 +317,7 @@ def test_what_predict_refuses(fitted):
         fitted.predict(["abc"], text="abc")
     with pytest.raises(InputError, match="n_best is 6: give 1 to 5, the beam_size"):
         fitted.predict(text="abc", n_best=6)
-    with pytest.raises(InputError, match="longest is 0: give 1 or more"):
+    with pytest.raises(InputError, match="longest is 0: give a whole number, 1 or more"):
         fitted.predict(text="abc", longest=0)
     with pytest.raises(DataError, match=r"has no column 'word' \(source\)"):
         fitted.predict(pl.DataFrame({"x": ["abc"]}))

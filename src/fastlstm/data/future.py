@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.data.gaps import GapReport
 from fastlstm.data.reading import grid_ticks
 from fastlstm.data.rows import Grid, Integers, Rows, read_rows
 from fastlstm.data.series import SeriesSet
@@ -31,7 +32,7 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     Returns
     -------
     SeriesSet
-        The series, as long as the longer of the two.
+        The series, as long as the longer of the two; ``source`` and ``report`` are of the table that was joined.
 
     Raises
     ------
@@ -82,7 +83,8 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     longer.future[given] = grid.numbers(schema.numeric("future"), "future_covariates")[given]
     codes_ahead = grid.categories(schema.categorical("future"), "future_covariates")
     longer.future_categories[given] = codes_ahead[given]
-    return replace(longer, source=table.name)
+    report = GapReport(rows=len(codes), series=len(rows.names), empty=grid.empty, unknown=grid.unknown)
+    return replace(longer, source=table.name, report=report)
 
 
 def _match_series(table: Table, series: SeriesSet, rows: Rows) -> Integers:

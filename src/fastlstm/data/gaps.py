@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+NAMED = 5  # columns that a note names
+
 
 @dataclass(frozen=True)
 class GapReport:
@@ -34,6 +36,8 @@ class GapReport:
         How many such rows they have; they are left out.
     left_out : tuple of str
         Columns of a wide table that hold no numbers and play no role.
+    unread : tuple of str
+        Columns of a long table that play no role.
     """
 
     rows: int
@@ -47,6 +51,7 @@ class GapReport:
     late: int = 0
     leading: int = 0
     left_out: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """One line.
@@ -69,10 +74,17 @@ class GapReport:
                 f"{self.late:,} series start late: {self.leading:,} rows before their first value are left out"
             )
         if self.left_out:
-            named = ", ".join(map(repr, self.left_out[:5])) + (" …" if len(self.left_out) > 5 else "")
-            notes.append(f"{len(self.left_out):,} columns hold no numbers and are left out: {named}")
+            notes.append(
+                f"{len(self.left_out):,} columns hold no numbers and are left out: {_named(self.left_out)}"
+            )
+        if self.unread:
+            notes.append(f"not read, as they have no role: {_named(self.unread)}")
         notes += [
             f"{column} of {count:,} series is large and varies too little for float32: subtract a constant"
             for column, count in self.unresolved.items()
         ]
         return f"{self.rows:,} rows of {self.series:,} series; {'; '.join(notes)}"
+
+
+def _named(columns: tuple[str, ...]) -> str:
+    return ", ".join(map(repr, columns[:NAMED])) + (" …" if len(columns) > NAMED else "")

@@ -82,13 +82,15 @@ def read_series(
     >>> series.target[:, 0], series.report.gaps, dict(series.report.empty), series.report.sorted_rows
     (array([ 1., nan, nan,  4.], dtype=float32), 1, {'y': 1}, 1)
     """
-    table, forms, left_out = lay_out(read_table(source), columns)
+    given = read_table(source)
+    table, forms, left_out = lay_out(given, columns)
     for name in columns.target:
         table.require(name, "target")
     table, rows, targets, leading = _begin_with_targets(table, columns, schema)
     order = np.lexsort((rows.instants, rows.codes))
     codes = rows.codes[order]
     firsts, lasts = _ends(codes)
+    learns = schema is None
     schema = schema or _learn(table, columns, rows, order, frequency, forms)
     ticks = grid_ticks(table, rows.times, schema)[order]
     axis = make_axis(schema, ticks[firsts])
@@ -136,6 +138,7 @@ def read_series(
             late=leading.series,
             leading=leading.rows,
             left_out=left_out,
+            unread=_unread(given, columns) if learns else (),
         ),
     )
 
@@ -240,6 +243,13 @@ def _begin_with_targets(
     leading = Leading(series=len(np.unique(rows.codes[~kept])), rows=int((~kept).sum()))
     targets = {name: values[kept] for name, values in targets.items()}
     return table.filter(kept), rows.filter(kept), targets, leading
+
+
+def _unread(table: Table, columns: Columns) -> tuple[str, ...]:
+    if columns.wide:
+        return ()
+    roles = columns.read
+    return tuple(name for name in table.columns if name not in roles)
 
 
 def _known(targets: Mapping[str, Numbers]) -> npt.NDArray[np.bool_]:

@@ -73,6 +73,13 @@ class Columns:
             "static": self.static_covariates,
         }[role]
 
+    @property
+    def read(self) -> tuple[str, ...]:
+        """All columns of a long table that play a role."""
+        alone = [name for name in (self.time, self.series) if name is not None]
+        covariates = (*self.past_covariates, *self.future_covariates, *self.static_covariates)
+        return (*self.target, *alone, *self.time_parts, *covariates)
+
 
 class Schema(BaseModel):
     """All that reading a table settles, as ``config.json`` keeps it.

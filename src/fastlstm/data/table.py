@@ -236,6 +236,11 @@ def _plain_pandas(source: Any) -> Any:
     """Make an index that says something a column, and names text; what is no pandas frame stays as it is."""
     if not nw.dependencies.is_pandas_dataframe(source):
         return source
+    if source.columns.nlevels > 1:
+        raise DataError(
+            f"the frame's columns have {source.columns.nlevels} levels of names: give them one each, for instance "
+            'by frame.columns = ["_".join(map(str, names)) for names in frame.columns]'
+        )
     if source.index.inferred_type in ("datetime64", "period") or any(
         name is not None for name in source.index.names
     ):

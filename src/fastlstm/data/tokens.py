@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fastlstm.data.byte_pairs import BYTES, encode_byte_pairs, fit_byte_pairs, load_byte_pairs
 from fastlstm.data.rows import Integers
 from fastlstm.data.words import split_words
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 
 if TYPE_CHECKING:
     import tokenizers
@@ -116,8 +116,7 @@ class Tokenizer:
         least = FIRST + (BYTES if level == "bpe" else 1)
         if size < least:
             raise InputError(f"a vocabulary of {size} is too small: level {level!r} needs {least} or more")
-        if fewest < 1:
-            raise InputError(f"fewest is {fewest}: give 1 or more")
+        fewest = require_whole("fewest", fewest, least=1)
         texts = _checked(texts)
         if not texts:
             raise InputError("there are no texts to learn a vocabulary from; give some")

@@ -124,7 +124,7 @@ def beam_search(
     [((), -2.303), ((0,), -2.813), ((1,), -3.507)]
     """
     beam_size = require_whole("beam_size", beam_size, least=1)
-    if not 1 <= n_best <= beam_size:
+    if require_whole("n_best", n_best, least=1) > beam_size:
         raise InputError(f"n_best is {n_best}: give 1 to {beam_size}, the beam_size")
     for name, value in (
         ("length_normalisation", length_normalisation),

@@ -261,5 +261,7 @@ def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended
     silent = int(np.isnan(table.values).all(axis=1).sum())
     if silent:
         of = ", ".join(table.series.schema.columns.target)
-        notes.append(f"rows without a value of {of}, which have no score: {silent:,} of {len(table.values):,}")
+        notes.append(
+            f"rows without a value of {of}, which have no score: {silent:,} of {len(table.values):,}"
+        )
     return notes

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import WindowIndex, rolling_windows
+from fastlstm.data.windows import WindowIndex
 from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
-from fastlstm.tasks.forecast.fitting import fit_series, require_windows
+from fastlstm.tasks.forecast.fitting import fit_series, windows_to_judge
 from fastlstm.tasks.forecast.past import recode, series_before
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
@@ -82,7 +82,7 @@ def lay_origins(
             raise InputError(f"{name} is {value}: give a number of {UNITS[name]}, {lowest} or more")
     last = series.last_observed - horizon
     first = np.maximum(last - (windows - 1) * stride, 1)
-    index = require_windows(rolling_windows(series, first, last, stride), series)
+    index = windows_to_judge(series, first, horizon, stride)
     every = windows if refit is False or refit == 0 else int(refit)
     from_end = (last[index.series] + series.offsets[index.series] - index.origins) // stride
     groups = (windows - 1 - from_end) // every

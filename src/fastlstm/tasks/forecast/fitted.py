@@ -23,6 +23,7 @@ from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all
 from fastlstm.tasks.forecast.frames import forecast_frame, paths_frame
 from fastlstm.tasks.forecast.joining import continue_series, extend_series
+from fastlstm.tasks.forecast.known_ahead import describe_covariates
 from fastlstm.tasks.forecast.pictures import draw_forecast
 from fastlstm.tasks.forecast.prediction import forecast_ahead, sample_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
@@ -114,7 +115,7 @@ class FittedForecaster(SavedEstimator):
         Returns
         -------
         DataFrame
-            Of the kind that ``data`` (or ``fit``'s data) was, a polars frame for a path: series and time
+            Of the kind that ``data`` (or ``fit``'s data) was, a pandas frame for a path: series and time
             columns under their own names, the target under its own name (the median), and ``NAME_q0.1`` and
             so on. Where the table was wide the forecast is: a column ``NAME`` for each series, ``NAME_q0.1`` and so
             on. Series that are constant, hardly begun, or without any value are forecast without the network, and
@@ -129,21 +130,25 @@ class FittedForecaster(SavedEstimator):
             If the future covariates do not reach over the horizon, or the table cannot be read.
         """
         series = self._read(data)
+        read = [] if data is None else [series.report]
         if data is not None:
             series, _ = continue_series(self.series_, series, self.context_)
         if future is not None:
             series = add_future(series, future)
+            read.append(series.report)
         path = None
         if paths is None:
             ends, index, forecasts = forecast_ahead(
                 self.network_, series, self.scaling_, horizon, self._fresh(series)
             )
+            steps = forecasts.shape[1]
             frame = forecast_frame(ends, index, forecasts, self.network_.settings.quantiles)
         else:
             seed = Parameters.check(self.get_params()).seed
             ends, index, drawn = sample_ahead(self.network_, series, self.scaling_, paths, seed, horizon)
+            steps = drawn.shape[2]
             frame, path = paths_frame(ends, index, drawn)
-        self.notes_ = describe(without_network(ends))
+        self.notes_ = [*describe(without_network(ends)), *describe_covariates(ends, index, steps, read)]
         return give_back(in_given_shape(frame, series.schema, series.names, path), series.kind)
 
     def backtest(

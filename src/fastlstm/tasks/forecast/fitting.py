@@ -218,7 +218,7 @@ def evaluate_last(
         network,
         series,
         scaling,
-        require_windows(rolling_windows(series, first, last, horizon), series),
+        windows_to_judge(series, first, horizon, horizon),
         season,
         fresh,
     )
@@ -262,33 +262,38 @@ def evaluate_all(
     settings = network.settings
     last = series.last_observed - settings.horizon
     first = np.where(known > 0, known, np.maximum(np.minimum(settings.context, last), 1))
-    index = require_windows(rolling_windows(series, first, last, stride or settings.horizon), series)
+    index = windows_to_judge(series, first, settings.horizon, stride or settings.horizon)
     return evaluate_windows(network, series, scaling, index, season, fresh)
 
 
-def require_windows(index: WindowIndex, series: SeriesSet) -> WindowIndex:
-    """Raise where there is nothing to forecast.
+def windows_to_judge(series: SeriesSet, first: Integers, horizon: int, stride: int) -> WindowIndex:
+    """Find the horizons of series that can be forecast and compared, up to the end of each.
 
     Parameters
     ----------
-    index : WindowIndex
-        The origins.
     series : SeriesSet
         The series.
+    first : numpy.ndarray
+        (S,) int64, the position of each one's first origin.
+    horizon : int
+        L.
+    stride : int
+        Steps from one origin to the next.
 
     Returns
     -------
     WindowIndex
-        The same origins.
+        The origins.
 
     Raises
     ------
     InputError
         If there are none.
     """
+    index = rolling_windows(series, first, series.last_observed - horizon, stride)
     if len(index.origins) == 0:
+        most = max(0, int((series.last_observed - first).max()))
         raise InputError(
-            f"the longest series has {series.last_observed.max():,} steps, too few to forecast any of them: "
-            "give more than one horizon of steps"
+            f"a horizon is {horizon:,} steps, and no series has more than {most:,} to forecast: give more rows"
         )
     return index

@@ -11,7 +11,7 @@ from torch import Tensor
 from fastlstm.data.scaling import Floats
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows, with_horizon
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings
 from fastlstm.model.paths import sample_paths
 from fastlstm.tasks.forecast.adapting import forecast_adapted, steps_needed
@@ -118,8 +118,7 @@ def sample_ahead(
         If the model has no paths, or their number makes no sense.
     """
     settings = network.settings
-    if paths < 1:
-        raise InputError(f"paths is {paths}: give how many futures to draw, 1 or more")
+    paths = require_whole("paths", paths, least=1)
     if settings.decoding != "paths":
         raise InputError(
             "paths are drawn step by step, and this model forecasts all steps at once: "
@@ -156,8 +155,7 @@ def _reachable(settings: NetworkSettings, horizon: int | None) -> int:
     """Return how many steps to forecast; raise where the model cannot."""
     if horizon is None:
         return settings.horizon
-    if horizon < 1:
-        raise InputError(f"horizon is {horizon}: give a number of steps, 1 or more")
+    horizon = require_whole("horizon", horizon, least=1)
     if horizon > settings.horizon and settings.decoding == "direct":
         raise InputError(
             f"horizon is {horizon}, and this model forecasts {settings.horizon} steps, all at once: give at most "

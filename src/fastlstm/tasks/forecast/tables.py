@@ -10,7 +10,7 @@ from fastlstm.data.schema import Columns, Schema, find_columns
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.table import read_table
 from fastlstm.data.wide import read_jointly
-from fastlstm.errors import InputError
+from fastlstm.errors import require_whole
 from fastlstm.tasks.forecast.defaults import default_season
 from fastlstm.tasks.forecast.frames import refuse_own_names
 from fastlstm.tasks.forecast.settings import Parameters
@@ -64,8 +64,8 @@ def read_to_fit(
     InputError
         If an argument or the table cannot be used.
     """
-    if season is not None and season < 1:
-        raise InputError(f"season is {season}: give a number of steps, 1 or more")
+    if season is not None:
+        season = require_whole("season", season, least=1)
     table = read_table(data)
     columns = find_columns(
         table,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fastlstm.data.pair_tokens import PairBatch, PairFeatures, PairVocabulary
 from fastlstm.data.pairs import PairSchema, PairSet
 from fastlstm.data.tokens import Tokenizer
-from fastlstm.errors import InputError, require_whole
+from fastlstm.errors import require_whole
 from fastlstm.model.translation_steps import TranslationSteps
 from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.ops.smoothed_loss import smoothed_cross_entropy
@@ -121,8 +121,8 @@ class TranslationModel:
         list of list of Translation
             For each source its targets, the best first.
         """
-        if options.longest is not None and options.longest < 1:
-            raise InputError(f"longest is {options.longest}: give 1 or more")
+        if options.longest is not None:
+            require_whole("longest", options.longest, least=1)
         found = [[Translation("", math.nan)] for _ in texts]
         places = [place for place, text in enumerate(texts) if text.strip()]
         steps = TranslationSteps(self.network)

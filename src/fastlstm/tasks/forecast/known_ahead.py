@@ -1,0 +1,53 @@
+"""What was found amiss in the covariates that a forecast was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from fastlstm.data.gaps import GapReport
+from fastlstm.data.series import SeriesSet
+from fastlstm.data.windows import WindowIndex
+
+
+def describe_covariates(
+    ends: SeriesSet, index: WindowIndex, steps: int, read: Iterable[GapReport]
+) -> list[str]:
+    """Say what of the covariates the network did not know, one line a column.
+
+    Parameters
+    ----------
+    ends : SeriesSet
+        What was forecast from, with the horizon.
+    index : WindowIndex
+        The origins.
+    steps : int
+        How many steps ahead.
+    read : iterable of GapReport
+        What was found in the tables that were read for it.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fastlstm.data.reading import read_series
+    >>> from fastlstm.data.schema import Columns
+    >>> table = pl.DataFrame({"sold": [5, 6, None, None], "price": [0.5, 0.6, 0.7, None]})
+    >>> series = read_series(table, Columns(target=("sold",), future_covariates=("price",)))
+    >>> found = [GapReport(rows=4, series=1, unknown={"sky": 3})]
+    >>> describe_covariates(series, WindowIndex(np.array([0]), np.array([2])), 2, found)
+    ["'price' is not known in 1 of the 2 steps ahead: masked",
+     "'sky' holds 3 categories that are not those of the training data: read as missing"]
+    """
+    ahead = ends.future[index.origins[:, None] + np.arange(steps)]
+    missing = zip(ends.schema.numeric("future"), np.isnan(ahead).sum((0, 1)), strict=True)
+    told = [
+        f"{column!r} is not known in {count:,} of the {ahead.shape[0] * steps:,} steps ahead: masked"
+        for column, count in missing
+        if count
+    ]
+    return told + [
+        f"{column!r} holds {count:,} categories that are not those of the training data: read as missing"
+        for report in read
+        for column, count in report.unknown.items()
+    ]
