@@ -35,7 +35,9 @@ def test_a_picture_goes_where_it_can_be_one(tmp_path):
     assert write_figure(figure, None) is figure
     write_figure(figure, tmp_path / "error.SVG")
     assert b"<svg" in (tmp_path / "error.SVG").read_bytes()
-    with pytest.raises(InputError, match=r"error\.xyz ends in '\.xyz', which says no kind of picture: .*\.png"):
+    with pytest.raises(
+        InputError, match=r"error\.xyz ends in '\.xyz', which says no kind of picture: .*\.png"
+    ):
         write_figure(figure, tmp_path / "error.xyz")
     with pytest.raises(InputError, match="error has no suffix"):
         write_figure(figure, tmp_path / "error")

@@ -59,7 +59,9 @@ def test_what_is_not_known_of_the_steps_ahead_is_told() -> None:
     table = daily(promo=1.0).with_columns(sky=pl.Series(["clear", "mist"] * 30))
     model = quick(7).fit(table, target="y", time="t", future_covariates=["promo", "sky"])
     after = date(2023, 3, 2)
-    ahead = pl.DataFrame({"t": [after + timedelta(day) for day in range(7)], "promo": 0.0, "sky": ["clear"] * 7})
+    ahead = pl.DataFrame(
+        {"t": [after + timedelta(day) for day in range(7)], "promo": 0.0, "sky": ["clear"] * 7}
+    )
     model.predict(future=ahead)
     assert model.notes_ == []
     holed = ahead.with_columns(promo=pl.Series([0.0, None, None, 1.0, 1.0, 1.0, 1.0]), sky=pl.lit("hail"))
