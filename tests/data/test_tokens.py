@@ -125,9 +125,27 @@ def test_byte_pairs_know_every_text(texts):
     assert [text_of(BYTE_PAIRS, ids, offsets, place) for place in range(len(texts))] == texts
 
 
-def test_words_are_joined_by_blanks():
-    tokenizer = Tokenizer.fit(["It's a film."])
-    assert tokenizer.decode(tokenizer.encode(["It's  a film ."])[0]) == "it 's a film ."
+@pytest.mark.parametrize(
+    ("text", "decoded"),
+    [
+        ("It's  a film .", "It's a film."),
+        ("Don't wait ... (or do) !", "Don't wait... (or do)!"),
+        ("the '60s , 'tis said", "the '60s, ' tis said"),
+        ("one\n\n  two", "one two"),
+    ],
+)
+def test_words_are_joined_as_they_are_written(text, decoded):
+    tokenizer = Tokenizer.fit([text], lowercase=False)
+    assert tokenizer.decode(tokenizer.encode([text])[0]) == decoded
+
+
+def test_line_breaks_can_be_tokens():
+    text = "To be,\nor not.\n\nTo sleep"
+    tokenizer = Tokenizer.fit([text], lowercase=False, lines=True)
+    assert tokenizer.vocabulary[0] == "\n"
+    assert tokenizer.decode(tokenizer.encode([text])[0]) == text
+    assert Tokenizer.from_json(tokenizer.to_json()) == tokenizer
+    assert tokenizer.encode(["\r\n"])[0].tolist() == [2]
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -169,6 +169,13 @@ def test_every_level_goes_all_the_way(level, options, tmp_path):
     assert "�" not in text
 
 
+def test_words_are_written_in_lines(tmp_path):
+    verse = "Roses aren't red,\nviolets aren't blue.\n\n"
+    model = small(level="word", max_steps=300, learning_rate=0.01, window=16).fit([verse * 40])
+    model.save(tmp_path / "run")
+    assert fastlstm.load(tmp_path / "run").predict("Roses", length=26, temperature=0).startswith(verse * 2)
+
+
 def test_where_a_text_ends_is_learnt():
     model = Generator(
         hidden_size=32,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fastlstm.data.byte_pairs import BYTES, encode_byte_pairs, fit_byte_pairs, load_byte_pairs
 from fastlstm.data.rows import Integers
-from fastlstm.data.words import split_words
+from fastlstm.data.words import LINE_BREAK, parted, split_words
 from fastlstm.errors import InputError, require_whole
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class _Saved(BaseModel):
 
     level: Level
     lowercase: bool = True
+    lines: bool = False
     vocabulary: tuple[str, ...] = ()
     tokenizers: dict[str, Any] | None = None
 
@@ -60,6 +62,8 @@ class Tokenizer:
         Whether "The" is "the"; of words alone.
     byte_pairs : str, optional
         The ``tokenizers`` library's own JSON, of ``bpe`` alone.
+    lines : bool
+        Whether a line break is a token, or a blank like others; of words alone.
 
     Examples
     --------
@@ -75,6 +79,7 @@ class Tokenizer:
     vocabulary: tuple[str, ...]
     lowercase: bool = True
     byte_pairs: str | None = None
+    lines: bool = False
 
     @classmethod
     def fit(
@@ -85,6 +90,7 @@ class Tokenizer:
         size: int = 20_000,
         fewest: int = 1,
         lowercase: bool = True,
+        lines: bool = False,
     ) -> Self:
         """Learn a vocabulary.
 
@@ -100,6 +106,8 @@ class Tokenizer:
             How often a token must come to be in the vocabulary (of ``bpe``: two pieces side by side, to become one).
         lowercase : bool
             Whether "The" is "the"; of words alone.
+        lines : bool
+            Whether a line break is a token, or a blank like others; of words alone.
 
         Raises
         ------
@@ -123,14 +131,15 @@ class Tokenizer:
         if level == "bpe":
             state = fit_byte_pairs(texts, size=size - FIRST, fewest=fewest, first=FIRST)
             return cls._of_byte_pairs(json.loads(state))
-        counts = _counted_words(texts, lowercase) if level == "word" else Counter("".join(texts))
+        words = level == "word"
+        counts = _counted_words(texts, lowercase, lines) if words else Counter("".join(texts))
         ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         vocabulary = tuple(token for token, count in ranked[: size - FIRST] if count >= fewest)
         if not counts:
             raise InputError(f"no text has a token: all {len(texts):,} are empty; give others")
         if not vocabulary:
             raise InputError(f"no token comes {fewest} times in {len(texts):,} texts; give a smaller fewest")
-        return cls(level, vocabulary, lowercase=lowercase if level == "word" else True)
+        return cls(level, vocabulary, lowercase=lowercase or not words, lines=lines and words)
 
     def __len__(self) -> int:
         """V, the number of ids: the vocabulary, padding and unknown."""
@@ -176,7 +185,8 @@ class Tokenizer:
         Returns
         -------
         str
-            What was encoded, exactly, for characters and byte pairs; words with blanks between them.
+            What was encoded, exactly, for characters and byte pairs; words with blanks between them, but for those
+            before points and the like.
 
         Raises
         ------
@@ -204,10 +214,14 @@ class Tokenizer:
                 self._model.decode(part[part != UNKNOWN].tolist(), skip_special_tokens=False)
                 for part in parts
             )
-        tokens = (
+        tokens = [
             REPLACEMENT if place == UNKNOWN else self.vocabulary[place - FIRST] for place in known.tolist()
+        ]
+        if self.level == "char":
+            return "".join(tokens)
+        return "".join(
+            f" {word}" if parted(before, word) else word for before, word in pairwise(["", *tokens])
         )
-        return ("" if self.level == "char" else " ").join(tokens)
 
     def unknown_share(self, texts: Sequence[str]) -> float:
         """Which share of the tokens of texts is not in the vocabulary, from 0 to 1.
@@ -228,7 +242,9 @@ class Tokenizer:
     def to_json(self) -> str:
         """Write the tokenizer as JSON that people can read: the ``vocabulary.json`` of a run folder."""
         if self.byte_pairs is None:
-            saved = _Saved(level=self.level, lowercase=self.lowercase, vocabulary=self.vocabulary)
+            saved = _Saved(
+                level=self.level, lowercase=self.lowercase, lines=self.lines, vocabulary=self.vocabulary
+            )
         else:
             saved = _Saved(level=self.level, tokenizers=json.loads(self.byte_pairs))
         return json.dumps(saved.model_dump(exclude_defaults=True), ensure_ascii=False, indent=1)
@@ -271,7 +287,7 @@ class Tokenizer:
                 raise InputError(
                     f"the vocabulary cannot be read: {token!r} is not one character; train again"
                 )
-        return cls(saved.level, saved.vocabulary, lowercase=saved.lowercase)
+        return cls(saved.level, saved.vocabulary, lowercase=saved.lowercase, lines=saved.lines)
 
     @classmethod
     def _of_byte_pairs(cls, state: dict[str, Any] | None) -> Self:
@@ -296,12 +312,11 @@ class Tokenizer:
         lengths = np.empty(len(texts), np.int64)
         ids: list[int] = []
         known = self._ids
-        seen: dict[
-            str, list[int]
-        ] = {}  # tokens do not cross blanks, and most of what stands between them comes again
+        # Tokens do not cross blanks, and most of what stands between them comes again.
+        seen = {LINE_BREAK: [known.get(LINE_BREAK, UNKNOWN)]}
         for place, text in enumerate(texts):
             before = len(ids)
-            for chunk in text.split():
+            for chunk in _chunks(text, self.lines):
                 if chunk not in seen:
                     words = split_words(chunk, lowercase=self.lowercase)
                     seen[chunk] = [known.get(word, UNKNOWN) for word in words]
@@ -325,11 +340,25 @@ class Tokenizer:
         return load_byte_pairs(self.byte_pairs or "")
 
 
-def _counted_words(texts: Sequence[str], lowercase: bool) -> Counter[str]:
+def _chunks(text: str, lines: bool) -> Iterator[str]:
+    """Yield what stands between blanks, and line breaks where they are tokens."""
+    if not lines:
+        yield from text.split()
+        return
+    for place, line in enumerate(text.split(LINE_BREAK)):
+        if place:
+            yield LINE_BREAK
+        yield from line.split()
+
+
+def _counted_words(texts: Sequence[str], lowercase: bool, lines: bool) -> Counter[str]:
     chunks: Counter[str] = Counter()
     for text in texts:
-        chunks.update(text.split())
+        chunks.update(_chunks(text, lines))
     counts: Counter[str] = Counter()
+    breaks = chunks.pop(LINE_BREAK, 0)
+    if breaks:
+        counts[LINE_BREAK] = breaks
     for chunk, count in chunks.items():
         for word in split_words(chunk, lowercase=lowercase):
             counts[word] += count

@@ -22,6 +22,10 @@ ENDINGS = "s|re|ve|ll|d|m"  # it's, we're, I've, she'll, he'd, I'm
 MARKS_BETWEEN = (0x300, 0x1F000)  # the code points among which Unicode has its combining marks
 FAR_MARKS = "\U000e0100-\U000e01ef"  # … and the variation selectors far behind them
 
+LINE_BREAK = "\n"
+CLOSING = {*".,:;!?%)]}…»”’"}  # stand close to what is before them, as endings do …
+OPENING = {*"([{«“‘¿¡"}  # … and these to what comes after them
+
 
 def split_words(text: str, *, lowercase: bool = True) -> list[str]:
     """Split a text.
@@ -50,6 +54,32 @@ def split_words(text: str, *, lowercase: bool = True) -> list[str]:
         text = unicodedata.normalize("NFC", text).replace(CURLY_APOSTROPHE, "'")
     tokens: list[str] = _pattern().findall(text.lower() if lowercase else text)
     return tokens
+
+
+def parted(before: str, word: str) -> bool:
+    """Tell whether a blank stands between two tokens of written text.
+
+    Parameters
+    ----------
+    before : str
+        The token before, or the end of a text; empty where nothing is.
+    word : str
+        The token.
+
+    Examples
+    --------
+    >>> words = split_words("isn't it (quite) well-made?")
+    >>> [word for before, word in zip(words, words[1:]) if parted(before, word)]
+    ['it', '(', 'well-made']
+    """
+    if not before or before[-1].isspace() or before[-1] in OPENING or word.isspace():
+        return False
+    return not (CLOSING.issuperset(word) or (before[-1].isalnum() and _ending().fullmatch(word)))
+
+
+@cache
+def _ending() -> re.Pattern[str]:
+    return re.compile(rf"n't|'(?:{ENDINGS})", re.IGNORECASE)
 
 
 @cache

@@ -28,7 +28,7 @@ class Generator(FittedGenerator):
     Parameters
     ----------
     level : {"char", "word", "bpe"}
-        What a token is: a character, a word or punctuation mark, or a piece of words (byte pair encoding).
+        What a token is: a character; a word, punctuation mark or line break; or a piece of words (byte pair encoding).
     vocabulary_size : int, optional
         The most tokens, the most frequent ones. Default: of characters 5,000, of words 30,000, of pieces as many as
         come some fifty times, at most 8,000.

@@ -50,8 +50,10 @@ class FittedGenerator(ResumableEstimator):
         The boundary between texts; where one text was learnt from, which knows that boundary but once, the beginning
         of a line.
         """
-        line = () if self.ends_ or self.tokenizer_.level == "word" else self.tokenizer_.encode(["\n"])[0]
-        return np.array([len(self.tokenizer_), *line])
+        tokenizer = self.tokenizer_
+        without_lines = tokenizer.level == "word" and not tokenizer.lines
+        line = () if self.ends_ or without_lines else tokenizer.encode(["\n"])[0]
+        return np.array([len(tokenizer), *line])
 
     def predict(
         self,
@@ -205,7 +207,7 @@ class FittedGenerator(ResumableEstimator):
             never=sorted(never),
         )
         tokens = takewhile(lambda token: token != boundary, (int(row[0]) for row in islice(drawn, length)))
-        return chain([prompt] if prompt else [], written(tokenizer, tokens, after=bool(prompt)))
+        return chain([prompt] if prompt else [], written(tokenizer, tokens, after=prompt))
 
     def _read_prompt(self, prompt: str) -> Integers:
         """Return the ids of a prompt, with what is read before a text."""

@@ -169,6 +169,7 @@ def fit_corpus(parameters: Parameters, corpus: Corpus, hooks: Hooks) -> Fitted:
         level=parameters.level,
         size=parameters.vocabulary_size or default_vocabulary(parameters.level, learnt.characters),
         lowercase=False,
+        lines=True,
     )
     ends = len(corpus.texts) > 1
     row, held_row = join_texts(tokenizer, learnt.texts), join_texts(tokenizer, held.texts)

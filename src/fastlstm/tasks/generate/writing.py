@@ -6,12 +6,10 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from fastlstm.data.tokens import REPLACEMENT, Tokenizer
-
-CLOSING = set(".,:;!?%)]}…»”’")  # stand close to the word before them …
-OPENING = set("([{«“‘")  # … and these to the word after them
+from fastlstm.data.words import parted
 
 
-def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: bool) -> Iterator[str]:
+def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: str) -> Iterator[str]:
     """Write tokens down as soon as they are whole characters.
 
     A character may be several byte pairs: they are held back until it is there.
@@ -22,8 +20,8 @@ def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: bool) -> Iter
         Whose tokens they are.
     tokens : iterable of int
         The tokens.
-    after : bool
-        Whether a text stands before them, from which a blank parts the first word.
+    after : str
+        The text before them, from which a blank parts the first word where one belongs there.
 
     Yields
     ------
@@ -33,7 +31,7 @@ def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: bool) -> Iter
     Examples
     --------
     >>> tokenizer = Tokenizer.fit(["the end."])
-    >>> list(written(tokenizer, tokenizer.encode(["the end."])[0].tolist(), after=False))
+    >>> list(written(tokenizer, tokenizer.encode(["the end."])[0].tolist(), after=""))
     ['the', ' end', '.']
     """
 
@@ -44,8 +42,8 @@ def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: bool) -> Iter
     if tokenizer.level == "word":
         for token in tokens:
             word = decode(token)
-            yield f" {word}" if after and word not in CLOSING else word
-            after = word not in OPENING
+            yield f" {word}" if parted(after, word) else word
+            after = word
         return
     held: list[int] = []
     for token in tokens:
