@@ -11,7 +11,7 @@ struct LstmCell {
   static constexpr int kGates = kCoupled ? 3 : 4;  // i, (f,) g, o
   static constexpr int kKept = kGates;
   static constexpr int kPeepholes = kCoupled ? 2 : 3;
-  static constexpr int kVectors = kPeepholes;  // elementwise weights of a unit  // of i, (f,) o
+  static constexpr int kVectors = kPeepholes;  // elementwise weights of a unit, of i, (f,) o
   static constexpr bool kHasCell = true, kSeparate = false, kNormalised = false;
   static constexpr int L = kLanes<Real>;
   static constexpr int kG = kCoupled ? 1 : 2, kO = kCoupled ? 2 : 3;  // which gates they are

@@ -34,7 +34,7 @@ def quick(horizon: int = 3, **parameters: object) -> Forecaster:
 def test_a_column_called_as_one_that_forecasts_have(
     table: pl.DataFrame, roles: dict[str, object], name: str
 ) -> None:
-    with pytest.raises(DataError, match=f"a column is called {name!r}, as one that forecasts have; rename"):
+    with pytest.raises(DataError, match=f"column {name!r} is called as one that predict adds; rename"):
         quick().fit(table, **roles)
 
 

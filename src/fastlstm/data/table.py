@@ -214,6 +214,37 @@ def _to_pandas(column: pl.Series) -> Any:
     return column.to_numpy()
 
 
+def refuse_names(source: str, given: Iterable[str | None], own: Iterable[str]) -> None:
+    """Raise where a column that is given back is called as one that ``predict`` or ``evaluate`` adds.
+
+    Parameters
+    ----------
+    source : str
+        The table, for the message.
+    given : iterable of str or None
+        The columns that are given back; None for a role that none plays.
+    own : iterable of str
+        Those that are added.
+
+    Raises
+    ------
+    DataError
+        The message names the column.
+
+    Examples
+    --------
+    >>> refuse_names("sales.csv", ["shop", "score", None], ["score", "anomaly"])
+    Traceback (most recent call last):
+    ...
+    fastlstm.errors.DataError: sales.csv: column 'score' is called as one that predict adds; rename it in the table
+    """
+    taken = sorted({name for name in given if name is not None} & set(own))
+    if taken:
+        raise DataError(
+            f"{source}: column {taken[0]!r} is called as one that predict adds; rename it in the table"
+        )
+
+
 def _take_frame(source: Any) -> Table:
     frame = nw.from_native(_plain_pandas(source), pass_through=True)
     if isinstance(frame, nw.LazyFrame):

@@ -7,7 +7,7 @@ import polars as pl
 
 from fastlstm.data.reading import grid_ticks
 from fastlstm.data.schema import Columns
-from fastlstm.errors import DataError
+from fastlstm.data.table import refuse_names
 from fastlstm.tasks.detect.judging import Verdicts
 from fastlstm.tasks.detect.reading import DetectionTable
 
@@ -60,11 +60,6 @@ def refuse_own_names(columns: Columns, name: str) -> None:
     name : str
         The table, for the message.
     """
-    roles = {*columns.target, *columns.time_parts, columns.series, columns.time}
-    own = {"score", "anomaly"} | (
-        {f"{target}_score" for target in columns.target} if columns.target[1:] else set()
-    )
-    for role in sorted(str(role) for role in roles & own):
-        raise DataError(
-            f"{name}: column {role!r} is called as one that predict adds; rename it, or leave it out"
-        )
+    roles = [*columns.target, *columns.time_parts, columns.series, columns.time]
+    of_channels = [f"{target}_score" for target in columns.target] if len(columns.target) > 1 else []
+    refuse_names(name, roles, ["score", "anomaly", *of_channels])

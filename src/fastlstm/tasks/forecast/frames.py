@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from fastlstm.data.series import SeriesSet
+from fastlstm.data.table import refuse_names
 from fastlstm.data.windows import WindowIndex
-from fastlstm.errors import DataError
 from fastlstm.training.metrics import Array
 
 STEP = "step"  # the time column's name where the table has none
@@ -34,14 +34,11 @@ def refuse_own_names(series: SeriesSet, quantiles: Sequence[float]) -> None:
     """
     columns = series.schema.columns
     targets = list(map(str, series.names)) if columns.wide else list(columns.target)
-    own = {_quantile(target, level) for target in targets for level in quantiles if level != 0.5}
-    own |= {_middle(target) for target in targets}
-    roles = {columns.series, columns.time or STEP, *columns.time_parts}
-    taken = own & {*roles, *targets} | {columns.time or STEP} & set(targets)
-    for name in sorted(str(name) for name in taken):
-        raise DataError(
-            f"{series.source}: a column is called {name!r}, as one that forecasts have; rename it in the table"
-        )
+    time = columns.time or STEP
+    own = [_quantile(target, level) for target in targets for level in quantiles if level != 0.5]
+    own += [_middle(target) for target in targets]
+    refuse_names(series.source, [*targets, columns.series, time, *columns.time_parts], own)
+    refuse_names(series.source, targets, [time])
 
 
 def _quantile(target: str, level: float) -> str:

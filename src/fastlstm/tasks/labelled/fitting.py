@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from fastlstm.data.sequence_features import SequenceScaling, TokenFeatures
 from fastlstm.data.sequences import SequenceSet
+from fastlstm.data.table import refuse_names
 from fastlstm.data.texts import TextSet
 from fastlstm.data.tokens import Tokenizer
-from fastlstm.errors import DataError, InputError
+from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
 from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.labelled.calibration import calibrated
@@ -274,10 +275,7 @@ def refuse_own_names(examples: Examples, target: AnyTarget) -> None:
         given = {examples.name_column}
         if examples.per_step and examples.times is not None:
             given.add(examples.times.name)
-    for name in sorted(given & set(target.columns(np.zeros((0, target.outputs)), None))):
-        raise DataError(
-            f"{examples.source}: column {name!r} is called as one that predict adds; rename it in the table"
-        )
+    refuse_names(examples.source, given, target.columns(np.zeros((0, target.outputs)), None))
 
 
 def _refuse_idle(
