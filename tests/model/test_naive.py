@@ -38,12 +38,13 @@ def by_hand(
         now = mean([at(end - 1 - back) for back in range(quarter)])
         then = mean([at(end - 1 - season - back) for back in range(quarter)])
         before = at(place)
-        if before is None or now is None or then is None or (ratio and then <= 0):
-            answer.append(None)
-        elif ratio:
-            answer.append(before * min(now / then, 4.0))
-        else:
-            answer.append(before + now - then)
+        for times in (1, math.ceil(step / season))[: 1 + (L > season)]:
+            if before is None or now is None or then is None or (ratio and then <= 0):
+                answer.append(None)
+            elif ratio:
+                answer.append(before * min(now / then, 4.0) ** times)
+            else:
+                answer.append(before + (now - then) * times)
     return answer
 
 
@@ -59,7 +60,7 @@ def test_the_rules(ratio: bool) -> None:
     target[4, :10] /= 100  # and one that has grown more than fourfold
     origins = torch.tensor([[2, 11, 19], [19, 0, 7], [19, 13, 15], [8, 12, 19], [12, 19, 3]])
     found = NaiveForecasts.of(target, observed, origins, context=C, horizon=L, seasons=SEASONS, ratio=ratio)
-    assert found.values.shape == (B, 3, L, count_rules(SEASONS, C))
+    assert found.values.shape == (B, 3, L, count_rules(SEASONS, C, L))
     silent = 0
     for b in range(B):
         for k in range(3):

@@ -136,7 +136,7 @@ class ForecastNetwork(nn.Module):
             segment=settings.segment,
             dropout=settings.dropout,
         )
-        rules = count_rules(settings.seasons, settings.context)
+        rules = count_rules(settings.seasons, settings.context, settings.steps_ahead)
         self.head = make_head(settings.head, settings.hidden_size, settings.quantiles, rules)
 
     def forward(self, windows: ScaledWindows, origins: Tensor) -> Tensor:

@@ -48,7 +48,8 @@ class NaiveForecasts(NamedTuple):
         ``y_{j + l - m ⌈l / m⌉}`` with the origin j (FPP3, section 5.2), and, where two fit, the mean over the last
         ones, at most seven, and the value a season before moved by how far the level has moved since: the mean of
         the last quarter of a season beside that of the same quarter a season before, their ratio where the scale
-        has the target's own zero, otherwise their difference.
+        has the target's own zero, otherwise their difference. Where the horizon is longer than that season, the value
+        is also moved as often as there are seasons between.
 
         Parameters
         ----------
@@ -101,12 +102,15 @@ class NaiveForecasts(NamedTuple):
                 then, seen_then = _level(sums, counts, origins - season, quarter)
                 before, known = values[-2], usable[-2] * (seen_now & seen_then)[..., None]
                 if ratio:
-                    moved = before * (now / then.clamp(min=1e-6)).clamp(max=MOST_GROWTH)[..., None]
                     known = known * (then > 0)[..., None]
+                    growth = (now / then.clamp(min=1e-6)).clamp(max=MOST_GROWTH)[..., None]
                 else:
-                    moved = before + (now - then)[..., None]
-                values.append(moved * known)
-                usable.append(known)
+                    growth = (now - then)[..., None]
+                between = torch.ceil(ahead / season)
+                for times in (1.0, between)[: 1 + (horizon > season)]:
+                    moved = before * growth**times if ratio else before + growth * times
+                    values.append(moved * known)
+                    usable.append(known)
         barred = torch.stack(usable, dim=3).log_()
         return cls(torch.stack(values, dim=3), barred)
 
@@ -128,19 +132,19 @@ def _level(sums: Tensor, counts: Tensor, ends: Tensor, steps: int) -> tuple[Tens
     return (sums.gather(1, last) - sums.gather(1, first)) / count.clamp(min=1), count > 0
 
 
-def count_rules(seasons: Sequence[int], context: int) -> int:
+def count_rules(seasons: Sequence[int], context: int, horizon: int) -> int:
     """How many naive forecasts there are.
 
     Parameters
     ----------
     seasons : sequence of int
         In steps, at most C.
-    context : int
-        C.
+    context, horizon : int
+        C and L.
 
     Examples
     --------
-    >>> count_rules((24, 168), 200)
-    7
+    >>> count_rules((24, 168), 200, 24), count_rules((24, 168), 200, 48)
+    (7, 8)
     """
-    return 3 + sum(1 + 2 * (context >= 2 * season) for season in seasons)
+    return 3 + sum(1 + (context >= 2 * season) * (2 + (horizon > season)) for season in seasons)
