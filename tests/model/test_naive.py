@@ -18,7 +18,13 @@ def mean(values: list[float | None]) -> float | None:
 
 
 def by_hand(
-    history: list[float | None], step: int, *, context: int, seasons: tuple[int, ...], ratio: bool
+    history: list[float | None],
+    step: int,
+    *,
+    context: int,
+    horizon: int,
+    seasons: tuple[int, ...],
+    ratio: bool,
 ) -> list[float | None]:
     """What each rule says of a step after a history, None where it says nothing."""
     end = len(history)
@@ -38,7 +44,7 @@ def by_hand(
         now = mean([at(end - 1 - back) for back in range(quarter)])
         then = mean([at(end - 1 - season - back) for back in range(quarter)])
         before = at(place)
-        for times in (1, math.ceil(step / season))[: 1 + (L > season)]:
+        for times in (1, math.ceil(step / season))[: 1 + (horizon > season)]:
             if before is None or now is None or then is None or (ratio and then <= 0):
                 answer.append(None)
             elif ratio:
@@ -66,7 +72,7 @@ def test_the_rules(ratio: bool) -> None:
         for k in range(3):
             history = [target[b, t].item() if observed[b, t] else None for t in range(int(origins[b, k]) + 1)]
             for step in range(1, L + 1):
-                wanted = by_hand(history, step, context=C, seasons=SEASONS, ratio=ratio)
+                wanted = by_hand(history, step, context=C, horizon=L, seasons=SEASONS, ratio=ratio)
                 barred = [0.0 if value is not None else -math.inf for value in wanted]
                 silent += barred.count(-math.inf)
                 assert found.barred[b, k, step - 1].tolist() == barred

@@ -118,7 +118,7 @@ def test_rules_read_the_draws(location: str) -> None:
             for value, seen in zip(scaled.target[b, :C], given.observed[b, :C], strict=True)
         ]
         for _ in range(horizon):
-            said = by_hand(history, 1, context=C, seasons=seasons, ratio=location == "zero")
+            said = by_hand(history, 1, context=C, horizon=1, seasons=seasons, ratio=location == "zero")
             told = [value for value in said if value is not None]
             history.append(sum(told) / len(told))
         path = torch.tensor([history[C:]], dtype=torch.float32)
