@@ -164,7 +164,7 @@ def test_a_saved_classifier_answers_the_same_bit_for_bit(form, tmp_path) -> None
     loaded = fastlstm.load(tmp_path / "run")
     assert type(loaded) is Classifier
     assert loaded.get_params() == fitted.get_params()
-    assert loaded.classes_ == fitted.classes_
+    assert loaded.classes_.tolist() == fitted.classes_.tolist()
     for answers in ("predict", "predict_proba"):
         assert same(getattr(fitted, answers)(new), getattr(loaded, answers)(new))
     labels = roles.get("labels", roles["label"] if isinstance(data, list | np.ndarray) else None)
@@ -246,7 +246,7 @@ def test_classes_come_back_as_they_were_given(labels, kind, tmp_path) -> None:
     data, _ = waves()
     given = labels * 8
     fitted = small().fit(data, label=given)
-    assert fitted.classes_ == sorted(labels)
+    assert fitted.classes_.tolist() == sorted(labels)
     fitted.save(tmp_path / "run")
     told = Classifier.load(tmp_path / "run").predict(data)
     assert all(isinstance(label, kind) for label in told)
@@ -454,7 +454,7 @@ def test_texts_take_no_roles_of_sequences(roles, names) -> None:
 
 def test_roles_that_are_empty_are_none() -> None:
     fitted = small().fit(["good", "bad"] * 8, label=[1, 0] * 8, features=[], static=[], missing=[])
-    assert fitted.classes_ == [0, 1]
+    assert fitted.classes_.tolist() == [0, 1]
 
 
 def test_a_run_of_another_task_is_not_taken_for_one(tmp_path) -> None:
@@ -489,7 +489,7 @@ def test_truth_values_come_back_as_such(tmp_path):
     arrays, kinds = waves()
     slow = np.array(kinds) == "slow"
     of_arrays = small().fit(arrays, label=slow)
-    assert of_arrays.classes_ == [False, True]
+    assert of_arrays.classes_.tolist() == [False, True]
     assert of_arrays.predict(arrays).dtype == bool
     table = long_table().with_columns(kind=pl.col("kind") == "slow").to_pandas()
     roles = {"series": "stay", "time": "hour"}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 RESUME = "Go on with the training that was left in this run folder, exactly where it stood; nothing else need be given."
 
+OF_ARRAYS = ("time", "static")  # what predict and evaluate take beside arrays, which no file holds
+
 
 def task_commands(task: str, arguments: Sequence[str] = ()) -> dict[str, Callable[..., int | None]]:
     """Derive a task's commands from its estimator.
@@ -58,10 +60,13 @@ def task_commands(task: str, arguments: Sequence[str] = ()) -> dict[str, Callabl
     evaluated = [
         truth if parameter.name == "data" else parameter
         for parameter in flags(kind.evaluate, kind.evaluate.__doc__)
+        if parameter.name not in OF_ARRAYS
     ]
     # What streams its answer does so wherever it goes, and writes text instead of a table.
     predicted = [
-        parameter for parameter in flags(kind.predict, kind.predict.__doc__) if parameter.name != "stream"
+        parameter
+        for parameter in flags(kind.predict, kind.predict.__doc__)
+        if parameter.name not in ("stream", *OF_ARRAYS)
     ]
     form = "Default: stdout" if _streams(kind) else "CSV or Parquet. Default: CSV on stdout"
     out = flag("out", Path | None, f"The file to write. {form}.", None)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.data.delimited import holds_parquet, not_utf8, open_bytes
+from fastlstm.data.delimited import as_path, holds_parquet, not_utf8, open_bytes
 from fastlstm.data.rows import Integers
 from fastlstm.data.text_tables import JSON_LINES
 from fastlstm.data.texts import TextKind, read_texts
@@ -74,7 +74,7 @@ def read_corpus(source: Any, *, text: str | None = None) -> Corpus:
     >>> read_corpus(["to be", "or not"]).characters
     11
     """
-    if text is not None or not isinstance(source, str | Path) or _holds_table(Path(source)):
+    if text is not None or not isinstance(source, str | Path) or _holds_table(as_path(source)):
         found = read_texts(source, text=text, labelled=False)
         return Corpus(found.source, found.kind, tuple(map(_with_plain_ends, found.texts)))
     path = Path(source)

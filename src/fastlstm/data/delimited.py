@@ -12,12 +12,45 @@ from typing import IO, cast
 
 import polars as pl
 
+from fastlstm.errors import DataError
+
 DELIMITERS = (",", ";", "\t", "|")
 BLANKS = " "  # any number of blanks or tabs: the table that is printed rather than exported
 GZIP_MAGIC = b"\x1f\x8b"
 PARQUET_MAGIC = b"PAR1"
 SAMPLE_LINES = 20
 CHUNK = 1 << 20  # bytes
+SHOWN = 40  # characters of a text that is no path
+
+
+def as_path(source: str | Path) -> Path:
+    """Return the path of a file that was named, whether it is there or not.
+
+    Parameters
+    ----------
+    source : str or Path
+        What was given.
+
+    Raises
+    ------
+    DataError
+        If no file can be called so: it is a text, or a table, rather than its name.
+
+    Examples
+    --------
+    >>> as_path("It was a bright cold day. " * 200)
+    Traceback (most recent call last):
+    fastlstm.errors.DataError: 'It was a bright cold day. It was a brigh' … cannot be the name of a file: ...
+    """
+    path = Path(source)
+    try:
+        path.exists()
+    except (OSError, ValueError):  # longer than a name may be, or with a zero in it
+        raise DataError(
+            f"{str(source)[:SHOWN]!r} … cannot be the name of a file: give the path of one, and what is no file as a "
+            "list or frame"
+        ) from None
+    return path
 
 
 def open_bytes(path: Path) -> IO[bytes]:

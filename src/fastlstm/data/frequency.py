@@ -68,6 +68,11 @@ class Frequency:
         >>> str(Frequency.parse("60min")), str(Frequency.parse("W-SUN")), str(Frequency.parse("QE-DEC"))
         ('1h', '1w', '1q')
         """
+        text = getattr(text, "freqstr", text)  # an offset of pandas
+        if not isinstance(text, str):
+            raise InputError(
+                f"frequency is a {type(text).__name__}: give a text, for instance '15min' or '1d'"
+            )
         match = re.fullmatch(r"\s*(\d*)\s*([A-Za-z]*)(?:-[A-Za-z]{3})?\s*", text)
         count = int(match[1] or 1) if match else 0
         unit = match[2].lower() if match else ""

@@ -36,8 +36,8 @@ def read_labels(table: Table, column: str, *, numeric: bool = False) -> pl.Serie
     Returns
     -------
     polars.Series
-        Numbers where all cells are (whole ones as integers), truth values where the column holds such, otherwise text;
-        null where a cell is empty.
+        Numbers where all cells are (whole ones as integers; of a file texts that are numbers too, but for such as 01),
+        truth values where the column holds such, otherwise text; null where a cell is empty.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def read_labels(table: Table, column: str, *, numeric: bool = False) -> pl.Serie
     Examples
     --------
     >>> from fastlstm.data.table import read_table
-    >>> table = read_table(pl.DataFrame({"grade": ["2", "", "1"], "risk": ["none", "high", "?"]}))
+    >>> table = read_table(pl.DataFrame({"grade": [2.0, None, 1.0], "risk": ["none", "high", "?"]}))
     >>> read_labels(table, "grade").to_list(), read_labels(table, "risk").to_list()
     ([2, None, 1], ['none', 'high', None])
     """
@@ -59,7 +59,8 @@ def read_labels(table: Table, column: str, *, numeric: bool = False) -> pl.Serie
         cells = cells.str.strip_chars()
         cells = cells.set(cells.str.to_lowercase().is_in(MISSING_LABELS), None)
         numbers = cells.cast(pl.Float64, strict=False)
-        if numbers.null_count() > cells.null_count():
+        codes = cells.str.contains(r"^0\d").any()  # 01 is a code: as a number it would come back as 1
+        if table.kind != "file" or codes or numbers.null_count() > cells.null_count():
             return cells
     elif cells.dtype == pl.Boolean:
         return cells

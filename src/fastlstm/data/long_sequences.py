@@ -105,6 +105,7 @@ def read_long(
         groups=groups_of(table, schema, rows, joined) if learning else None,
         static=statics_of(table, schema, rows, joined, notes),
         times=None if schema.time is None else table.frame[schema.time][order],
+        rows=order,
         notes=(*notes, *(joined.notes if joined else ())),
     )
 

@@ -20,7 +20,7 @@ from fastlstm.data.table import Table, read_table
 from fastlstm.data.time_axis import counts_instants
 from fastlstm.data.time_parts import join_times
 from fastlstm.data.timestamps import Times
-from fastlstm.data.values import count_unresolved, holds_numbers, read_categories, read_numbers
+from fastlstm.data.values import SQUARED, count_unresolved, holds_numbers, read_categories, read_numbers
 from fastlstm.data.wide import to_long
 from fastlstm.errors import DataError, InputError
 
@@ -232,7 +232,7 @@ def _begin_with_targets(
     Where there is a schema the rows may continue others, and all count.
     """
     rows = read_rows(table, columns, schema.time_format if schema else None)
-    targets = {name: read_numbers(table, name, "target") for name in columns.target}
+    targets = {name: read_numbers(table, name, "target", largest=SQUARED) for name in columns.target}
     known = _known(targets)
     first = np.full(len(rows.names), np.iinfo(np.int64).max)
     np.minimum.at(first, rows.codes[known], rows.instants[known])

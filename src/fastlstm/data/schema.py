@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -333,12 +333,16 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
     return name
 
 
-def several(names: Names) -> tuple[str, ...]:
-    """Return names as a tuple, where there may be a single one.
+def several(names: Names | None) -> tuple[str, ...]:
+    """Return names as a tuple, where there may be a single one, or none.
 
     Parameters
     ----------
-    names : str or sequence of str
-        One name, or several.
+    names : str or sequence of str, optional
+        One name, or several; a frame's columns may be called by numbers.
     """
-    return (names,) if isinstance(names, str) else tuple(names)
+    if names is None:
+        return ()
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        return (str(names),)
+    return tuple(str(name) for name in names)

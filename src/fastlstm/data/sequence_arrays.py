@@ -12,6 +12,7 @@ import polars as pl
 from fastlstm.data.positional import assemble, trimmed
 from fastlstm.data.sequence_schema import LABEL_COLUMN, SequenceSchema
 from fastlstm.data.sequences import SequenceSet
+from fastlstm.data.table import series_of
 from fastlstm.data.values import FLOAT32_MAX
 from fastlstm.errors import DataError
 
@@ -130,6 +131,10 @@ def _as_parts(source: Any) -> list[Numbers]:
 
 
 def _numbers(given: Any, name: str) -> Numbers:
+    if isinstance(given, np.ma.MaskedArray):
+        given = np.ma.filled(given.astype(np.float64), np.nan)
+    elif isinstance(given, np.ndarray) and given.dtype == object and given.ndim == 1:
+        given = given.tolist()
     try:
         return np.asarray(given, np.float64)
     except (TypeError, ValueError):
@@ -154,48 +159,52 @@ def _ragged(given: Any, lengths: Sequence[int], name: str) -> list[Numbers]:
 
 
 def _labels(label: Any, lengths: Sequence[int], *, per_step: bool) -> pl.DataFrame:
-    if per_step:
-        rows = [np.asarray(part) for part in label]
-        for index, (row, length) in enumerate(zip(rows, lengths, strict=False)):
-            if row.shape != (length,):
-                raise DataError(
-                    f"label, sequence {index}: shape {row.shape} where the sequence has {length} steps"
-                )
-        if len(rows) != len(lengths):
+    if not per_step:
+        return _frame(label, len(lengths))
+    rows = [_cells(part, f"label, sequence {index}") for index, part in enumerate(label)]
+    for index, (row, length) in enumerate(zip(rows, lengths, strict=False)):
+        if np.shape(row) != (length,):
             raise DataError(
-                f"label has {len(rows)} sequences and {ARRAYS} have {len(lengths)}; give one for each"
+                f"label, sequence {index}: shape {np.shape(row)} where the sequence has {length} steps"
             )
-        label = np.concatenate(rows)
-        return _frame(label, len(label))
-    return _frame(label, len(lengths))
+    if len(rows) != len(lengths):
+        raise DataError(
+            f"label has {len(rows)} sequences and {ARRAYS} have {len(lengths)}; give one for each"
+        )
+    return _frame([cell for row in rows for cell in row], sum(lengths))
 
 
 def _frame(label: Any, count: int) -> pl.DataFrame:
-    array = np.asarray(label)
-    if array.ndim != 2:
-        return pl.DataFrame([_column(array, count, "label").alias(LABEL_COLUMN)])
-    columns = [_column(array[:, place], count, "label") for place in range(array.shape[1])]
+    cells = _cells(label, "label")
+    if np.ndim(cells) != 2:
+        return pl.DataFrame([_column(cells, count, "label").alias(LABEL_COLUMN)])
+    columns = [_column(column, count, "label") for column in zip(*cells, strict=True)]
     return pl.DataFrame([column.alias(f"{LABEL_COLUMN}_{place}") for place, column in enumerate(columns)])
 
 
 def _column(given: Any, count: int, role: str) -> pl.Series:
-    """One value a sequence: truth values, integers, floats or text."""
-    array = np.asarray(given)
-    if array.shape != (count,):
+    """One value a sequence, of the type that was given."""
+    cells = _cells(given, role)
+    if np.shape(cells) != (count,):
         raise DataError(
-            f"{role} has shape {array.shape} and there are {count} of them to give; give one for each"
+            f"{role} has shape {np.shape(cells)} and there are {count} of them to give; give one for each"
         )
-    if array.dtype.kind == "b":
-        return pl.Series(role, array)
-    if array.dtype.kind in "iu":
-        return pl.Series(role, array.astype(np.int64))
-    if array.dtype.kind == "f":
-        if np.isinf(array).any():
-            raise DataError(f"{role}: value {int(np.isinf(array).argmax())} is infinite; correct it")
-        return pl.Series(role, array.astype(np.float64)).fill_nan(None)
-    return pl.Series(
-        role, [None if value is None or value != value else str(value) for value in array.tolist()]
-    )
+    found = series_of(role, cells)
+    if found.dtype.is_float() and found.is_infinite().any():
+        raise DataError(f"{role}: value {found.is_infinite().arg_max()} is infinite; correct it")
+    return found
+
+
+def _cells(given: Any, role: str) -> list[Any]:
+    """Return what was given as a list, of lists where it has two dimensions; numpy would make text of a mixture."""
+    if hasattr(given, "to_list"):  # a series of polars or pandas
+        return list(given.to_list())
+    cells = list(given) if isinstance(given, list | tuple) else np.asarray(given).tolist()
+    try:
+        np.shape(cells)
+    except ValueError:
+        raise DataError(f"{role} has rows of different lengths; give as many values in each") from None
+    return cells if isinstance(cells, list) else [cells]
 
 
 def _static(given: Any, count: int) -> Numbers:

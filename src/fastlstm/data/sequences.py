@@ -55,6 +55,8 @@ class SequenceSet:
         (n, S) float32, NaN where missing.
     times : polars.Series, optional
         N cells of the time column as they were given, under its name.
+    rows : numpy.ndarray, optional
+        (N,) int64, which row of the table each step is, where each is one.
     notes : tuple of str
         What was met on the way and is worth a line: cells that are missing, repeats that were merged.
 
@@ -79,6 +81,7 @@ class SequenceSet:
     groups: pl.Series | None
     static: Floats
     times: pl.Series | None = None
+    rows: Integers | None = None
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
@@ -168,5 +171,6 @@ class SequenceSet:
             groups=None if self.groups is None else self.groups[chosen],
             static=self.static[chosen],
             times=None if self.times is None else self.times[rows],
+            rows=None if self.rows is None else self.rows[rows],
             notes=(),
         )

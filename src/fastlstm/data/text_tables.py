@@ -16,7 +16,15 @@ from typing import Any
 
 import polars as pl
 
-from fastlstm.data.delimited import BLANKS, DELIMITERS, find_delimiter, holds_parquet, not_utf8, open_bytes
+from fastlstm.data.delimited import (
+    BLANKS,
+    DELIMITERS,
+    as_path,
+    find_delimiter,
+    holds_parquet,
+    not_utf8,
+    open_bytes,
+)
 from fastlstm.data.table import Table, read_table
 from fastlstm.errors import DataError
 
@@ -94,7 +102,7 @@ def read_text_table(source: Any) -> Table:
     """
     if not isinstance(source, str | Path):
         return read_table(source)
-    path = Path(source)
+    path = as_path(source)
     if not path.is_file() or path.stat().st_size == 0:
         return read_table(path)  # which says so
     try:

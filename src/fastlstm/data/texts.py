@@ -16,7 +16,7 @@ from fastlstm.data.labels import read_labels
 from fastlstm.data.rows import Integers
 from fastlstm.data.schema import Names, several
 from fastlstm.data.sequence_schema import LABEL_COLUMN
-from fastlstm.data.table import Kind, Table
+from fastlstm.data.table import Kind, Table, is_missing, series_of
 from fastlstm.data.text_tables import read_text_table
 from fastlstm.errors import DataError, InputError
 
@@ -257,7 +257,7 @@ def _table_of(
     for row, text in enumerate(texts):
         if isinstance(text, str):
             refuse_surrogates(row, text)
-        elif text is not None and text == text:
+        elif not is_missing(text):
             raise DataError(f"{TEXTS}, row {row}: {text!r:.40} is no text; give strings")
     columns = [pl.Series(TEXT_COLUMN, [text if isinstance(text, str) else None for text in texts], pl.String)]
     names: tuple[str, ...] = ()
@@ -269,9 +269,9 @@ def _table_of(
         names = tuple(labels)
         if schema is not None and len(schema.labels) == len(names):
             names = schema.labels
-        columns += [_series(name, values) for name, values in zip(names, labels.values(), strict=True)]
+        columns += [series_of(name, values) for name, values in zip(names, labels.values(), strict=True)]
     if groups is not None and schema is None:
-        columns.append(_series("groups", _plain_list(groups, "groups", len(texts))))
+        columns.append(series_of("groups", _plain_list(groups, "groups", len(texts))))
     table = Table(pl.DataFrame(columns), TEXTS, "polars")
     return table, names, "groups" if "groups" in table.columns else None
 
@@ -313,13 +313,6 @@ def _label_lists(values: list[Any]) -> dict[str, list[Any]]:
                 f"label of row {row} is {each!r:.40}: give {len(values[0])} labels, as to the first text"
             )
     return {f"{LABEL_COLUMN}_{place}": [each[place] for each in values] for place in range(len(values[0]))}
-
-
-def _series(name: str, values: list[Any]) -> pl.Series:
-    try:
-        return pl.Series(name, values)
-    except (TypeError, OverflowError):  # values of several types
-        return pl.Series(name, [None if value is None or value != value else str(value) for value in values])
 
 
 def _text_column(table: Table, text: str | None) -> str:

@@ -120,7 +120,7 @@ class TimeAxis:
             return stamps
         if self._counts_instants:
             return stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(self.zone)
-        return stamps.dt.replace_time_zone(self.zone, ambiguous="earliest", non_existent="null")
+        return _on_local_clock(stamps, self.zone)
 
     def calendar(self, series: int, start: int, count: int) -> npt.NDArray[np.float32]:
         """Calendar features of ``count`` positions of a series from ``start`` on.
@@ -200,3 +200,15 @@ def counts_instants(frequency: Frequency) -> bool:
     (True, False)
     """
     return frequency.kind == "duration" and frequency.size < DAY
+
+
+def _on_local_clock(stamps: pl.Series, zone: str) -> pl.Series:
+    """Read stamps by a zone's clock; one that it leaps over becomes the first after the leap."""
+    found = stamps.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    begun = stamps.dt.truncate("30m")
+    for minutes in (30, 60, 90, 120):
+        if not found.null_count() > stamps.null_count():
+            break
+        later = begun.dt.offset_by(f"{minutes}m")
+        found = found.fill_null(later.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null"))
+    return found

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.delimited import not_utf8, open_bytes
+from fastlstm.data.delimited import as_path, not_utf8, open_bytes
 from fastlstm.data.positional import assemble, trimmed
 from fastlstm.data.sequence_schema import LABEL_COLUMN, SequenceSchema
 from fastlstm.data.sequences import SequenceSet
@@ -70,7 +70,7 @@ def is_ts(source: Any) -> bool:
     """
     if not isinstance(source, str | Path):
         return False
-    path = Path(source)
+    path = as_path(source)
     if not path.is_file():
         return path.name.endswith((".ts", ".ts.gz"))
     try:

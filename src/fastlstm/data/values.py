@@ -20,9 +20,12 @@ MOSTLY_NUMBERS = 0.9
 
 EITHER = "may have a decimal mark or one between thousands"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+SQUARED = 1e18  # float32 holds squares up to this one's, and sums of them
 
 
-def read_numbers(table: Table, column: str, role: str) -> npt.NDArray[np.float64]:
+def read_numbers(
+    table: Table, column: str, role: str, *, largest: float = FLOAT32_MAX
+) -> npt.NDArray[np.float64]:
     """Read a column as numbers.
 
     Parameters
@@ -33,6 +36,8 @@ def read_numbers(table: Table, column: str, role: str) -> npt.NDArray[np.float64
         The column's name.
     role : str
         The argument that named it, for messages.
+    largest : float
+        What no number may exceed.
 
     Returns
     -------
@@ -71,7 +76,7 @@ def read_numbers(table: Table, column: str, role: str) -> npt.NDArray[np.float64
         numbers = cells.cast(pl.Float64)
     else:
         raise DataError(f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, not numbers")
-    huge = numbers.is_not_nan() & (numbers.abs() > FLOAT32_MAX)
+    huge = numbers.is_not_nan() & (numbers.abs() > largest)
     _refuse(table, column, role, cells, huge, "is infinite or too large")
     values: npt.NDArray[np.float64] = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
     return values
@@ -104,6 +109,10 @@ def read_categories(table: Table, column: str, role: str) -> pl.Series:
     cells = table.frame[column]
     if cells.dtype.is_float() and (cells.is_null() | cells.is_nan() | (cells == cells.round())).all():
         cells = cells.cast(pl.Int64, strict=False)
+    if cells.dtype.is_nested() or cells.dtype == pl.Duration:
+        raise DataError(
+            f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, not numbers or categories"
+        )
     # What was whole numbers with gaps is written 1.0 by some programs.
     return _text(cells.cast(pl.String)).str.replace(r"^(-?\d+)\.0+$", "$1")
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+from sklearn.base import ClassifierMixin
 
-from fastlstm.data.table import give_back
 from fastlstm.errors import InputError
 from fastlstm.tasks.labelled.fitted import FittedLabels
 from fastlstm.tasks.labelled.model import AnyTarget
@@ -21,7 +22,7 @@ from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget
 __all__ = ["Classifier"]
 
 
-class Classifier(FittedLabels):
+class Classifier(ClassifierMixin, FittedLabels):  # type: ignore[misc]  # scikit-learn has no types
     """An LSTM that tells the class of a sequence, or of each of its steps.
 
     Sequences of numbers may be ragged, irregular in time and full of gaps; texts are split into words, characters or
@@ -264,26 +265,26 @@ class Classifier(FittedLabels):
         }
         return self._fit(data, roles, checkpoint)
 
-    def predict_proba(self, data: Any) -> Any:
+    def predict_proba(self, data: Any, *, time: Any | None = None, static: Any | None = None) -> Any:
         """Return the probability of each class.
 
         Parameters
         ----------
-        data : path, DataFrame, array or list
+        data, time, static
             As for ``predict``.
 
         Returns
         -------
         DataFrame or numpy.ndarray
-            A row a sequence (or a step), a column a class, in the order of ``classes_``; an array where ``data`` are
-            arrays or a list.
+            A row for each that ``predict`` has, a column a class, in the order of ``classes_``; an array where
+            ``data`` are arrays or a list.
         """
-        examples = self._read(data, labelled=False)
+        examples = self._read(data, labelled=False, time=time, static=static)
         answers = self.model_.answers(examples)
         if examples.kind in ("numpy", "list"):
             return answers
-        frame = pl.DataFrame(answers, schema=[str(name) for name in self.classes_])
-        return give_back(frame, examples.kind)  # type: ignore[arg-type]  # arrays and lists left above
+        frame = pl.DataFrame(answers, schema=[str(name) for name in self.classes_.tolist()])
+        return self._give_back(frame, examples, data)
 
     def score(self, data: Any, label: Any | None = None) -> float:
         """Return the accuracy, for scikit-learn.
@@ -295,17 +296,16 @@ class Classifier(FittedLabels):
         label : array, optional
             The labels of arrays and lists.
         """
-        labels = None if label is None else np.asarray(label)
-        return float(self.evaluate(data, labels=labels).metrics["model"]["accuracy"])
+        return float(self.evaluate(data, labels=label).metrics["model"]["accuracy"])
 
     @property
-    def classes_(self) -> list[Any]:
+    def classes_(self) -> npt.NDArray[Any]:
         """The classes, sorted; of several labels their names."""
         target = self._require_fitted().model_.target
         if isinstance(target, ClassTarget):
-            return list(target.classes)
+            return np.array(target.classes)
         assert isinstance(target, MultiLabelTarget)
-        return list(target.names)
+        return np.array(target.names)
 
     def _target(self, labels: pl.DataFrame, source: str) -> AnyTarget:
         if labels.width == 1:

@@ -6,9 +6,10 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from fastlstm.data.rows import Integers
-from fastlstm.errors import InputError
+from fastlstm.errors import DataError, InputError
 
 SPLITS = 7  # of a single network: a seventh chooses the weights
 
@@ -131,3 +132,33 @@ def make_folds(
             plain = KFold if groups is None else GroupKFold
             found = list(plain(**options).split(np.zeros(examples), groups=groups))
     return [(np.asarray(learnt, np.int64), np.asarray(held, np.int64)) for learnt, held in found[:folds]]
+
+
+def group_codes(groups: pl.Series | None, source: str) -> Integers | None:
+    """Give each group a number, whatever it is called.
+
+    Parameters
+    ----------
+    groups : polars.Series, optional
+        (n,) names.
+    source : str
+        What messages call the data.
+
+    Raises
+    ------
+    DataError
+        If one has none.
+
+    Examples
+    --------
+    >>> group_codes(pl.Series(["b", "a", "b"]), "the texts")
+    array([1, 0, 1])
+    """
+    if groups is None:
+        return None
+    if groups.null_count():
+        row = int(groups.is_null().arg_max() or 0)
+        raise DataError(
+            f"{source}: row {row} has no group, and {groups.null_count():,} in all: give each its own"
+        )
+    return groups.rank("dense").to_numpy().astype(np.int64) - 1

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from difflib import get_close_matches
+from inspect import signature
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from fastlstm.errors import InputError
+
+
+def check_arguments(
+    method: Callable[..., Any], given: Iterable[str], *, without: Collection[str] = ()
+) -> None:
+    """Raise where something is handed on that a method does not take.
+
+    Parameters
+    ----------
+    method : callable
+        What it is handed on to.
+    given : iterable of str
+        The names of what was given.
+    without : collection of str
+        Arguments of the method that make no sense here.
+
+    Raises
+    ------
+    InputError
+        The message names the argument, and the nearest one there is.
+    """
+    known = [name for name in signature(method).parameters if name not in ("self", *without)]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            mend = f"did you mean {near[0]}?" if near else "leave it out"
+            raise InputError(f"{name} is no argument of {method.__name__} here: {mend}")
 
 
 class CheckedParameters(BaseModel):

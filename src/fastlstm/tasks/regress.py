@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 import polars as pl
+from sklearn.base import RegressorMixin
 
 from fastlstm.tasks.labelled.fitted import FittedLabels
 from fastlstm.tasks.labelled.model import AnyTarget
@@ -19,7 +19,7 @@ from fastlstm.tasks.labelled.target import NumberTarget
 __all__ = ["Regressor"]
 
 
-class Regressor(FittedLabels):
+class Regressor(RegressorMixin, FittedLabels):  # type: ignore[misc]  # scikit-learn has no types
     """An LSTM that tells a number of a sequence, or of each of its steps.
 
     Sequences of numbers may be ragged, irregular in time and full of gaps; texts are split into words, characters or
@@ -270,8 +270,7 @@ class Regressor(FittedLabels):
         label : array, optional
             The labels of arrays and lists.
         """
-        labels = None if label is None else np.asarray(label)
-        return float(self.evaluate(data, labels=labels).metrics["model"]["r2"])
+        return float(self.evaluate(data, labels=label).metrics["model"]["r2"])
 
     def _target(self, labels: pl.DataFrame, source: str) -> AnyTarget:
         return NumberTarget.fit(labels, source, self.largest_label)

@@ -86,7 +86,7 @@ class FittedDetector(ResumableEstimator):
             self.notes_ = []
         else:
             table, verdicts = self._judge(data)
-        return give_back(verdict_frame(table, verdicts), table.table.kind)
+        return give_back(verdict_frame(table, verdicts), table.table.kind, rows_of=data)
 
     def stream(self, series: Any | None = None) -> Stream:
         """Return what judges one row after the other, as they come.
@@ -151,6 +151,8 @@ class FittedDetector(ResumableEstimator):
             )
         table, verdicts = self._judge(data)
         if label is not None:
+            if not isinstance(label, str):
+                raise InputError(f"label is a {type(label).__name__}: give the name of a column of data")
             known = labelled(table, label)
         else:
             known, outside = windowed(table, windows)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastlstm.data.frequency import Frequency, infer_frequency
 from fastlstm.data.reading import grid_ticks, lay_out, read_series, require_values
 from fastlstm.data.rows import Rows, read_rows
-from fastlstm.data.schema import Columns, Schema, find_columns
+from fastlstm.data.schema import Columns, Schema, find_columns, several
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.table import Table, read_table
 from fastlstm.data.time_axis import counts_instants
@@ -186,9 +186,8 @@ def find_channels(
     >>> find_channels(read_table(frame)).target
     ('load', 'heat')
     """
-    named = [(name,) if isinstance(name, str) else tuple(name or ()) for name in (target, time, series)]
-    targets, times, identity = named
-    covariates = {*_several(past_covariates), *_several(future_covariates)}
+    targets, times, identity = (several(names) for names in (target, time, series))
+    covariates = {*several(past_covariates), *several(future_covariates)}
     taken = {*times, *identity, *covariates, *([] if series else ["unique_id"]), *([] if times else ["ds"])}
     if not targets:
         targets = tuple(
@@ -223,7 +222,3 @@ def find_channels(
         categories=categories,
     )
     return replace(columns, target=targets)
-
-
-def _several(names: Names) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)

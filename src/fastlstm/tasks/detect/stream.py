@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from fastlstm.data.schema import Schema
+from fastlstm.data.table import series_of
 from fastlstm.errors import DataError, InputError
 from fastlstm.tasks.detect.inputs import lay_steps
 from fastlstm.tasks.detect.judging import Detection, Ended, begin, judge_rows, pass_missing
@@ -137,20 +138,7 @@ class Stream:
 
     def _read(self, row: Mapping[str, Any]) -> DetectionTable:
         columns = self._schema.columns
-        cells = {name: [value] for name, value in row.items()}
+        cells = [series_of(name, [value]) for name, value in row.items() if name != columns.series]
         if columns.series is not None:
-            cells[columns.series] = [self._series]
-        frame = pl.DataFrame(cells, strict=False)
-        empty = {name: [0.0] for name in columns.target if frame.get_column(name, default=None) is not None}
-        known = any(
-            frame[name].cast(pl.Float64, strict=False).fill_nan(None)[0] is not None for name in empty
-        )
-        if known:
-            return read_detection_table(frame, columns, schema=self._schema)
-        # A row without any value is read as one with, and emptied: a table of nothing else is refused.
-        filled = frame.with_columns(pl.lit(0.0).alias(name) for name in columns.target)
-        read = read_detection_table(filled, columns, schema=self._schema)
-        nothing = np.full_like(read.series.target, np.nan)
-        return replace(
-            read, series=replace(read.series, target=nothing), values=np.full_like(read.values, np.nan)
-        )
+            cells.append(series_of(columns.series, [self._series]))
+        return read_detection_table(pl.DataFrame(cells), columns, schema=self._schema)

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import WindowIndex
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
 from fastlstm.tasks.forecast.fitting import fit_series, windows_to_judge
 from fastlstm.tasks.forecast.past import recode, series_before
@@ -18,8 +18,6 @@ from fastlstm.tasks.forecast.split import split_for
 from fastlstm.tasks.forecast.vocabulary import keep_training_categories
 
 logger = logging.getLogger("fastlstm")
-
-UNITS = {"windows": "origins", "stride": "steps", "refit": "origins"}
 
 
 @dataclass(frozen=True)
@@ -77,9 +75,9 @@ def lay_origins(
     (array([12, 14, 16]), array([0, 0, 1]), array([12, 16]))
     """
     stride = horizon if stride is None else stride
-    for name, value, lowest in (("windows", windows, 1), ("stride", stride, 1), ("refit", refit, 0)):
-        if value < lowest:
-            raise InputError(f"{name} is {value}: give a number of {UNITS[name]}, {lowest} or more")
+    windows = require_whole("windows", windows, least=1)
+    stride = require_whole("stride", stride, least=1)
+    refit = refit if isinstance(refit, bool) else require_whole("refit", refit, least=0)
     last = series.last_observed - horizon
     first = np.maximum(last - (windows - 1) * stride, 1)
     index = windows_to_judge(series, first, horizon, stride)

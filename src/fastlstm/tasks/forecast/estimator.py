@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from fastlstm.data.series import SeriesSet
-from fastlstm.errors import InputError
+from fastlstm.errors import require_whole
 from fastlstm.tasks.forecast.fitted import FittedForecaster
 from fastlstm.tasks.forecast.fitting import Fitted, fit_series
 from fastlstm.tasks.forecast.keeping import kept_in, take_up
@@ -20,6 +20,7 @@ from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.tasks.forecast.tables import read_to_fit
 from fastlstm.tasks.forecast.tuning import tune
 from fastlstm.tasks.forecast.unseen import later_of, learnt_from
+from fastlstm.tasks.parameters import check_arguments
 from fastlstm.training.learner import history_of
 
 
@@ -318,8 +319,8 @@ class Forecaster(FittedForecaster):
             If Optuna is not installed (``pip install 'fastlstm[tune]'``), the study in ``storage`` is of other data
             or another configuration, or an argument cannot be used.
         """
-        if trials < 1:
-            raise InputError(f"trials is {trials}: give how many configurations to try, 1 or more")
+        trials = require_whole("trials", trials, least=1)
+        check_arguments(self.fit, fit, without=("data", "init", "checkpoint"))
         parameters = Parameters.check(self.get_params())
         series, season = read_to_fit(parameters, data, **fit)
         usual = {name: parameter.default for name, parameter in signature(type(self)).parameters.items()}

@@ -13,7 +13,7 @@ from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.table import give_back
 from fastlstm.data.wide import in_given_shape
 from fastlstm.data.windows import CovariateScaling
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run
 from fastlstm.runs.plots import write_figure
@@ -219,8 +219,8 @@ class FittedForecaster(SavedEstimator):
             As from ``backtest``.
         """
         self._require_fitted()
-        if stride is not None and stride < 1:
-            raise InputError(f"stride is {stride}: give a number of steps, 1 or more")
+        if stride is not None:
+            stride = require_whole("stride", stride, least=1)
         series, joined = continue_series(self.series_, self._read(data), self.context_)
         fresh = self._fresh(series)
         return evaluate_all(self.network_, series, self.scaling_, joined, self.season_, fresh, stride)

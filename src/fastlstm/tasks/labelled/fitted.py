@@ -13,14 +13,15 @@ import polars as pl
 from typing_extensions import override
 
 from fastlstm.data import read_sequences
+from fastlstm.data.sequence_arrays import holds_arrays
 from fastlstm.data.sequence_schema import SequenceSchema
 from fastlstm.data.sequences import SequenceKind, SequenceSet
 from fastlstm.data.table import give_back
 from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, require_whole
 from fastlstm.runs import Run
-from fastlstm.tasks.folds import hold_back, make_folds
+from fastlstm.tasks.folds import group_codes, hold_back, make_folds
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
 from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model
@@ -28,6 +29,7 @@ from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.saving import draw, restore_labels, saved_labels
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
 from fastlstm.tasks.labelled.target import NumberTarget
+from fastlstm.tasks.parameters import check_arguments
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.learner import history_of
@@ -47,27 +49,30 @@ class FittedLabels(ResumableEstimator):
     kind_: SequenceKind | Literal["list"]
     report_: LabelledReport | None
 
-    def predict(self, data: Any) -> Any:
+    def predict(self, data: Any, *, time: Any | None = None, static: Any | None = None) -> Any:
         """Tell the labels of sequences.
 
         Parameters
         ----------
         data : path, DataFrame, array or list
             Sequences of the form that ``fit`` was given; label columns are not looked at.
+        time, static : array or list, optional
+            Of arrays and lists, where ``fit`` was given them: when each step is, and (n, S) numbers.
 
         Returns
         -------
         DataFrame or numpy.ndarray
             A row for each sequence, or for each step where labels are: its id (and time), ``label`` and
             ``probability_CLASS`` of a classifier, the label columns of a regressor. Of the kind that ``data`` is, a
-            pandas frame for a path; of arrays and lists the labels alone, as an array.
+            pandas frame for a path; of arrays and lists the labels alone, as an array. A row for each row of a frame
+            has its place and index.
 
         Raises
         ------
         DataError
             If the data cannot be read.
         """
-        examples = self._read(data, labelled=False)
+        examples = self._read(data, labelled=False, time=time, static=static)
         model = self.model_
         answers = model.answers(examples)
         told = model.target.columns(answers, model.threshold)
@@ -75,10 +80,11 @@ class FittedLabels(ResumableEstimator):
             names = list(told)[:1] if "label" in told else list(told)[: model.target.outputs]
             found = np.stack([np.asarray(told[name]) for name in names], axis=1)
             return found[:, 0] if found.shape[1] == 1 else found
-        frame = self._places(examples).hstack(pl.DataFrame(told))
-        return give_back(frame, examples.kind)  # type: ignore[arg-type]  # arrays and lists left above
+        return self._give_back(self._places(examples).hstack(pl.DataFrame(told)), examples, data)
 
-    def evaluate(self, data: Any, *, labels: Any | None = None) -> LabelledEvaluation:
+    def evaluate(
+        self, data: Any, *, labels: Any | None = None, time: Any | None = None, static: Any | None = None
+    ) -> LabelledEvaluation:
         """Compare what is told of sequences with their labels.
 
         Parameters
@@ -86,7 +92,9 @@ class FittedLabels(ResumableEstimator):
         data : path, DataFrame, array or list
             Sequences of the form that ``fit`` was given, with labels.
         labels : path, DataFrame or array, optional
-            Where they stand, if not in ``data``.
+            Where they stand, if not in ``data``; of arrays and lists the labels themselves.
+        time, static : array or list, optional
+            Of arrays and lists, where ``fit`` was given them: when each step is, and (n, S) numbers.
 
         Returns
         -------
@@ -98,7 +106,7 @@ class FittedLabels(ResumableEstimator):
         DataError
             If the data cannot be read, or a class comes that training never saw.
         """
-        examples = self._read(data, labelled=True, labels=labels)
+        examples = self._read(data, labelled=True, labels=labels, time=time, static=static)
         return _judged(self.model_, examples)
 
     def cross_validate(self, data: Any, *, folds: int = 5, **fit: Any) -> CrossValidation:
@@ -127,8 +135,8 @@ class FittedLabels(ResumableEstimator):
         InputError
             If there are fewer than two sequences, or than two groups.
         """
-        if folds < 2:
-            raise InputError(f"folds is {folds}: give 2 or more")
+        folds = require_whole("folds", folds, least=2)
+        check_arguments(self.fit, fit, without=("data", "checkpoint"))
         vectors = fit.pop("vectors", None)
         parameters = Parameters.check(self.get_params())
         if parameters.test_share:
@@ -210,16 +218,40 @@ class FittedLabels(ResumableEstimator):
             return read_texts(data, text=text, label=label, groups=groups, numeric_labels=self.numeric)
         return read_sequences(data, label=label, groups=groups, numeric_labels=self.numeric, **roles)
 
-    def _read(self, data: Any, *, labelled: bool, labels: Any | None = None) -> Examples:
+    def _read(
+        self,
+        data: Any,
+        *,
+        labelled: bool,
+        labels: Any | None = None,
+        time: Any | None = None,
+        static: Any | None = None,
+    ) -> Examples:
         self._require_fitted()
         examples: Examples
+        arrays = holds_arrays(data)
+        if not (time is None and static is None) and (self.texts_ is not None or not arrays):
+            raise InputError(
+                "time and static are of arrays; what stands in a table is found there: leave them out"
+            )
         if self.texts_ is not None:
             examples = read_texts(data, label=labels, labelled=labelled, schema=self.texts_)
         else:
-            apart = {"label": labels} if isinstance(labels, np.ndarray | list) else {"labels": labels}
-            examples = read_sequences(data, schema=self.sequences_, labelled=labelled, **apart)
+            given: dict[str, Any] = {"labels": labels}
+            if arrays:
+                given = {"label": labels, "time": time, "static": static}
+            examples = read_sequences(data, schema=self.sequences_, labelled=labelled, **given)
         self.notes_ = list(examples.notes)
         return examples
+
+    def _give_back(self, frame: pl.DataFrame, examples: Examples, data: Any) -> Any:
+        """Return answers as the kind of table that was given, those of its rows in their order."""
+        rows = None if isinstance(examples, TextSet) or not examples.per_step else examples.rows
+        if rows is not None:
+            frame = frame[np.argsort(rows)]
+        aligned = rows is not None or isinstance(examples, TextSet)
+        kind: Any = examples.kind  # arrays and lists left before
+        return give_back(frame, kind, rows_of=data if aligned else None)
 
     def _places(self, examples: Examples) -> pl.DataFrame:
         """Return the columns that say what a row of the answer is about."""
@@ -249,7 +281,7 @@ def _units(examples: Examples, target: AnyTarget) -> tuple[int, Any, Any]:
     assert examples.labels is not None
     per_step = isinstance(examples, SequenceSet) and examples.per_step
     strata = None if per_step else target.strata(target.encode(examples.labels, examples.source))
-    return len(examples), strata, None if examples.groups is None else examples.groups.to_numpy()
+    return len(examples), strata, group_codes(examples.groups, examples.source)
 
 
 def _judged(model: Model, examples: Examples) -> LabelledEvaluation:

@@ -19,7 +19,7 @@ from fastlstm.data.texts import TextSet
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
-from fastlstm.tasks.folds import make_folds
+from fastlstm.tasks.folds import group_codes, make_folds
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.evidence import add_evidence, find_evidence
@@ -105,7 +105,7 @@ def fit_examples(
     accelerator = make_accelerator(parameters.device, parameters.precision)
     per_step = isinstance(examples, SequenceSet) and examples.per_step
     encoded = target.encode(examples.labels, examples.source)
-    groups = None if examples.groups is None else examples.groups.to_numpy()
+    groups = group_codes(examples.groups, examples.source)
     strata = None if per_step else target.strata(encoded)
     folds = make_folds(len(examples), strata, groups, parameters.members, parameters.seed)
     known = np.unique(np.concatenate([learnt for learnt, _ in folds]))
@@ -120,7 +120,7 @@ def fit_examples(
     features = lay_out(examples, scaling, tokenizer, parameters.longest, accelerator.device)
     evidence = find_evidence(features, target, parameters.level, known)
     settings = settings.model_copy(update={"phrases": len(evidence) if evidence else 0})
-    labelled = Labelled(features, encoded, per_step=per_step)
+    labelled = Labelled(features, target.scaled(encoded), per_step=per_step)
     weights = target.weights() if parameters.class_weight == "balanced" else None
     batch_size = parameters.batch_size or (32 if len(examples) < MANY else 64)
     epochs = TEXT_EPOCHS if tokenizer else GAPS_EPOCHS if settings.masked else EPOCHS

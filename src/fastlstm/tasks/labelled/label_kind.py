@@ -60,6 +60,16 @@ class LabelKind(BaseModel):
         del encoded
         return None
 
+    def scaled(self, encoded: Array) -> Array:
+        """Return labels as ``loss`` takes them.
+
+        Parameters
+        ----------
+        encoded : numpy.ndarray
+            From ``encode``.
+        """
+        return encoded
+
     def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         """Compute the loss, mean over what is labelled.
 
@@ -68,7 +78,7 @@ class LabelKind(BaseModel):
         raw : Tensor
             (…, K), of the network.
         target : Tensor
-            (…) or (…, K), NaN where there is no label.
+            (…) or (…, K), ``scaled``, NaN where there is no label.
         weights : Tensor, optional
             (K,), how much each output counts.
         """

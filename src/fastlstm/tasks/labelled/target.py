@@ -90,6 +90,7 @@ class ClassTarget(LabelKind):
         ):  # whole numbers alone are read as integers, with fractions among them as floats
             texts = texts.str.strip_suffix(".0")
             as_text = {name.removesuffix(".0"): place for name, place in as_text.items()}
+            as_text = {_of_number(name): place for name, place in as_text.items()} | as_text
         found = texts.replace_strict(as_text, default=None, return_dtype=pl.Float64)
         unknown = cells.filter(found.is_null() & cells.is_not_null()).unique()
         if len(unknown):
@@ -301,17 +302,23 @@ class NumberTarget(LabelKind):
         return values if self.largest is None else np.minimum(values, self.largest)
 
     @override
+    def scaled(self, encoded: Array) -> Array:
+        """Return labels in deviations from the mean."""
+        found: Array = (encoded - np.array(self.mean)) / np.array(self.deviation)
+        return found
+
+    @override
     def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:
         """Compute the squared error in deviations, mean over what is labelled."""
-        scaled = (target - target.new_tensor(self.mean)) / target.new_tensor(self.deviation)
         known = ~target.isnan()
         if not known.any():
             return _nothing_to_learn(raw)
-        return F.mse_loss(raw[known], scaled[known])
+        return F.mse_loss(raw[known], target[known])
 
     @override
     def answers(self, raw: Tensor) -> Tensor:
         """Return the numbers (…, K)."""
+        raw = raw.double()  # a float32 holds no seconds of 1970 and later
         found = raw * raw.new_tensor(self.deviation) + raw.new_tensor(self.mean)
         return found if self.largest is None else found.clamp(max=self.largest)
 
@@ -328,6 +335,11 @@ class NumberTarget(LabelKind):
 
 
 Target = Annotated[ClassTarget | MultiLabelTarget | NumberTarget, Field(discriminator="kind")]
+
+
+def _of_number(name: str) -> str:
+    """Write a class as a file's numbers are read: 01 as 1."""
+    return str(int(name)) if name.isdecimal() else name
 
 
 def _nothing_to_learn(raw: Tensor) -> Tensor:
