@@ -163,7 +163,7 @@ def test_a_saved_run_is_backtested_where_it_held_back_and_refitted_where_not(
     ("arguments", "message"),
     [
         ({"windows": 0}, "windows is 0"),
-        ({"stride": 0}, "stride is 0: give a number of steps, 1 or more"),
+        ({"stride": 0}, "stride is 0: give a whole number, 1 or more"),
         ({"refit": -1}, "refit is -1"),
         ({"windows": 62}, "too few for training"),
     ],

@@ -124,5 +124,5 @@ def test_cross_validation_leaves_the_estimator_as_it_was() -> None:
 
 
 def test_fewer_than_two_folds_are_refused() -> None:
-    with pytest.raises(InputError, match="folds is 1: give 2 or more"):
+    with pytest.raises(InputError, match="folds is 1: give a whole number, 2 or more"):
         Classifier().cross_validate([[1.0], [2.0]], label=["a", "b"], folds=1)

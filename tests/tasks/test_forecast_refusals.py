@@ -1,8 +1,9 @@
 """Tables whose columns, times or futures would be lost on the way, found before anything is."""
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -112,3 +113,51 @@ def test_a_row_on_a_weekend_is_no_business_day(tmp_path: Path) -> None:
     saturday = days[-1] + timedelta(5 - days[-1].weekday())
     with pytest.raises(DataError, match="not a whole number of steps of 1b"):
         model.update(pl.DataFrame({"t": [saturday], "y": [1.0]}))
+
+
+def test_a_time_that_clocks_leap_over_is_the_first_after_the_leap() -> None:
+    start = datetime(2024, 1, 20, 2, 30)
+    local = [start + timedelta(day) for day in range(70)]
+    table = pl.DataFrame({"t": local, "y": [float(day % 7) for day in range(70)]})
+    table = table.with_columns(pl.col("t").dt.replace_time_zone("Europe/Berlin"))
+    ahead = pl.DataFrame(quick(4).fit(table, target="y").predict())["t"]
+    assert [str(time) for time in ahead[:3]] == [
+        "2024-03-30 02:30:00+01:00",
+        "2024-03-31 03:00:00+02:00",
+        "2024-04-01 02:30:00+02:00",
+    ]
+
+
+def test_numbers_whose_squares_no_float_holds() -> None:
+    with pytest.raises(DataError, match="in column 'y' \\(target\\) is infinite or too large"):
+        quick().fit(daily().with_columns(pl.col("y") * 1e20), target="y")
+    assert "x of 1 series is large and varies too little" in str(
+        quick()
+        .fit(daily().with_columns(x=pl.col("y") + 1.7e9), target="y", past_covariates=["x"])
+        .report_.data
+    )
+
+
+def test_arguments_of_other_types() -> None:
+    table = daily()
+    assert len(quick().fit(table, target="y", past_covariates=None).predict()) == 3
+    assert quick().fit(table.to_pandas(), target="y", frequency=pd.offsets.Day()).predict().shape == (3, 4)
+    with pytest.raises(InputError, match="frequency is a timedelta: give a text"):
+        quick().fit(table, target="y", frequency=timedelta(1))
+    with pytest.raises(DataError, match="column 'z' \\(past_covariates\\) holds Duration"):
+        quick().fit(table.with_columns(z=pl.duration(hours=1)), target="y", past_covariates="z")
+    with pytest.raises(InputError, match="a run is loaded from its folder, and 5 is no path"):
+        quick().fit(table, target="y", init=5)
+    with pytest.raises(InputError, match="targt is no argument of fit here: did you mean target"):
+        quick().tune(table, targt="y")
+    with pytest.raises(DataError, match="cannot be the name of a file"):
+        quick().fit("t,y\n2024-01-01,5\n" * 40)
+    numbered = pd.DataFrame({0: range(60), 1: range(60)})
+    assert quick().fit(numbered, target=[0, 1], wide=True).predict().columns[1] == "0"
+    model = quick().fit(table, target="y")
+    with pytest.raises(InputError, match="windows is '2': give a whole number, 1 or more"):
+        model.backtest("2")
+    with pytest.raises(
+        InputError, match=r"before the first origin the series has 3 steps.* or give fewer windows"
+    ):
+        model.backtest(19)

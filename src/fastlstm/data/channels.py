@@ -10,7 +10,7 @@ import polars as pl
 
 from fastlstm.data.rows import Floats
 from fastlstm.data.table import Table
-from fastlstm.data.values import encode, holds_numbers, read_categories, read_numbers
+from fastlstm.data.values import coarse_notes, encode, holds_numbers, read_categories, read_numbers
 from fastlstm.errors import DataError
 
 MOST_CATEGORIES = 256  # of a column that is named; each is a channel
@@ -242,4 +242,7 @@ def notes_on(
                 notes.append(
                     f"{source}: {len(unknown):,} cells of {column.name!r} hold what training did not: {unknown[0]!r}"
                 )
-    return notes
+    numbers = [column for column in columns if column.name not in vocabularies]
+    return notes + coarse_notes(
+        ((column.name, column.fill_null(np.nan).to_numpy()) for column in numbers), source
+    )

@@ -13,7 +13,7 @@ from fastlstm.data.labels import refuse_unlabelled
 from fastlstm.data.per_series import remaining
 from fastlstm.data.sequence_schema import REMAINING, SequenceSchema
 from fastlstm.data.sequences import SequenceKind, SequenceSet
-from fastlstm.data.values import FLOAT32_MAX
+from fastlstm.data.values import FLOAT32_MAX, coarse_notes
 from fastlstm.errors import DataError
 
 Numbers = npt.NDArray[np.float64]
@@ -88,6 +88,8 @@ def assemble(
     if empty:
         notes = (*notes, f"{source}: {empty:,} of {values.size:,} values are missing")
     schema = roles
+    named = ((f"channel {channel}", column) for channel, column in enumerate(values.T))
+    notes = (*notes, *coarse_notes(named, source))
     if learning:
         schema = roles.model_copy(
             update={

@@ -109,7 +109,16 @@ def read_series(
     coarse = {name: count_unresolved(values, rows.codes) for name, values in targets.items()}
     observed = row_positions < last_observed[rows.codes]
     seen = Grid(table, schema, places, int(offsets[-1]), observed)
-    ahead = Grid(table, schema, places, int(offsets[-1]), np.ones_like(observed), seen.empty, seen.unknown)
+    ahead = Grid(
+        table,
+        schema,
+        places,
+        int(offsets[-1]),
+        np.ones_like(observed),
+        seen.empty,
+        seen.unknown,
+        seen.unresolved,
+    )
     return SeriesSet(
         names=rows.names,
         offsets=offsets,
@@ -132,7 +141,7 @@ def read_series(
             gaps=int(offsets[-1]) - len(codes),
             empty=seen.empty,
             unknown=seen.unknown,
-            unresolved={name: count for name, count in coarse.items() if count},
+            unresolved={name: count for name, count in coarse.items() if count} | seen.unresolved,
             sorted_rows=_count_descents(rows),
             moved_rows=int(moved.sum()),
             late=leading.series,

@@ -13,7 +13,7 @@ import polars as pl
 from fastlstm.data.schema import Columns, Schema
 from fastlstm.data.table import Table
 from fastlstm.data.timestamps import Times, read_times
-from fastlstm.data.values import encode, read_categories, read_numbers
+from fastlstm.data.values import count_unresolved, encode, read_categories, read_numbers
 from fastlstm.errors import DataError
 
 Floats = npt.NDArray[np.float32]
@@ -109,6 +109,8 @@ class Grid:
         (rows,) bool, the rows in which an empty cell counts as missing.
     empty, unknown : dict
         Filled: column → empty cells, and cells with a category outside the vocabulary.
+    unresolved : dict
+        Filled: column → 1, where float32 holds its numbers coarsely.
     """
 
     table: Table
@@ -118,6 +120,7 @@ class Grid:
     observed: npt.NDArray[np.bool_]
     empty: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
+    unresolved: dict[str, int] = field(default_factory=dict)
 
     def numbers(self, names: Sequence[str], role: str) -> Floats:
         """Numeric columns on the grid.
@@ -134,7 +137,11 @@ class Grid:
         numpy.ndarray
             (size, columns) float32, NaN where missing.
         """
-        return self.lay(names, {name: read_numbers(self.table, name, role) for name in names})
+        columns = {name: read_numbers(self.table, name, role) for name in names}
+        for name, values in columns.items():
+            if count_unresolved(values, np.zeros(len(values), np.int64)):
+                self.unresolved[name] = 1
+        return self.lay(names, columns)
 
     def lay(self, names: Sequence[str], numbers: Mapping[str, npt.NDArray[np.float64]]) -> Floats:
         """Numbers that were read on the grid.

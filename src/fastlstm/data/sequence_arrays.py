@@ -84,6 +84,8 @@ def read_arrays(
     >>> sequences.lengths, sequences.channels, sequences.labels["label"].to_list()
     (array([2, 1]), ('channel_0', 'channel_1'), ['up', 'down'])
     """
+    if isinstance(source, np.ndarray) and source.dtype == object and source.ndim == 1:
+        source = list(source)  # of arrays of any length
     whole = not isinstance(source, list | tuple)
     parts = _as_parts(source)
     lengths = [len(part) for part in parts]
@@ -133,8 +135,6 @@ def _as_parts(source: Any) -> list[Numbers]:
 def _numbers(given: Any, name: str) -> Numbers:
     if isinstance(given, np.ma.MaskedArray):
         given = np.ma.filled(given.astype(np.float64), np.nan)
-    elif isinstance(given, np.ndarray) and given.dtype == object and given.ndim == 1:
-        given = given.tolist()
     try:
         return np.asarray(given, np.float64)
     except (TypeError, ValueError):

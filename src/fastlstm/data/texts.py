@@ -164,7 +164,7 @@ def read_texts(
 
     Examples
     --------
-    >>> table = pl.DataFrame({"text": ["good film", "dull"], "stars": ["5", "2"]})
+    >>> table = pl.DataFrame({"text": ["good film", "dull"], "stars": [5, 2]})
     >>> training = read_texts(table, label="stars")
     >>> training.texts, training.labels["stars"].to_list()
     (('good film', 'dull'), [5, 2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -206,6 +206,28 @@ def count_unresolved(values: npt.NDArray[np.float64], codes: npt.NDArray[np.int6
     np.maximum.at(largest, codes, np.abs(values))
     coarse = largest * 2.0**-24 > 0.01 * spread
     return int((coarse & (spread > 1e-12 * largest)).sum())
+
+
+def coarse_notes(columns: Iterable[tuple[str, npt.NDArray[np.float64]]], source: str) -> list[str]:
+    """Say which columns float32 cannot hold well, one line each.
+
+    Parameters
+    ----------
+    columns : iterable of tuple
+        Their names and values, NaN where missing.
+    source : str
+        What to call the data.
+
+    Examples
+    --------
+    >>> coarse_notes([("seconds", 1.7e9 + np.arange(9.0)), ("x", np.arange(9.0))], "a.csv")
+    ["a.csv: 'seconds' is large and varies too little for float32: subtract a constant"]
+    """
+    return [
+        f"{source}: {name!r} is large and varies too little for float32: subtract a constant"
+        for name, values in columns
+        if count_unresolved(values, np.zeros(len(values), np.int64))
+    ]
 
 
 def _text(cells: pl.Series) -> pl.Series:

@@ -125,8 +125,13 @@ def backtest(series: SeriesSet, origins: Origins, parameters: Parameters, season
         past = series_before(series, origins.ends[group])
         if len(past) == 0:
             raise InputError("nothing lies before the first origin to learn from: give fewer windows")
-        past = keep_training_categories(past, split_for(parameters, past).training)
-        fitted = fit_series(parameters, past, season)
+        try:
+            past = keep_training_categories(past, split_for(parameters, past).training)
+            fitted = fit_series(parameters, past, season)
+        except InputError as error:
+            raise InputError(
+                f"before {_before(number, len(groups))} {error}; or give fewer windows"
+            ) from None
         chosen = origins.groups == group
         index = WindowIndex(origins.index.series[chosen], origins.index.origins[chosen])
         alike = recode(series, past.schema)

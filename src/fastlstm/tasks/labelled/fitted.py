@@ -16,7 +16,7 @@ from fastlstm.data import read_sequences
 from fastlstm.data.sequence_arrays import holds_arrays
 from fastlstm.data.sequence_schema import SequenceSchema
 from fastlstm.data.sequences import SequenceKind, SequenceSet
-from fastlstm.data.table import give_back
+from fastlstm.data.table import give_back, is_missing
 from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError, require_whole
@@ -296,7 +296,7 @@ def _are_texts(data: Any) -> bool:
     one_row = isinstance(data, list | tuple | pl.Series) or nw.dependencies.is_pandas_series(data)
     if isinstance(data, np.ndarray):
         one_row = data.ndim == 1
-    return one_row and isinstance(next(iter(data), None), str)
+    return one_row and isinstance(next((value for value in data if not is_missing(value)), None), str)
 
 
 def _vectors(path: Any | None) -> ReadVectors | None:

@@ -79,6 +79,7 @@ class ClassTarget(LabelKind):
     @override
     def encode(self, labels: pl.DataFrame, source: str) -> Array:
         """Turn labels into places among the classes."""
+        _require_columns(labels, (self.column,), source)
         cells = labels[self.column]
         texts = cells.cast(pl.String)
         as_text = {str(name): float(place) for place, name in enumerate(self.classes)}
@@ -194,6 +195,7 @@ class MultiLabelTarget(LabelKind):
     @override
     def encode(self, labels: pl.DataFrame, source: str) -> Array:
         """Return (n, K), NaN where there is no label."""
+        _require_columns(labels, self.names, source)
         return _zeros_and_ones(labels, self.names, source)
 
     @override
@@ -298,6 +300,7 @@ class NumberTarget(LabelKind):
     @override
     def encode(self, labels: pl.DataFrame, source: str) -> Array:
         """Return (n, K), NaN where there is no label."""
+        _require_columns(labels, self.names, source)
         values = labels.select(self.names).cast(pl.Float64).to_numpy().astype(np.float64)
         return values if self.largest is None else np.minimum(values, self.largest)
 
@@ -335,6 +338,14 @@ class NumberTarget(LabelKind):
 
 
 Target = Annotated[ClassTarget | MultiLabelTarget | NumberTarget, Field(discriminator="kind")]
+
+
+def _require_columns(labels: pl.DataFrame, names: Sequence[str], source: str) -> None:
+    """Raise where there are other labels than in training; those of arrays are called by their places."""
+    if set(labels.columns) != set(names):
+        raise DataError(
+            f"{source}: labels are {shown(labels.columns)}, and training had {shown(list(names))}: give those"
+        )
 
 
 def _of_number(name: str) -> str:
