@@ -89,6 +89,19 @@ def test_a_run_of_another_task_is_refused(tmp_path) -> None:
         Other.load(tmp_path / "run")
 
 
+class Weighed(Counter):
+    """Once had a weight of another size."""
+
+    def _restore(self, run: Any, settings: RunSettings) -> None:
+        torch.nn.Linear(1, 2).load_state_dict({"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
+
+
+def test_a_run_whose_weights_fit_no_network_is_refused(tmp_path) -> None:
+    Counter().fit().save(tmp_path / "run")
+    with pytest.raises(RunError, match=r"the weights of .*run fit no network of this version .*: train again"):
+        Weighed.load(tmp_path / "run")
+
+
 def test_what_was_not_fitted_is_not_saved(tmp_path) -> None:
     with pytest.raises(NotFittedError):
         clone(Counter().fit()).save(tmp_path / "run")

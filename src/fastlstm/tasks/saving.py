@@ -75,7 +75,13 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self = cls(**dict(settings.parameters))
         self.history_, self.metrics_, self.pictures_ = run.history, run.metrics, run.pictures
         self.report_, self.notes_ = None, []
-        self._restore(run, settings)
+        try:
+            self._restore(run, settings)
+        except RuntimeError:  # torch's, of weights of other names or sizes
+            raise RunError(
+                f"the weights of {run.folder} fit no network of this version of fastlstm ({run.config.fastlstm} wrote "
+                "them): train again"
+            ) from None
         return self
 
     def _save(self, path: str | Path) -> None:
