@@ -44,7 +44,8 @@ def by_hand(
         now = mean([at(end - 1 - back) for back in range(quarter)])
         then = mean([at(end - 1 - season - back) for back in range(quarter)])
         before = at(place)
-        for times in (1, math.ceil(step / season))[: 1 + (horizon > season)]:
+        longest = max(one for one in seasons if context >= 2 * one)
+        for times in (1, math.ceil(step / season))[: 1 + (horizon > season == longest)]:
             if before is None or now is None or then is None or (ratio and then <= 0):
                 answer.append(None)
             elif ratio:

@@ -98,7 +98,9 @@ class Weighed(Counter):
 
 def test_a_run_whose_weights_fit_no_network_is_refused(tmp_path) -> None:
     Counter().fit().save(tmp_path / "run")
-    with pytest.raises(RunError, match=r"the weights of .*run fit no network of this version .*: train again"):
+    with pytest.raises(
+        RunError, match=r"the weights of .*run fit no network of this version .*: train again"
+    ):
         Weighed.load(tmp_path / "run")
 
 

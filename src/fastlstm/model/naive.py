@@ -48,8 +48,8 @@ class NaiveForecasts(NamedTuple):
         ``y_{j + l - m ⌈l / m⌉}`` with the origin j (FPP3, section 5.2), and, where two fit, the mean over the last
         ones, at most seven, and the value a season before moved by how far the level has moved since: the mean of
         the last quarter of a season beside that of the same quarter a season before, their ratio where the scale
-        has the target's own zero, otherwise their difference. Where the horizon is longer than that season, the value
-        is also moved as often as there are seasons between.
+        has the target's own zero, otherwise their difference. Where the horizon is longer than the longest of those
+        seasons, the value is also moved as often as there are seasons between.
 
         Parameters
         ----------
@@ -84,6 +84,7 @@ class NaiveForecasts(NamedTuple):
         mean = total / count.clamp(min=1)
         values = [torch.zeros_like(last), last, mean[..., None].expand(shape)]
         usable = [torch.ones_like(last), known, known]
+        longest = _moving_on(seasons, context, horizon)
         for season in seasons:
             seasons_back = torch.arange(min(context // season, MOST_SEASONS), device=target.device)[:, None]
             steps = ahead - season * (-(-ahead // season) + seasons_back)
@@ -107,7 +108,7 @@ class NaiveForecasts(NamedTuple):
                 else:
                     growth = (now - then)[..., None]
                 between = torch.ceil(ahead / season)
-                for times in (1.0, between)[: 1 + (horizon > season)]:
+                for times in (1.0, between)[: 1 + (season == longest)]:
                     moved = before * growth**times if ratio else before + growth * times
                     values.append(moved * known)
                     usable.append(known)
@@ -144,7 +145,17 @@ def count_rules(seasons: Sequence[int], context: int, horizon: int) -> int:
 
     Examples
     --------
-    >>> count_rules((24, 168), 200, 24), count_rules((24, 168), 200, 48)
-    (7, 8)
+    >>> count_rules((24, 168), 200, 24), count_rules((24, 168), 200, 48), count_rules((24, 168), 336, 48)
+    (7, 8, 9)
     """
-    return 3 + sum(1 + (context >= 2 * season) * (2 + (horizon > season)) for season in seasons)
+    moved = sum(1 + 2 * (context >= 2 * season) for season in seasons)
+    return 3 + moved + (_moving_on(seasons, context, horizon) is not None)
+
+
+def _moving_on(seasons: Sequence[int], context: int, horizon: int) -> int | None:
+    """Return the season whose movement goes on with every season ahead: the longest of which two fit.
+
+    A level that rises from year to year rises on; from day to day of a week it does not.
+    """
+    longest = max((season for season in seasons if context >= 2 * season), default=horizon)
+    return longest if horizon > longest else None
