@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fastlstm.data import Columns, read_series
 from fastlstm.data.table import read_table
 
 DAYS = pd.date_range("2023-01-01", periods=3)
@@ -48,3 +49,8 @@ def test_objects_of_several_kinds_keep_what_is_missing():
     assert read_table(pd.DataFrame({"a": cells})).frame["a"].to_list() == ["1", None, "x"]
     mixed = pd.DataFrame({"a": pd.Series([1, 2.5, np.nan], dtype=object)})
     assert read_table(mixed).frame["a"].to_list() == [1.0, 2.5, None]
+
+
+def test_ids_that_pandas_made_fractions_are_whole():
+    frame = pd.DataFrame({"unique_id": [1.0, 1.0, 2.0], "y": [1.0, 2.0, 3.0]})
+    assert read_series(frame, Columns(target=("y",), series="unique_id")).names == [1, 2]

@@ -232,7 +232,10 @@ def _read_series_ids(table: Table, column: str | None) -> tuple[list[Any], Integ
             else ids
         )
     elif not ids.dtype.is_integer():
-        ids = ids.cast(pl.String)
+        whole = ids.dtype.is_float() and bool(
+            (ids == ids.round()).all()
+        )  # pandas makes 1.0 of 1 where one is missing
+        ids = ids.cast(pl.Int64 if whole else pl.String)
     if ids.null_count():
         row = ids.is_null().arg_max() or 0
         raise DataError(
