@@ -9,7 +9,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fastlstm.data.table import give_back, read_table
+from fastlstm.data.frames import give_back
+from fastlstm.data.table import read_table
 from fastlstm.errors import DataError
 
 ROWS = [("2024-01-01", "1.5"), ("2024-01-02", "2.5")]

@@ -8,6 +8,7 @@ In reading order: ``table`` (what was given), ``timestamps`` and ``values`` (cel
 ``tokens`` (vocabularies), ``vectors`` (of words, learnt elsewhere).
 """
 
+from fastlstm.data.frames import give_back
 from fastlstm.data.future import add_future
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.reading import read_series
@@ -16,7 +17,7 @@ from fastlstm.data.sequence_reading import read_sequences
 from fastlstm.data.sequence_schema import SequenceSchema
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.series import SeriesSet
-from fastlstm.data.table import Table, give_back, read_table
+from fastlstm.data.table import Table, read_table
 from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.time_axis import TimeAxis
 from fastlstm.data.tokens import Tokenizer

@@ -12,9 +12,10 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from fastlstm.data.audio import Recording, read_audio, refuse_missing, take_audio
+from fastlstm.data.frames import Kind
 from fastlstm.data.labels import read_labels
 from fastlstm.data.rows import Integers
-from fastlstm.data.table import Kind, Table
+from fastlstm.data.table import Table
 from fastlstm.data.text_tables import read_text_table
 from fastlstm.data.texts import text_cells
 from fastlstm.errors import DataError, InputError

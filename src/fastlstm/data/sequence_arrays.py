@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.frames import series_of
 from fastlstm.data.positional import assemble, trimmed
 from fastlstm.data.sequence_schema import LABEL_COLUMN, SequenceSchema
 from fastlstm.data.sequences import SequenceSet
-from fastlstm.data.table import series_of
 from fastlstm.data.values import FLOAT32_MAX
 from fastlstm.errors import DataError
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import polars as pl
 
 from fastlstm.data.fingerprint import fingerprint
+from fastlstm.data.frames import Kind
 from fastlstm.data.rows import Floats, Integers
 from fastlstm.data.sequence_schema import SERIES_COLUMN, SequenceSchema
-from fastlstm.data.table import Kind
 
 SequenceKind = Kind | Literal["numpy"]
 

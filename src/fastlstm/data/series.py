@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.fingerprint import fingerprint
+from fastlstm.data.frames import Kind
 from fastlstm.data.frequency import Frequency
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.history import nothing, summarise
 from fastlstm.data.rows import Floats, Integers, of_series
 from fastlstm.data.schema import Schema
-from fastlstm.data.table import Kind
 from fastlstm.data.time_axis import TimeAxis
 from fastlstm.errors import DataError
 

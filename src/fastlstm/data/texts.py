@@ -12,11 +12,12 @@ import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from fastlstm.data.fingerprint import fingerprint
+from fastlstm.data.frames import Kind, is_missing, series_of
 from fastlstm.data.labels import read_labels
 from fastlstm.data.rows import Integers
 from fastlstm.data.schema import Names, several
 from fastlstm.data.sequence_schema import LABEL_COLUMN
-from fastlstm.data.table import Kind, Table, is_missing, series_of
+from fastlstm.data.table import Table
 from fastlstm.data.text_tables import read_text_table
 from fastlstm.errors import DataError, InputError
 

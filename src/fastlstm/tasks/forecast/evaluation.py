@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
+from fastlstm.data.frames import give_back
 from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.table import give_back
 from fastlstm.data.windows import CovariateScaling, WindowIndex
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
 from fastlstm.model.forecaster import ForecastEnsemble

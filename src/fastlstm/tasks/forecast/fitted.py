@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
+from fastlstm.data.frames import give_back
 from fastlstm.data.future import add_future
 from fastlstm.data.reading import read_series
 from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.table import give_back
 from fastlstm.data.wide import in_given_shape
 from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError, require_whole

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
+from fastlstm.data.frames import Kind
 from fastlstm.data.schema import Schema
-from fastlstm.data.table import Kind
 from fastlstm.data.windows import CovariateScaling
 from fastlstm.model.distributions import HeadKind
 from fastlstm.model.forecaster import NetworkSettings

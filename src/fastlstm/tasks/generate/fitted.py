@@ -12,8 +12,8 @@ import polars as pl
 import torch
 
 from fastlstm.data.corpus import Corpus, read_corpus
+from fastlstm.data.frames import give_back
 from fastlstm.data.rows import Integers
-from fastlstm.data.table import give_back
 from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
 from fastlstm.errors import DataError, InputError, require_whole
 from fastlstm.model.language import LanguageNetwork

@@ -13,10 +13,10 @@ import polars as pl
 from typing_extensions import override
 
 from fastlstm.data import read_sequences
+from fastlstm.data.frames import give_back, is_missing
 from fastlstm.data.sequence_arrays import holds_arrays
 from fastlstm.data.sequence_schema import SequenceSchema
 from fastlstm.data.sequences import SequenceKind, SequenceSet
-from fastlstm.data.table import give_back, is_missing
 from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError, require_whole

@@ -14,6 +14,7 @@ from torch import nn
 from typing_extensions import override
 
 from fastlstm.data.audio import check_rate
+from fastlstm.data.frames import give_back
 from fastlstm.data.manifest import (
     AUDIO_COLUMNS,
     TEXT_COLUMN,
@@ -24,7 +25,6 @@ from fastlstm.data.manifest import (
     is_pair,
     read_speech,
 )
-from fastlstm.data.table import give_back
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.transcriber import SpeechNetwork

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from typing_extensions import override
 
+from fastlstm.data.frames import give_back
 from fastlstm.data.pair_tokens import PairVocabulary
 from fastlstm.data.pairs import PairSchema, PairSet, read_pairs
-from fastlstm.data.table import give_back
 from fastlstm.data.texts import TextKind
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import InputError

@@ -1,0 +1,245 @@
+"""Frames of other libraries, in and out: pandas, polars, pyarrow."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+
+from fastlstm.errors import DataError
+
+Kind = Literal["file", "pandas", "polars", "pyarrow"]
+
+TIMES_OF_PANDAS = ("datetime64", "datetime", "date", "period")  # as an index calls its type
+
+
+def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
+    """Take a frame of any of the libraries, lazy or not.
+
+    Parameters
+    ----------
+    source : DataFrame
+        Of pandas, polars or pyarrow. An index of pandas that says something becomes columns.
+
+    Returns
+    -------
+    columns : polars.DataFrame
+        The same.
+    kind : {"pandas", "polars", "pyarrow"}
+        Which it was.
+
+    Raises
+    ------
+    DataError
+        If it is no frame, or two of its columns have one name.
+
+    Examples
+    --------
+    >>> import pandas
+    >>> columns, kind = take_frame(pandas.DataFrame({"y": [1.5]}, index=pandas.to_datetime(["2024-01-01"])))
+    >>> columns.columns, kind
+    (['index', 'y'], 'pandas')
+    """
+    frame = nw.from_native(_plain_pandas(source), pass_through=True)
+    if isinstance(frame, nw.LazyFrame):
+        frame = frame.collect()
+    if not isinstance(frame, nw.DataFrame):
+        raise DataError(
+            f"data is a {type(source).__name__}: "
+            "give the path of a CSV, TSV or Parquet file, or a pandas, polars or pyarrow frame"
+        )
+    kind: Kind = "polars"
+    if frame.implementation.is_pandas():
+        kind = "pandas"
+    elif frame.implementation.is_pyarrow():
+        kind = "pyarrow"
+    return pl.DataFrame({name: _to_polars(frame[name]) for name in frame.columns}), kind
+
+
+def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None) -> Any:
+    """Turn a polars frame into the kind that the user gave.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The answer.
+    kind : {"file", "pandas", "polars", "pyarrow"}
+        What the question came as. A file is answered with a pandas frame where pandas is installed, otherwise
+        with a polars frame.
+    rows_of : DataFrame, optional
+        What has the same rows: if it is a pandas frame, its index is the answer's.
+
+    Returns
+    -------
+    DataFrame
+        The same columns and rows.
+
+    Examples
+    --------
+    >>> give_back(pl.DataFrame({"y": [1.5]}), "pandas")
+         y
+    0  1.5
+    """
+    if kind == "polars":
+        return frame
+    if kind == "pyarrow":
+        return frame.to_arrow()
+    try:
+        import pandas
+    except ImportError:
+        return frame
+    answer = pandas.DataFrame({column.name: _to_pandas(column) for column in frame})
+    if isinstance(rows_of, pandas.DataFrame):
+        answer.index = rows_of.index
+        # A name that a column has too would be of neither.
+        answer.index.names = [None if name in answer else name for name in answer.index.names]
+    return answer
+
+
+def _to_pandas(column: pl.Series) -> Any:
+    """One column for pandas; polars' own conversion would ask for pyarrow."""
+    import pandas
+
+    if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
+        zone = column.dtype.time_zone
+        naive = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
+        return pandas.Series(naive).dt.tz_localize("UTC").dt.tz_convert(zone)
+    if column.dtype == pl.String:
+        return column.to_list()
+    return column.to_numpy()
+
+
+def _plain_pandas(source: Any) -> Any:
+    """Make an index that says something a column, and names text; what is no pandas frame stays as it is."""
+    if not nw.dependencies.is_pandas_dataframe(source):
+        return source
+    if source.columns.nlevels > 1:
+        raise DataError(
+            f"the frame's columns have {source.columns.nlevels} levels of names: give them one each, for instance "
+            'by frame.columns = ["_".join(map(str, names)) for names in frame.columns]'
+        )
+    if _tells(source.index):
+        source = _with_index(source)
+    source = source.rename(columns=str)
+    refuse_twins("the frame", source.columns)
+    periods = [name for name in source.columns if str(source[name].dtype).startswith("period")]
+    return source.assign(**{name: source[name].dt.to_timestamp() for name in periods})
+
+
+def _with_index(source: Any) -> Any:
+    """Make the levels of a pandas index the first columns, but for those that stand in columns already."""
+    levels = source.index.to_frame(index=False)
+    if list(source.index.names) == [None]:
+        levels.columns = ["index"]
+    columns = source.reset_index(drop=True)
+    for place, name in enumerate(levels):
+        called = f"level_{name}" if source.index.names[place] is None and name != "index" else str(name)
+        counted = source.index.nlevels == 1 and source.index.inferred_type == "integer"
+        if name in columns and (counted or columns[name].equals(levels[name].rename(name))):
+            continue
+        columns.insert(place, called if called not in columns else f"{called}_index", levels[name])
+    return columns
+
+
+def _tells(index: Any) -> bool:
+    """Whether a pandas index says more than how many rows there are: names, times, or several levels."""
+    if index.nlevels > 1 or any(name is not None for name in index.names):
+        return True
+    kind = index.inferred_type
+    return kind in TIMES_OF_PANDAS or (kind == "string" and bool(index.str.match(r"\d{1,4}[-/.]\d").all()))
+
+
+def is_missing(value: Any) -> bool:
+    """Tell whether a value of a list or an object column is none: None, NaN, NaT, or pandas.NA.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Examples
+    --------
+    >>> [is_missing(value) for value in (None, float("nan"), "", 0)]
+    [True, True, False, False]
+    """
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither like itself nor unlike
+        return True
+    except ValueError:  # an array
+        return False
+
+
+def series_of(name: str, values: Iterable[Any]) -> pl.Series:
+    """Make a column of values of any kind, as they are; what is missing is null, and several kinds are text.
+
+    Parameters
+    ----------
+    name : str
+        The column's name.
+    values : iterable
+        Its cells, numpy's and pandas' own among them.
+
+    Examples
+    --------
+    >>> [series_of("x", cells).to_list() for cells in ([1, float("nan")], [1, 2.5], ["a", 1, None])]
+    [[1, None], [1.0, 2.5], ['a', '1', None]]
+    """
+    cells = [None if is_missing(value) else _of_python(value) for value in values]
+    if {type(cell) for cell in cells if cell is not None} == {int, float}:
+        cells = [None if cell is None else float(cell) for cell in cells]
+    try:
+        found = pl.Series(name, cells)
+    except (TypeError, OverflowError, pl.exceptions.PolarsError):
+        found = None
+    if found is None or found.dtype in (pl.Object, pl.UInt64):  # whole numbers past 2⁶³ would lose digits
+        return pl.Series(name, [None if cell is None else str(cell) for cell in cells], pl.String)
+    return found
+
+
+def _of_python(value: Any) -> Any:
+    if isinstance(value, np.datetime64):
+        return value.astype("datetime64[us]").item()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _to_polars(column: nw.Series[Any]) -> pl.Series:
+    try:
+        return column.to_polars()
+    except pl.exceptions.ComputeError:  # an offset from UTC that has no name, +05:30 for instance
+        return column.dt.convert_time_zone("UTC").to_polars()
+    except (ImportError, TypeError, ValueError):
+        # pandas goes to polars by way of pyarrow, which may be absent, and takes no objects of several types.
+        return series_of(column.name, column.to_list())
+
+
+def refuse_twins(name: str, columns: Iterable[str]) -> None:
+    """Raise where two columns have one name.
+
+    Parameters
+    ----------
+    name : str
+        The table, for the message.
+    columns : iterable of str
+        The names.
+    """
+    names = list(columns)
+    twins = [column for column, count in Counter(names).items() if count > 1]
+    if twins and sum(_is_number(column) for column in names) > len(names) / 2:
+        raise DataError(
+            f"{name}: {twins[0]!r} and most others are numbers, no names; add a line with the columns' names"
+        )
+    if twins:
+        raise DataError(f"{name}: two columns are called {twins[0]!r}; rename one")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
