@@ -367,3 +367,35 @@ def test_a_device_stays_one(tmp_path):
     assert os.read(reader, 100) == b"read me"
     os.close(reader)
     assert pipe.is_fifo()
+
+
+def test_a_pipe_is_told(tmp_path, capfd):
+    os.mkfifo(tmp_path / "rows")
+    assert (
+        main(["forecast", "train", str(tmp_path / "rows"), "--horizon", "3", "--out", str(tmp_path / "run")])
+        == 2
+    )
+    assert "rows is a pipe, and data are read more than once" in capfd.readouterr().err
+
+
+def test_a_link_stays_one(tmp_path):
+    (tmp_path / "current").symlink_to("a.csv")
+    write_whole(b"t,y", tmp_path / "current")
+    assert (tmp_path / "current").is_symlink()
+    assert (tmp_path / "a.csv").read_bytes() == b"t,y"
+
+
+def test_output_that_cannot_be_written_is_told(tmp_path):
+    """A column that the terminal's encoding lacks; an output that the shell has closed."""
+    rows = "\n".join(f"{step},{step % 7}" for step in range(60))
+    (tmp_path / "städte.csv").write_text(f"t,Köln\n{rows}\n")
+    command = [sys.executable, "-m", "fastlstm", "forecast"]
+    flags = ["--target", "Köln", "--time", "t", "--horizon", "3", *SMALL, "--out", "run"]
+    options = {"cwd": tmp_path, "stderr": subprocess.PIPE, "text": True}
+    assert subprocess.run([*command, "train", "städte.csv", *flags], **options).returncode == 0
+    ascii_alone = options | {"env": os.environ | {"PYTHONIOENCODING": "ascii"}, "stdout": subprocess.PIPE}
+    told = subprocess.run([*command, "predict", "run"], **ascii_alone)
+    assert told.returncode == 2
+    assert "the output is in ascii, which has no '\\xf6'" in told.stderr
+    closed = subprocess.run(f"{' '.join(command)} predict run >&-", shell=True, **options)
+    assert (closed.returncode, closed.stderr) == (0, "")

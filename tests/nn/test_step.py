@@ -1,6 +1,7 @@
 """Steps as people take them: streams, states, weights that change, gradients, threads."""
 
 import copy
+import io
 import pickle
 import threading
 from collections.abc import Sequence
@@ -128,6 +129,10 @@ def test_copies_of_a_state(stepped):
         assert type(other) is tuple
         torch.testing.assert_close(other, tuple(state))
     assert copy.deepcopy(state)[0].data_ptr() != state[0].data_ptr()
+    saved = io.BytesIO()
+    torch.save({"state": state}, saved)
+    saved.seek(0)
+    torch.testing.assert_close(torch.load(saved)["state"], tuple(state))
 
 
 def test_writing_into_a_state_changes_it(stepped):

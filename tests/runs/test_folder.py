@@ -215,3 +215,11 @@ def test_vocabularies_stand_in_files_of_their_own(tmp_path):
     (tmp_path / "run" / "vocabulary.json").unlink()
     with pytest.raises(RunError, match=r"vocabulary\.json is missing: copy the run again"):
         run.vocabulary()
+
+
+def test_a_vocabulary_that_was_altered_is_told(tmp_path):
+    save(tmp_path / "run", vocabularies={"words": '["a"]'})
+    assert load_run(tmp_path / "run").vocabulary("words") == '["a"]'
+    (tmp_path / "run" / "words.json").write_text("[]")
+    with pytest.raises(RunError, match=r"words\.json was cut short or altered: its sha256"):
+        load_run(tmp_path / "run").vocabulary("words")

@@ -110,3 +110,27 @@ def test_a_row_that_comes_too_late(detector):
         stream.score({name: value for name, value in rows[20].items() if name != "load"})
     with pytest.raises(DataError, match="is not a number"):
         stream.score({**rows[20], "load": "high"})
+
+
+def test_a_clock_that_is_wrong_leaves_the_stream_as_it_was(detector):
+    rows = list(readings(40, first=600).iter_rows(named=True))
+    stream, other = detector.stream(), detector.stream()
+    for row in rows[:20]:
+        stream.score(row)
+        other.score(row)
+    with pytest.raises(DataError, match="steps after the last one: leave it out if its clock is wrong"):
+        stream.score(rows[20] | {"at": START + np.timedelta64(365 * 40, "D")})
+    assert stream.score(rows[20]).score == other.score(rows[20]).score
+
+
+def test_a_stream_is_of_one_series():
+    random = np.random.default_rng(0)
+    table = pl.DataFrame({"id": [1] * 200 + [2] * 200, "x": random.normal(size=400)})
+    detector = Detector(max_steps=20, hidden_size=8, progress=False).fit(table, series="id")
+    stream = detector.stream(1)
+    assert detector.notes_ == []
+    assert stream.score({"x": 0.5, "id": 1}).score == detector.stream(1).score({"x": 0.5}).score
+    with pytest.raises(DataError, match="the row is of series 3, and the stream of 1: make one for each"):
+        stream.score({"x": 0.5, "id": 3})
+    detector.stream(77)
+    assert detector.notes_ == ["never fitted, and judged on the scale of all series: 77"]

@@ -72,6 +72,34 @@ def test_rows_in_pieces_are_rows_at_once_and_are_kept_by_the_run(run: Path, tmp_
     ).read_bytes()
 
 
+def test_what_is_compared_is_the_same_before_saving_and_after(tmp_path: Path) -> None:
+    """A week is the season, of which the context holds a part; rows come, and the run is saved again."""
+    values = np.sin(np.arange(700) * 2 * np.pi / 168) + np.random.default_rng(0).normal(0, 0.1, 700)
+    table = pl.DataFrame({"t": range(700), "y": values}).with_columns(
+        y=pl.when(pl.col("t") % 50 > 0).then("y")
+    )
+    model = Forecaster(6, context=30, hidden_size=4, max_steps=5, progress=False)
+    model.fit(table[:500], target="y", time="t", season=168).save(tmp_path / "run")
+    for new in (table[500:510], table[510:513], table[513:600]):
+        loaded = Forecaster.load(tmp_path / "run")
+        kept, again = (one.evaluate(table[len(new) + 500 :]).metrics for one in (model, loaded))
+        for name in kept:
+            assert again[name] == pytest.approx(kept[name], rel=1e-5, nan_ok=True)
+        model.update(new)
+        loaded.update(new).save(tmp_path / "run")
+        assert_frame_equal(Forecaster.load(tmp_path / "run").predict(), model.predict(), rel_tol=1e-6)
+
+
+def test_a_series_that_was_never_fitted_is_told(run: Path) -> None:
+    model = Forecaster.load(run)
+    whole = hourly(days=20)
+    new = pl.concat([days(whole, 14, 15.5), blank(days(whole, 15.5, 15.75))])
+    model.predict(new)
+    assert model.notes_ == []
+    model.predict(new.with_columns(shop=pl.lit("z")).unique("hour", maintain_order=True))
+    assert "never fitted, and forecast by what the others taught: 'z'" in model.notes_
+
+
 def test_gaps_are_missing_and_late_rows_fill_them(run: Path) -> None:
     whole = hourly(days=20)
     ahead = blank(days(whole, 15.5, 15.75))

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 
 from fastlstm.errors import InputError, RunError
 from fastlstm.runs import save_run
+from fastlstm.tasks import load
 from fastlstm.tasks.parameters import CheckedParameters
 from fastlstm.tasks.saving import SavedEstimator
 
@@ -87,6 +88,31 @@ def test_a_run_of_another_task_is_refused(tmp_path) -> None:
     Counter().fit().save(tmp_path / "run")
     with pytest.raises(RunError, match="run is a run of the task 'count': load it with"):
         Other.load(tmp_path / "run")
+
+
+def test_what_a_later_version_wrote_is_told(tmp_path) -> None:
+    Counter().fit().save(tmp_path / "run")
+    with pytest.raises(RunError, match="is a run of 'count', which this version of fastlstm does not know"):
+        load(tmp_path / "run")
+
+    class Fewer(Counter):
+        def __init__(self, first: int = 1) -> None:
+            self.first = first
+
+    with pytest.raises(RunError, match="was trained with last, which this version of fastlstm does not know"):
+        Fewer.load(tmp_path / "run")
+
+
+def test_another_default_type_of_torch_is_told(tmp_path) -> None:
+    fitted = Counter().fit()
+    fitted.save(tmp_path / "run")
+    torch.set_default_dtype(torch.float64)
+    try:
+        for call in (lambda: Counter.load(tmp_path / "run"), lambda: fitted.save(tmp_path / "again")):
+            with pytest.raises(InputError, match=r"call torch\.set_default_dtype\(torch\.float32\) first"):
+                call()
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 class Weighed(Counter):

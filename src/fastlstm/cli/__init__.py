@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fastlstm.cli.waiting import wait_asleep_where_cores_are_busy
 
     wait_asleep_where_cores_are_busy()
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed by the shell: whoever did so wants nothing of it
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115 (for as long as the process runs)
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     logger, told = logging.getLogger("fastlstm"), logging.StreamHandler(sys.stderr)
     logger.addHandler(told)
@@ -65,6 +68,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output, `head` for instance, has had enough
         _drop_output()
         return DONE
+    except UnicodeEncodeError as error:
+        _drop_output()
+        print(
+            f"fastlstm: the output is in {error.encoding}, which has no {error.object[error.start]!a}: write to a file "
+            "with --out, or set PYTHONIOENCODING=utf-8",
+            file=sys.stderr,
+        )
+        return WRONG_INPUT
     except OSError as error:  # a full disk, a name too long for one, a file that must not be read
         _drop_output()
         place = "" if error.filename is None else f"{str(error.filename)[:LONGEST_NAME]}: "

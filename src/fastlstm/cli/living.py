@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from fastlstm.cli.flags import command, flag, flags
-from fastlstm.cli.output import check_form, print_json, write_frame
+from fastlstm.cli.output import check_form, print_json, print_notes, write_frame
 from fastlstm.errors import RunError
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import load
@@ -71,6 +71,7 @@ def training_flags(kind: type[Estimator], init: str | None = None) -> list[Param
     if init is None or "init" not in signature(kind.fit).parameters:
         return found
     living = cast("type[LivingEstimator]", kind)
+    require_task(Path(init), kind.task)
     known: Mapping[str, Any] = living.arguments_of(load_run(init, tensors=False))
     return [
         parameter.replace(default=_as_read(known[parameter.name], parameter))
@@ -261,7 +262,9 @@ def _update(task: str, given: dict[str, Any]) -> None:
     folder, out = given.pop("run"), given.pop("out")
     out = out or folder
     check_destination(out)
-    cast("LivingEstimator", load_of(folder, task)).update(given.pop("data"), **given).save(out)
+    updated = cast("LivingEstimator", load_of(folder, task)).update(given.pop("data"), **given)
+    print_notes(updated.notes_)
+    updated.save(out)
     print(f"saved in {out}", file=sys.stderr)
 
 

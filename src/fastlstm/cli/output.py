@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,18 @@ def check_form(path: Path | None) -> None:
     """
     if path is not None and path.suffix not in WRITTEN:
         raise InputError(f"{path}: files are written as {' or '.join(WRITTEN)}; give a name that ends so")
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print what is to be noted of data, a line each, on stderr.
+
+    Parameters
+    ----------
+    notes : sequence of str
+        The lines.
+    """
+    for note in notes:
+        print(f"fastlstm: {note}", file=sys.stderr)
 
 
 def write_frame(frame: Any, path: Path | None, time_format: str | None) -> None:
@@ -168,6 +180,7 @@ def write_whole(content: bytes, path: Path) -> None:
     InputError
         If it cannot be written.
     """
+    path = path.resolve()  # a link stays one, and what it names is replaced
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
         if path.exists() and not path.is_file():  # a pipe or a device, which is to stay one

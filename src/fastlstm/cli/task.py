@@ -18,7 +18,7 @@ from fastlstm.cli.living import (
     require_task,
     training_flags,
 )
-from fastlstm.cli.output import check_form, print_json, print_metrics, write_answer
+from fastlstm.cli.output import check_form, print_json, print_metrics, print_notes, write_answer
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator
 
@@ -146,7 +146,7 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
         judged = loaded.evaluate(data, **given)
         metrics = judged.metrics
         details = cast("Detailed", judged).details if hasattr(judged, "details") else ""
-        _note(loaded.notes_)
+        print_notes(loaded.notes_)
     if json:
         print_json(metrics)
     else:
@@ -169,14 +169,9 @@ def _predict(kind: type[Estimator], task: str, given: dict[str, Any]) -> None:
     ]
     placed = [item for name in several for item in given.pop(name, ())]
     answer = loaded.predict(*placed, **given)
-    _note(loaded.notes_)
+    print_notes(loaded.notes_)
     write_answer(answer, out, loaded.time_format_)
 
 
 def _streams(kind: type[Estimator]) -> bool:
     return "stream" in signature(kind.predict).parameters
-
-
-def _note(notes: Sequence[str]) -> None:
-    for note in notes:
-        print(f"fastlstm: {note}", file=sys.stderr)

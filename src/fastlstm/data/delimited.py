@@ -44,12 +44,16 @@ def as_path(source: str | Path) -> Path:
     """
     path = Path(source)
     try:
-        path.exists()
+        pipe = path.exists() and not (path.is_file() or path.is_dir())
     except (OSError, ValueError):  # longer than a name may be, or with a zero in it
         raise DataError(
             f"{str(source)[:SHOWN]!r} … cannot be the name of a file: give the path of one, and what is no file as a "
             "list or frame"
         ) from None
+    if pipe:
+        raise DataError(
+            f"{path} is a pipe, and data are read more than once: write them to a file, and give that"
+        )
     return path
 
 

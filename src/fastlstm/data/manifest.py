@@ -177,7 +177,8 @@ def is_pair(given: object) -> bool:
     if not isinstance(given, tuple) or isinstance(given, Recording) or len(given) != 2:
         return False
     samples, rate = given
-    return isinstance(rate, int | np.integer) and not isinstance(samples, str | Path)
+    whole = isinstance(rate, int | np.integer) or (isinstance(rate, float) and rate.is_integer())
+    return whole and not isinstance(samples, str | Path)
 
 
 def read_speech(

@@ -14,7 +14,7 @@ from fastlstm.data.fingerprint import fingerprint
 from fastlstm.data.frames import Kind
 from fastlstm.data.frequency import Frequency
 from fastlstm.data.gaps import GapReport
-from fastlstm.data.history import nothing, summarise
+from fastlstm.data.history import add_pairs, nothing, summarise
 from fastlstm.data.rows import Floats, Integers, of_series
 from fastlstm.data.schema import Schema
 from fastlstm.data.time_axis import TimeAxis
@@ -49,8 +49,8 @@ class SeriesSet:
     static, static_categories : numpy.ndarray
         (S, ·) float32 and int64, likewise.
     earlier : numpy.ndarray
-        (S, K, 3) float32: of the targets before the first step, which :meth:`tail` has cut away, the number of values,
-        the least and the greatest.
+        (S, K, 9) float32: of the targets before the first step, which :meth:`tail` has cut away, the number of values,
+        the least and the greatest, and how far they lay from each other (:mod:`fastlstm.data.history`).
     last_observed : numpy.ndarray
         (S,) int64, the position just past the last step at which a target is known; the steps from there on
         are the known future of the covariates.
@@ -111,13 +111,15 @@ class SeriesSet:
         origins = np.repeat(self.axis.origins, self.lengths)
         return self.axis.features(self.axis.frequency.ticks(origins, self.positions, self.axis.day))
 
-    def tail(self, steps: int | Integers) -> Self:
+    def tail(self, steps: int | Integers, *, season: int | None = None) -> Self:
         """Return the last observed steps of each series and its known future: what a forecast needs.
 
         Parameters
         ----------
         steps : int or numpy.ndarray
             How many observed steps to keep, where there are as many; (S,) where each keeps its own number.
+        season : int, optional
+            Sum up in ``earlier`` how far values a step and a season apart lay from each other, too.
 
         Returns
         -------
@@ -137,12 +139,17 @@ class SeriesSet:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         rows = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1] + starts - offsets[:-1], lengths)
         kept = {name: getattr(self, name)[rows] for name in STEP_ARRAYS}
+        first = self.offsets[:-1]
+        earlier = summarise(self.target, first, starts, self.earlier)
+        if season is not None:
+            bounds = np.stack([first, first + self.last_observed], axis=1)
+            earlier = add_pairs(self.target, bounds, first + starts, season, earlier)
         return replace(
             self,
             offsets=offsets,
             last_observed=self.last_observed - starts,
             axis=self.axis.shifted(starts),
-            earlier=summarise(self.target, self.offsets[:-1], starts, self.earlier),
+            earlier=earlier,
             **kept,
         )
 
@@ -261,7 +268,10 @@ class SeriesSet:
             The kind of table to answer with.
         """
         kept: dict[str, Any] = dict(arrays)
-        kept.setdefault("earlier", nothing(len(names), arrays["target"].shape[1]))
+        earlier = nothing(len(names), arrays["target"].shape[1])
+        if "earlier" in kept:
+            earlier[..., : kept["earlier"].shape[-1]] = kept["earlier"]
+        kept["earlier"] = earlier
         axis = make_axis(schema, kept.pop("origins"))
         report = GapReport(rows=len(arrays["target"]), series=len(names))
         return cls(names=list(names), axis=axis, schema=schema, report=report, kind=kind, **kept)

@@ -11,6 +11,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.history import NO_PAIRS
+
 Array = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.int64]
 
@@ -107,7 +109,7 @@ def seasonal_naive(
     return _with_quantiles(point, spread[:, None] * np.sqrt(seasons_back), quantiles)
 
 
-def residual_spread(history: Array, season: int) -> float:
+def residual_spread(history: Array, season: int, cut: Array = NO_PAIRS) -> float:
     """Compute the s of (seasonal-)naive: the root mean square of ``y_t - y_{t-m}``, FPP3 equation 5.1.
 
     Parameters
@@ -116,6 +118,8 @@ def residual_spread(history: Array, season: int) -> float:
         (T,), NaN where missing.
     season : int
         m, in steps.
+    cut : numpy.ndarray
+        (2,), of rows that the history has no longer: how many pairs, and the sum of their squares.
 
     Returns
     -------
@@ -129,7 +133,8 @@ def residual_spread(history: Array, season: int) -> float:
     """
     squares = np.square(history[season:] - history[:-season])
     known = ~np.isnan(squares)
-    return float(np.sqrt(squares[known].mean())) if known.any() else 0.0
+    count = known.sum() + cut[0]
+    return float(np.sqrt((squares[known].sum() + cut[1]) / count)) if count else 0.0
 
 
 def _last_observed(target: Array, starts: Integers, origins: Integers) -> Array:

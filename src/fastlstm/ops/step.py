@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import torch
+
 from fastlstm import _native
 from fastlstm.ops import native
 from fastlstm.ops.call import KERNEL_WEIGHTS
@@ -20,6 +22,7 @@ REDUCED: Final = ("bfloat16", "int8")
 
 State = _native.State
 Sequence.register(State)
+torch.serialization.add_safe_globals([tuple])  # as which a state is pickled: torch.load takes it by default
 
 take_step = _native.take_step
 """``take_step(module, x, state, reset, weights)`` by the :func:`handle` that is the module's ``_step_handle``.

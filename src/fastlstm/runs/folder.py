@@ -47,6 +47,8 @@ class RunConfig(BaseModel):
         Whose run it is.
     weights_sha256 : str
         Of ``model.safetensors``, to tell a file that was cut short or altered.
+    vocabularies_sha256 : dict
+        Of ``NAME.json``, likewise, by name.
     settings : dict
         The task's own, as it validates them itself.
     """
@@ -57,6 +59,7 @@ class RunConfig(BaseModel):
     fastlstm: str
     task: str
     weights_sha256: str
+    vocabularies_sha256: dict[str, str] = {}
     settings: dict[str, JsonValue]
 
 
@@ -143,7 +146,10 @@ class Run:
         """
         path = self.folder / f"{name}.json"
         with _explained(path):
-            return path.read_text(encoding="utf-8")
+            content = path.read_bytes()
+        _refuse_altered(path, content, self.config.vocabularies_sha256.get(name))
+        with _explained(path):
+            return content.decode()
 
     @property
     def pictures(self) -> dict[str, bytes]:
@@ -214,6 +220,9 @@ def save_run(
         fastlstm=__version__,
         task=task,
         weights_sha256=hashlib.sha256(weights).hexdigest(),
+        vocabularies_sha256={
+            name: hashlib.sha256(text.encode()).hexdigest() for name, text in (vocabularies or {}).items()
+        },
         settings=settings.model_dump(mode="json"),
     )
     with written_whole(folder, keep) as temporary:
@@ -295,12 +304,17 @@ def _read_weights(folder: Path, config: RunConfig) -> bytes:
     path = folder / WEIGHTS
     with _explained(path):
         weights = path.read_bytes()
-    if hashlib.sha256(weights).hexdigest() != config.weights_sha256:
+    _refuse_altered(path, weights, config.weights_sha256)
+    return weights
+
+
+def _refuse_altered(path: Path, content: bytes, expected: str | None) -> None:
+    """Raise where a file is not the one that was written; runs of old say nothing of vocabularies."""
+    if expected is not None and hashlib.sha256(content).hexdigest() != expected:
         raise RunError(
             f"{path} was cut short or altered: its sha256 is not the one in {CONFIG}; "
             "copy the run again, or train again"
         )
-    return weights
 
 
 @contextmanager

@@ -80,7 +80,7 @@ def written_whole(folder: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
     ...     Path(parent, "run", "note.txt").read_text()
     'done'
     """
-    place = folder.absolute()
+    place = folder.resolve()  # a link stays one, and what it names is replaced
     made = [parent for parent in place.parents if not parent.exists()]
     temporary = None
     try:

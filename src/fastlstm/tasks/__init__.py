@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastlstm.errors import RunError
+
 if TYPE_CHECKING:
     from fastlstm.tasks.contract import Estimator
 
@@ -61,4 +63,9 @@ def load(path: str | Path) -> Estimator:
     from fastlstm.runs import load_run  # deferred: reading a run needs torch, naming the tasks does not
 
     run = load_run(path)
+    if run.task not in TASKS:
+        raise RunError(
+            f"{path} is a run of {run.task!r}, which this version of fastlstm does not know "
+            f"({run.config.fastlstm} wrote it): use that"
+        )
     return estimator(run.task).from_run(run)

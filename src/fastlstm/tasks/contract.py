@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 if TYPE_CHECKING:
     from fastlstm.runs import Run
@@ -34,12 +34,15 @@ class Estimator(Protocol):
 
     Attributes
     ----------
+    task : str
+        Its key among :data:`fastlstm.tasks.TASKS`.
     notes_ : list of str
         What the last ``predict`` has to tell, a line each.
     time_format_ : str, optional
         How files write its times (``strftime``); None where there are none.
     """
 
+    task: ClassVar[str]
     notes_: list[str]
 
     @property

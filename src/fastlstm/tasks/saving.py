@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlstm.errors import InputError, RunError
 from fastlstm.runs import Run, load_run
+from fastlstm.training.loop import require_float32
 
 
 class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -71,8 +73,16 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         run : fastlstm.runs.Run
             What ``load_run`` gives.
         """
+        require_float32()
         settings: Any = run.settings(cls.run_settings)
-        self = cls(**dict(settings.parameters))
+        given = dict(settings.parameters)
+        strange = sorted(given.keys() - signature(cls).parameters.keys())
+        if strange:
+            raise RunError(
+                f"{run.folder} was trained with {strange[0]}, which this version of fastlstm does not know "
+                f"({run.config.fastlstm} wrote it): use that, or train again"
+            )
+        self = cls(**given)
         self.history_, self.metrics_, self.pictures_ = run.history, run.metrics, run.pictures
         self.report_, self.notes_ = None, []
         try:
@@ -94,4 +104,5 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 
     def _require_fitted(self) -> Self:
         check_is_fitted(self, self.fitted_by)
+        require_float32()
         return self

@@ -56,6 +56,21 @@ def one_cycle(step: int, steps: int, peak: float, warm_up: float = 0.1) -> float
     return peak * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
 
+def require_float32() -> None:
+    """Raise where torch makes tensors of another type than those of the networks.
+
+    Raises
+    ------
+    InputError
+        With the call that mends it.
+    """
+    if torch.get_default_dtype() != torch.float32:
+        raise InputError(
+            f"torch makes tensors of {torch.get_default_dtype()} here, and the networks are of torch.float32: call "
+            "torch.set_default_dtype(torch.float32) first"
+        )
+
+
 def make_accelerator(device: str | None = None, precision: str = "no") -> Any:
     """Make the Accelerator for a device and precision.
 
@@ -74,6 +89,7 @@ def make_accelerator(device: str | None = None, precision: str = "no") -> Any:
     from accelerate import Accelerator  # deferred: reading or predicting does not need it
     from accelerate.state import AcceleratorState, PartialState
 
+    require_float32()
     # Accelerate keeps one configuration a process and refuses another; two trainings may well differ.
     AcceleratorState._reset_state(reset_partial_state=True)
     if precision == "auto":

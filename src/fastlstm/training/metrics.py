@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.history import NO_PAIRS
+
 Array = npt.NDArray[np.floating]
 
 METRICS = ("mae", "rmse", "mase", "smape", "mse", "quantile_loss", "coverage")
@@ -228,7 +230,7 @@ def metrics_by_group(
     }
 
 
-def seasonal_scale(history: Array, season: int) -> float:
+def seasonal_scale(history: Array, season: int, cut: Array = NO_PAIRS) -> float:
     """Compute the denominator of MASE: ``mean |y_t - y_{t-m}|`` over a series' training rows.
 
     Parameters
@@ -237,6 +239,8 @@ def seasonal_scale(history: Array, season: int) -> float:
         (T,), NaN where missing.
     season : int
         m, in steps.
+    cut : numpy.ndarray
+        (2,), of rows that the history has no longer: how many pairs, and their sum.
 
     Returns
     -------
@@ -248,7 +252,10 @@ def seasonal_scale(history: Array, season: int) -> float:
     >>> seasonal_scale(np.array([1.0, 5.0, 2.0, 7.0]), season=2)
     1.5
     """
-    return _mean(np.abs(history[season:] - history[:-season]))
+    apart = np.abs(history[season:] - history[:-season])
+    known = ~np.isnan(apart)
+    count = known.sum() + cut[0]
+    return float((np.sum(apart, where=known, dtype=np.float64) + cut[1]) / count) if count else float("nan")
 
 
 def _mean(values: Array) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +115,7 @@ class FittedDetector(ResumableEstimator):
         True
         """
         self._require_fitted()
+        self.notes_ = _strangers([series], self.ended_) if series is not None else []
         return Stream(self.detection_, self.schema_, self.ended_, series)
 
     def evaluate(
@@ -256,10 +257,7 @@ def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended
     if anew:
         whose = "the series begins" if len(went_on) == 1 else f"{anew:,} of {len(went_on):,} series begin"
         notes.append(f"{whose} anew: its first rows are judged by little, as none before them are known")
-    unknown = [name for name in table.series.names if str(name) not in ended]
-    if unknown:
-        named = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
-        notes.append(f"never fitted, and judged on the scale of all series: {named}")
+    notes += _strangers(table.series.names, ended)
     silent = int(np.isnan(table.values).all(axis=1).sum())
     if silent:
         of = ", ".join(table.series.schema.columns.target)
@@ -267,3 +265,9 @@ def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended
             f"rows without a value of {of}, which have no score: {silent:,} of {len(table.values):,}"
         )
     return notes
+
+
+def _strangers(names: Sequence[Any], ended: Mapping[str, Ended]) -> list[str]:
+    unknown = [name for name in names if str(name) not in ended]
+    named = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
+    return [f"never fitted, and judged on the scale of all series: {named}"] if unknown else []

@@ -13,7 +13,7 @@ from fastlstm.data.frames import series_of
 from fastlstm.data.schema import Schema
 from fastlstm.errors import DataError, InputError
 from fastlstm.tasks.detect.inputs import lay_steps
-from fastlstm.tasks.detect.judging import Detection, Ended, begin, judge_rows, pass_missing
+from fastlstm.tasks.detect.judging import MOST_MISSING, Detection, Ended, begin, judge_rows, pass_missing
 from fastlstm.tasks.detect.reading import DetectionTable, read_detection_table
 from fastlstm.tasks.detect.running import Expected, Memory
 
@@ -107,6 +107,11 @@ class Stream:
             raise DataError(
                 f"the row of {series.when(0, 0)} lies before the last one: give rows in the order of time"
             )
+        if position - self._position > MOST_MISSING:
+            raise DataError(
+                f"the row of {series.when(0, 0)} lies {position - self._position:,} steps after the last one: leave it "
+                "out if its clock is wrong, otherwise begin a new stream"
+            )
         if position > self._position:
             self._advance(table, position)
         assert self._expected is not None
@@ -138,6 +143,11 @@ class Stream:
 
     def _read(self, row: Mapping[str, Any]) -> DetectionTable:
         columns = self._schema.columns
+        whose = row.get(columns.series, self._series) if columns.series is not None else None
+        if columns.series is not None and str(whose) != str(self._series):
+            raise DataError(
+                f"the row is of series {whose!r}, and the stream of {self._series!r}: make one for each"
+            )
         cells = [series_of(name, [value]) for name, value in row.items() if name != columns.series]
         if columns.series is not None:
             cells.append(series_of(columns.series, [self._series]))

@@ -81,8 +81,7 @@ def steps_needed(reach: int, horizon: int, series: SeriesSet, fresh: Integers) -
     numpy.ndarray
         (S,) int64
     """
-    behind = np.maximum(series.last_observed - fresh, 0) // horizon
-    needed: Integers = reach + horizon * np.minimum(behind, MOST_WINDOWS)
+    needed: Integers = reach + np.clip(series.last_observed - fresh, 0, horizon * MOST_WINDOWS)
     return needed
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from fastlstm.data.frames import give_back
+from fastlstm.data.history import PAIRS
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling, WindowIndex
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
@@ -301,10 +302,19 @@ def judge(
     np.minimum.at(firsts, window_of, index.origins)
     bounds = zip(series.offsets[evaluated], firsts, strict=True)
     histories = [target[start:first] for start, first in bounds]
-    scale = np.array([seasonal_scale(history, season) for history in histories])[window_of]
+    # Of the rows that a run has cut away sums are left: pairs, |d| and d².
+    cut = {lag: series.earlier[evaluated, 0, PAIRS[kind]] for kind, lag in (("step", 1), ("season", season))}
+    scale = np.array(
+        [
+            seasonal_scale(history, season, sums[:2])
+            for history, sums in zip(histories, cut[season], strict=True)
+        ]
+    )[window_of]
     spreads = {
-        lag: np.array([residual_spread(history, lag) for history in histories])[window_of]
-        for lag in {1, season}
+        lag: np.array(
+            [residual_spread(history, lag, sums[::2]) for history, sums in zip(histories, of, strict=True)]
+        )[window_of]
+        for lag, of in cut.items()
     }
     steps = index.origins[:, None] + np.arange(L)
     inside = steps < series.offsets[index.series + 1][:, None]

@@ -23,7 +23,7 @@ from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all
 from fastlstm.tasks.forecast.frames import forecast_frame, paths_frame
 from fastlstm.tasks.forecast.joining import continue_series, extend_series
-from fastlstm.tasks.forecast.known_ahead import describe_covariates
+from fastlstm.tasks.forecast.known_ahead import describe_covariates, describe_read, describe_strangers
 from fastlstm.tasks.forecast.pictures import draw_forecast
 from fastlstm.tasks.forecast.prediction import forecast_ahead, sample_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
@@ -80,7 +80,9 @@ class FittedForecaster(SavedEstimator):
             If a value differs from the known one, or the table cannot be read.
         """
         known = self._require_fitted().series_
-        self.series_ = extend_series(known, self._read(data), replaced=replace)
+        read = self._read(data)
+        self.series_ = extend_series(known, read, replaced=replace)
+        self.notes_ = describe_read([read.report])
         fresh = learnt_from(self.series_, 0)
         fresh[: len(known)] = self.learnt_until_
         fresh[len(known) :] = self.series_.axis.origins[len(known) :]
@@ -148,7 +150,11 @@ class FittedForecaster(SavedEstimator):
             ends, index, drawn = sample_ahead(self.network_, series, self.scaling_, paths, seed, horizon)
             steps = drawn.shape[2]
             frame, path = paths_frame(ends, index, drawn)
-        self.notes_ = [*describe(without_network(ends)), *describe_covariates(ends, index, steps, read)]
+        self.notes_ = [
+            *describe_strangers(series.names, self.series_.names),
+            *describe(without_network(ends)),
+            *describe_covariates(ends, index, steps, read),
+        ]
         return give_back(in_given_shape(frame, series.schema, series.names, path), series.kind)
 
     def backtest(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import WindowIndex
+
+NAMED = 5
 
 
 def describe_covariates(
@@ -46,8 +49,38 @@ def describe_covariates(
         for column, count in missing
         if count
     ]
-    return told + [
+    return told + describe_read(read)
+
+
+def describe_read(read: Iterable[GapReport]) -> list[str]:
+    """Say which categories of tables training did not know, one line a column.
+
+    Parameters
+    ----------
+    read : iterable of GapReport
+        What was found in the tables.
+    """
+    return [
         f"{column!r} holds {count:,} categories that are not those of the training data: read as missing"
         for report in read
         for column, count in report.unknown.items()
     ]
+
+
+def describe_strangers(names: Sequence[Any], known: Sequence[Any]) -> list[str]:
+    """Say which series were never fitted.
+
+    Parameters
+    ----------
+    names, known : sequence
+        Ids of the series to forecast, and of those that were fitted.
+
+    Examples
+    --------
+    >>> describe_strangers(["a", 7], ["a", "7"]), describe_strangers(["b"], ["a"])
+    ([], ["never fitted, and forecast by what the others taught: 'b'"])
+    """
+    fitted = {str(name) for name in known}
+    strange = [name for name in names if str(name) not in fitted]
+    named = ", ".join(map(repr, strange[:NAMED])) + (" …" if len(strange) > NAMED else "")
+    return [f"never fitted, and forecast by what the others taught: {named}"] if strange else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from fastlstm.data.series import SeriesSet
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from fastlstm.tasks.forecast.fitted import FittedForecaster
 
+SEASONS = 2  # that a run keeps, so that seasonal-naive forecasts what comes after it as it did before
+
 
 def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
     """Write a run folder, whole or not at all.
@@ -35,7 +38,8 @@ def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
     """
     series, network = forecaster.series_, forecaster.network_
     fresh = fresh_from(series, series, forecaster.learnt_until_)
-    kept = series.tail(steps_needed(network.reach, network.settings.horizon, series, fresh))
+    needed = steps_needed(network.reach, network.settings.horizon, series, fresh)
+    kept = series.tail(np.maximum(needed, SEASONS * forecaster.season_), season=forecaster.season_)
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}
     ends = {f"series.{name}": torch.from_numpy(array.copy()) for name, array in kept.arrays().items()}
     learnt = {"learnt.until": torch.from_numpy(forecaster.learnt_until_.copy())}

@@ -241,7 +241,7 @@ class FittedLabels(ResumableEstimator):
             if arrays:
                 given = {"label": labels, "time": time, "static": static}
             examples = read_sequences(data, schema=self.sequences_, labelled=labelled, **given)
-        self.notes_ = list(examples.notes)
+        self.notes_ = [*examples.notes, *self.model_.notes(examples)]
         return examples
 
     def _give_back(self, frame: pl.DataFrame, examples: Examples, data: Any) -> Any:

@@ -24,7 +24,7 @@ from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.evidence import add_evidence, find_evidence
 from fastlstm.tasks.labelled.learning import Features, Labelled, LabelledBatch, LabelledLearning, answer
-from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, lay_out
+from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, cut_notes, lay_out
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
 from fastlstm.tasks.labelled.target import ClassTarget
@@ -315,9 +315,7 @@ def _rows(examples: Examples, which: Any, *, per_step: bool) -> Any:
 
 def _notes(features: Features, longest: int, words: WordVectors | None, networks: nn.ModuleList) -> list[str]:
     """Say of texts how many are longer than what is read of them, and which words have vectors or are evidence."""
-    notes = []
-    if isinstance(features, TokenFeatures) and features.cut:
-        notes.append(f"{features.cut:,} texts are longer than {longest:,} tokens and are cut off there")
+    notes = cut_notes(features.cut if isinstance(features, TokenFeatures) else 0, longest)
     if words is not None:
         vectors, found = words
         notes.append(

@@ -75,6 +75,33 @@ class Model:
         mean: Array = np.mean(found, axis=0)
         return mean
 
+    def notes(self, examples: Examples) -> list[str]:
+        """Say how many texts are longer than what is read of them.
+
+        Parameters
+        ----------
+        examples : SequenceSet or TextSet
+            n sequences.
+        """
+        if not isinstance(examples, TextSet):
+            return []
+        assert self.tokenizer is not None
+        lengths = np.diff(self.tokenizer.encode(examples.texts)[1])
+        return cut_notes(int((lengths > self.longest).sum()), self.longest)
+
+
+def cut_notes(cut: int, longest: int) -> list[str]:
+    """Say that texts are cut off, where some are.
+
+    Parameters
+    ----------
+    cut : int
+        How many are.
+    longest : int
+        Tokens that are read of a text.
+    """
+    return [f"{cut:,} texts are longer than {longest:,} tokens and are cut off there"] if cut else []
+
 
 def lay_out(
     examples: Examples,

@@ -50,6 +50,7 @@ class Stream:
         self._listening = model.network.listen()
         self._search = make_search(beam_size, prior)
         self._ended = False
+        self._written: tuple[tuple[int, ...], str] = ((), "")
 
     def push(self, samples: npt.ArrayLike) -> str:
         """Hear some more, and return the text so far.
@@ -84,7 +85,10 @@ class Stream:
     @property
     def text(self) -> str:
         """The text so far."""
-        return self._model.text(self._search.tokens)
+        tokens = self._search.tokens
+        if tokens != self._written[0]:  # most chunks bring none, and all of an hour take a while to write
+            self._written = (tokens, self._model.text(tokens))
+        return self._written[1]
 
     def _hear(self, samples: Samples) -> None:
         self._step(self._frames.push(samples if self._resample is None else self._resample.push(samples)))
