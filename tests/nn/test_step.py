@@ -548,3 +548,12 @@ def test_threads_at_once(hidden, weights):
     assert not errors
     assert len(found) == 20
     assert all(torch.equal(y, expected) for y in found)
+
+
+def test_under_autocast_arrays_stay_what_they_are():
+    lstm, x = LSTM(4, 8).eval(), np.ones((2, 4), np.float32)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        y, (h, c) = lstm.step(x)
+    assert y.dtype == h.dtype == c.dtype == np.float32
+    with torch.no_grad():
+        np.testing.assert_allclose(y, lstm.step(x)[0], atol=0.02)

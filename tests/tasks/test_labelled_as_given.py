@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from sklearn.base import is_classifier, is_regressor
 from sklearn.model_selection import cross_val_predict, cross_val_score
 
@@ -151,3 +152,10 @@ def test_alarms_stand_beside_their_rows() -> None:
     assert np.isnan(stream.score({"at": "2024-01-17T17:00", "load": pd.NA}).score)
     with pytest.raises(DataError, match="column 'at' \\(time\\) is empty"):
         stream.score({"at": pd.NaT, "load": 0.5})
+
+
+def test_answers_under_autocast_are_those_of_half_as_many_bits() -> None:
+    fitted = quick().fit(WAVES, NAMES)
+    whole = fitted.predict_proba(WAVES)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_allclose(fitted.predict_proba(WAVES), whole, atol=0.02)

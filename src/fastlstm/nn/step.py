@@ -165,10 +165,14 @@ class Stepping(RecurrentParameters):
         reset = None if reset is None else _reset_of(reset, tensor.shape[:-1]).unsqueeze(time)
         with torch.set_grad_enabled(torch.is_grad_enabled() and isinstance(x, Tensor)):
             y, after = self._forward_padded(None, tensor.unsqueeze(time), state, None, reset, generator)
-        output = y.squeeze(time) if isinstance(x, Tensor) else y.squeeze(time).numpy()
+        output: Any = y.squeeze(time)
+        if not isinstance(x, Tensor):
+            output = output.to(dtype).numpy()  # numpy has no bfloat16, which autocast gives
         given = (hx if isinstance(hx, (Tensor, np.ndarray)) else hx[0]) if hx is not None else x
         if not isinstance(given, Tensor):
-            parts = [part.detach().numpy() for part in ((after,) if isinstance(after, Tensor) else after)]
+            parts = [
+                part.detach().to(dtype).numpy() for part in ((after,) if isinstance(after, Tensor) else after)
+            ]
             after = tuple(parts) if self.cell.has_cell_state else parts[0]
         return output, after
 

@@ -191,7 +191,7 @@ class FittedGenerator(ResumableEstimator):
         """Return the pieces of a text."""
         tokenizer, boundary = self.tokenizer_, len(self.tokenizer_)
         device = self.network_.embed.weight.device
-        if weights is None and device.type == "cpu":
+        if weights is None and device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
             weights = "bfloat16"
         read = self._read_prompt(prompt)
         # What never came in training, bytes for instance, does not come now.

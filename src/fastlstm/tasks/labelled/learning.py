@@ -214,7 +214,7 @@ def answer(network: SequenceNetwork, features: Features, which: Integers) -> Arr
     with torch.inference_mode():
         for part in parts_of(chosen, features):
             batch = features.gather(part)
-            raw: Tensor = network(batch)
+            raw: Tensor = network(batch).float()  # half as many bits within autocast
             at = place[part]
             if per_step:
                 steps = torch.arange(raw.shape[1], device=raw.device)
