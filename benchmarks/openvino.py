@@ -25,9 +25,10 @@ SIDES = ["OpenVINO", "ours, bfloat16", "ratio", "OpenVINO, float32", "ours, floa
 
 def openvino_side(problem: Problem, threads: int, **options: str) -> Side:
     """Compile the problem's layer; ``options`` are OpenVINO's own."""
-    model = import_module("openvino").Core().read_model(graph(problem).SerializeToString())
+    openvino = import_module("openvino")
+    model = openvino.Core().read_model(graph(problem).SerializeToString())
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, **options}
-    request = import_module("openvino").compile_model(model, "CPU", settings).create_infer_request()
+    request = openvino.compile_model(model, "CPU", settings).create_infer_request()
     x = problem.input().numpy()
 
     def side() -> Tensor:
@@ -38,14 +39,14 @@ def openvino_side(problem: Problem, threads: int, **options: str) -> Side:
 
 def row(problem: Problem, seconds: float, threads: int) -> list[float]:
     """Milliseconds of both sides and their ratio, in OpenVINO's own precision and in float32."""
-    x, layer = problem.input(), LSTM(problem.inputs, problem.hidden).eval()
+    x = problem.input()
     full = openvino_side(problem, threads, INFERENCE_PRECISION_HINT="f32")
     check_agreement("OpenVINO", full(), problem.torch_output())
     sides = {
         "openvino": openvino_side(problem, threads),
         "bfloat16": inference(LSTM(problem.inputs, problem.hidden).bfloat16().eval(), x.bfloat16()),
         "openvino_float32": full,
-        "float32": inference(layer, x),
+        "float32": inference(LSTM(problem.inputs, problem.hidden).eval(), x),
     }
     times = {name: 1e3 * medians({name: side}, seconds)[name] for name, side in sides.items()}
     pairs = [("openvino", "bfloat16"), ("openvino_float32", "float32")]

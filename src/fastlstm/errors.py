@@ -12,6 +12,7 @@ The command line prints an ``InputError`` as one line and exits with 2. The laye
 ``torch.nn.LSTM`` raises, not these.
 """
 
+from collections.abc import Callable, Sequence
 from operator import index
 from typing import Any, SupportsIndex
 
@@ -61,3 +62,23 @@ def require_whole(name: str, value: Any, *, least: int) -> int:
     if isinstance(value, SupportsIndex) and not isinstance(value, bool) and (whole := index(value)) >= least:
         return whole
     raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
+
+
+def listed(names: Sequence[Any], most: int = 5, *, form: Callable[[Any], str] = repr) -> str:
+    """Name the first of some, and show that there are more.
+
+    Parameters
+    ----------
+    names : sequence
+        What to name.
+    most : int
+        How many.
+    form : callable
+        How each is written.
+
+    Examples
+    --------
+    >>> listed(["a", "b", "c"], 2), listed([7], form=str)
+    ("'a', 'b' …", '7')
+    """
+    return ", ".join(map(form, names[:most])) + (" …" if len(names) > most else "")

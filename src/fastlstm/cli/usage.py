@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from cyclopts import (
-    Argument,
     CycloptsError,
     MissingArgumentError,
     UnknownCommandError,
@@ -41,7 +40,7 @@ def explain(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):
         return f"{(error.unused_tokens or ['?'])[0]!r} is one argument too many: {help_is}"
     if isinstance(error, UnknownOptionError) and any(
-        argument.name == "--resume" for argument in _required(error)
+        argument.name == "--resume" and argument.required for argument in error.argument_collection
     ):
         return (
             f"{error.token.keyword or error.token.value} does not go with --resume, which goes on with all that the "
@@ -56,7 +55,3 @@ def explain(error: CycloptsError) -> str:
         return f"{command} needs {name}: {error.argument.parameter.help}"
     error.verbose = False
     return f"{' '.join(str(error).split()).rstrip('.')}; {help_is}"
-
-
-def _required(error: UnknownOptionError) -> list[Argument]:
-    return [argument for argument in error.argument_collection if argument.required]

@@ -122,9 +122,9 @@ def _plain_pandas(source: Any) -> Any:
             f"the frame's columns have {source.columns.nlevels} levels of names: give them one each, for instance "
             'by frame.columns = ["_".join(map(str, names)) for names in frame.columns]'
         )
+    source = source.rename(columns=str)
     if _tells(source.index):
         source = _with_index(source)
-    source = source.rename(columns=str)
     refuse_twins("the frame", source.columns)
     periods = [name for name in source.columns if str(source[name].dtype).startswith("period")]
     return source.assign(**{name: source[name].dt.to_timestamp() for name in periods})
@@ -132,16 +132,18 @@ def _plain_pandas(source: Any) -> Any:
 
 def _with_index(source: Any) -> Any:
     """Make the levels of a pandas index the first columns, but for those that stand in columns already."""
-    levels = source.index.to_frame(index=False)
-    if list(source.index.names) == [None]:
-        levels.columns = ["index"]
-    columns = source.reset_index(drop=True)
-    for place, name in enumerate(levels):
-        called = f"level_{name}" if source.index.names[place] is None and name != "index" else str(name)
-        counted = source.index.nlevels == 1 and source.index.inferred_type == "integer"
-        if name in columns and (counted or columns[name].equals(levels[name].rename(name))):
+    index = source.index
+    names = ["index"]
+    if list(index.names) != [None]:
+        names = [f"level_{place}" if name is None else str(name) for place, name in enumerate(index.names)]
+    counted = index.nlevels == 1 and index.inferred_type == "integer"
+    levels, columns = index.to_frame(index=False), source.reset_index(drop=True)
+    levels.columns = names
+    for place, name in enumerate(names):
+        there = name in columns
+        if there and (counted or columns[name].equals(levels[name])):
             continue
-        columns.insert(place, called if called not in columns else f"{called}_index", levels[name])
+        columns.insert(place, f"{name}_index" if there else name, levels[name])
     return columns
 
 

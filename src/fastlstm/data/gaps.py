@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-NAMED = 5  # columns that a note names
+from fastlstm.errors import listed
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,12 @@ class GapReport:
             )
         if self.left_out:
             notes.append(
-                f"{len(self.left_out):,} columns hold no numbers and are left out: {_named(self.left_out)}"
+                f"{len(self.left_out):,} columns hold no numbers and are left out: {listed(self.left_out)}"
             )
         if self.unread:
-            notes.append(f"not read, as they have no role: {_named(self.unread)}")
+            notes.append(f"not read, as they have no role: {listed(self.unread)}")
         notes += [
             f"{column} of {count:,} series is large and varies too little for float32: subtract a constant"
             for column, count in self.unresolved.items()
         ]
         return f"{self.rows:,} rows of {self.series:,} series; {'; '.join(notes)}"
-
-
-def _named(columns: tuple[str, ...]) -> str:
-    return ", ".join(map(repr, columns[:NAMED])) + (" …" if len(columns) > NAMED else "")

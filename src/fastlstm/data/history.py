@@ -55,8 +55,7 @@ def summarise(target: Floats, starts: Integers, counts: Integers, earlier: Float
     >>> summarise(target, np.array([0, 3]), np.array([3, 1]), nothing(2, 1))[:, 0, :3].tolist()
     [[2.0, 5.0, 7.0], [1.0, 1.0, 1.0]]
     """
-    series = np.repeat(np.arange(len(starts)), counts)
-    rows = np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts) + starts[series]
+    series, rows = _rows_of(starts, counts)
     summary = earlier.copy()
     for index in range(target.shape[1]):
         values = target[rows, index]
@@ -99,8 +98,7 @@ def add_pairs(target: Floats, bounds: Integers, cuts: Integers, season: int, sum
     first, last = bounds.T
     for kind, lag in (("step", 1), ("season", season)):
         counts = np.maximum(np.minimum(cuts, last - lag) - first, 0)
-        codes = np.repeat(np.arange(len(first)), counts)
-        rows = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts) + first[codes]
+        codes, rows = _rows_of(first, counts)
         for index in range(target.shape[1]):
             apart = target[rows + lag, index].astype(np.float64) - target[rows, index]
             seen = ~np.isnan(apart)
@@ -110,3 +108,9 @@ def add_pairs(target: Floats, bounds: Integers, cuts: Integers, season: int, sum
             ]
             found[:, index, PAIRS[kind]] += np.stack(sums, axis=1)
     return found
+
+
+def _rows_of(starts: Integers, counts: Integers) -> tuple[Integers, Integers]:
+    """Return of stretches, one after the other, which series each row is of, and the row."""
+    series = np.repeat(np.arange(len(starts)), counts)
+    return series, np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts) + starts[series]

@@ -279,8 +279,8 @@ class Classifier(ClassifierMixin, FittedLabels):  # type: ignore[misc]  # scikit
             A row for each that ``predict`` has, a column a class, in the order of ``classes_``; an array where
             ``data`` are arrays or a list.
         """
-        examples = self._read(data, labelled=False, time=time, static=static)
-        answers = self.model_.answers(examples)
+        examples, features = self._read(data, labelled=False, time=time, static=static)
+        answers = self.model_.answers(features)
         if examples.kind in ("numpy", "list"):
             return answers
         frame = pl.DataFrame(answers, schema=[str(name) for name in self.classes_.tolist()])

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from fastlstm.data.frames import Kind, give_back
 from fastlstm.data.schema import Schema
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, listed
 from fastlstm.runs import Run
 from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.detect.baseline import score_baseline, z_scores
@@ -269,5 +269,5 @@ def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended
 
 def _strangers(names: Sequence[Any], ended: Mapping[str, Ended]) -> list[str]:
     unknown = [name for name in names if str(name) not in ended]
-    named = ", ".join(map(str, unknown[:5])) + (" …" if len(unknown) > 5 else "")
+    named = listed(unknown, form=str)
     return [f"never fitted, and judged on the scale of all series: {named}"] if unknown else []

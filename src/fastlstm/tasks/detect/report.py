@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.series import Integers
+from fastlstm.errors import listed
 from fastlstm.tasks.detect.settings import Method
 from fastlstm.training.learner import ENDINGS, TrainingResult, effort
 
@@ -142,11 +143,10 @@ class DetectionReport:
     def __str__(self) -> str:
         """All of it, as text."""
         lines = [str(self.data)]
-        shown = ", ".join(self.channels[:8]) + (" …" if len(self.channels) > 8 else "")
+        shown = listed(self.channels, 8, form=str)
         lines.append(f"{len(self.channels):,} channel{'s' if len(self.channels) > 1 else ''}: {shown}")
         if self.left_out:
-            named = ", ".join(map(repr, self.left_out[:5])) + (" …" if len(self.left_out) > 5 else "")
-            lines.append(f"{len(self.left_out):,} constant and left out: {named}")
+            lines.append(f"{len(self.left_out):,} constant and left out: {listed(self.left_out)}")
         if self.repeated:
             lines.append(
                 f"{self.repeated:,} rows fall on the step of an earlier one: each is judged, the first is read on"

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from fastlstm.data.pooled import FEWEST_VALUES, PooledTarget
 from fastlstm.data.series import Integers, SeriesSet, running_count
 from fastlstm.data.windows import WindowIndex
+from fastlstm.errors import listed
 from fastlstm.model.baselines import naive
 from fastlstm.training.metrics import Array
 
@@ -164,9 +165,8 @@ def describe(found: Mapping[str, Sequence[Any]], most: int = 5) -> list[str]:
     """
     lines = []
     for kind, names in found.items():
-        listed = ", ".join(map(repr, names[:most])) + (" …" if len(names) > most else "")
         be = ("has" if len(names) == 1 else "have") if kind == SHORT else "is" if len(names) == 1 else "are"
-        whose = "" if list(names) == [None] else f": {listed}"
+        whose = "" if list(names) == [None] else f": {listed(names, most)}"
         lines.append(f"{len(names):,} series {be} {TOLD[kind]}{whose}")
     return lines
 

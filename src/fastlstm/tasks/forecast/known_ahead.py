@@ -10,8 +10,7 @@ import numpy as np
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.series import SeriesSet
 from fastlstm.data.windows import WindowIndex
-
-NAMED = 5
+from fastlstm.errors import listed
 
 
 def describe_covariates(
@@ -82,5 +81,4 @@ def describe_strangers(names: Sequence[Any], known: Sequence[Any]) -> list[str]:
     """
     fitted = {str(name) for name in known}
     strange = [name for name in names if str(name) not in fitted]
-    named = ", ".join(map(repr, strange[:NAMED])) + (" …" if len(strange) > NAMED else "")
-    return [f"never fitted, and forecast by what the others taught: {named}"] if strange else []
+    return [f"never fitted, and forecast by what the others taught: {listed(strange)}"] if strange else []

@@ -24,7 +24,8 @@ from fastlstm.runs import Run
 from fastlstm.tasks.folds import group_codes, hold_back, make_folds
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
 from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
-from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model
+from fastlstm.tasks.labelled.learning import Features
+from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, cut_notes
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.saving import draw, restore_labels, saved_labels
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
@@ -72,9 +73,9 @@ class FittedLabels(ResumableEstimator):
         DataError
             If the data cannot be read.
         """
-        examples = self._read(data, labelled=False, time=time, static=static)
+        examples, features = self._read(data, labelled=False, time=time, static=static)
         model = self.model_
-        answers = model.answers(examples)
+        answers = model.answers(features)
         told = model.target.columns(answers, model.threshold)
         if examples.kind in ("numpy", "list"):
             names = list(told)[:1] if "label" in told else list(told)[: model.target.outputs]
@@ -106,8 +107,8 @@ class FittedLabels(ResumableEstimator):
         DataError
             If the data cannot be read, or a class comes that training never saw.
         """
-        examples = self._read(data, labelled=True, labels=labels, time=time, static=static)
-        return _judged(self.model_, examples)
+        examples, features = self._read(data, labelled=True, labels=labels, time=time, static=static)
+        return _judged(self.model_, examples, features)
 
     def cross_validate(self, data: Any, *, folds: int = 5, **fit: Any) -> CrossValidation:
         """Fit to all parts but one and judge that one, each in its turn.
@@ -150,7 +151,7 @@ class FittedLabels(ResumableEstimator):
         for learnt, held in make_folds(*_units(examples, whole), folds, parameters.seed):
             seen, judged = examples.subset(learnt), examples.subset(held)
             fitted = fit_examples(parameters, seen, self._target_of(seen, whole), _vectors(vectors))
-            parts.append(_judged(fitted.model, judged))
+            parts.append(_judged(fitted.model, judged, fitted.model.lay_out(judged)))
         return CrossValidation(
             whole,
             np.concatenate([part.truth for part in parts]),
@@ -192,7 +193,8 @@ class FittedLabels(ResumableEstimator):
         learnt, held = hold_back(*_units(examples, target), parameters.test_share, parameters.seed)
         seen = replace(examples.subset(learnt), notes=examples.notes)
         fitted = fit_examples(parameters, seen, self._target_of(seen, target), vectors, hooks)
-        report = replace(fitted.report, test=_judged(fitted.model, examples.subset(held)))
+        judged = examples.subset(held)
+        report = replace(fitted.report, test=_judged(fitted.model, judged, fitted.model.lay_out(judged)))
         return self._take(replace(fitted, report=report), examples)
 
     def _target_of(self, seen: Examples, whole: AnyTarget) -> AnyTarget:
@@ -226,7 +228,7 @@ class FittedLabels(ResumableEstimator):
         labels: Any | None = None,
         time: Any | None = None,
         static: Any | None = None,
-    ) -> Examples:
+    ) -> tuple[Examples, Features]:
         self._require_fitted()
         examples: Examples
         arrays = holds_arrays(data)
@@ -241,8 +243,9 @@ class FittedLabels(ResumableEstimator):
             if arrays:
                 given = {"label": labels, "time": time, "static": static}
             examples = read_sequences(data, schema=self.sequences_, labelled=labelled, **given)
-        self.notes_ = [*examples.notes, *self.model_.notes(examples)]
-        return examples
+        features = self.model_.lay_out(examples)
+        self.notes_ = [*examples.notes, *cut_notes(features, self.model_.longest)]
+        return examples, features
 
     def _give_back(self, frame: pl.DataFrame, examples: Examples, data: Any) -> Any:
         """Return answers as the kind of table that was given, those of its rows in their order."""
@@ -284,11 +287,11 @@ def _units(examples: Examples, target: AnyTarget) -> tuple[int, Any, Any]:
     return len(examples), strata, group_codes(examples.groups, examples.source)
 
 
-def _judged(model: Model, examples: Examples) -> LabelledEvaluation:
+def _judged(model: Model, examples: Examples, features: Features) -> LabelledEvaluation:
     """Compare what a model tells with the labels."""
     assert examples.labels is not None
     truth = model.target.encode(examples.labels, examples.source)
-    return LabelledEvaluation(model.target, truth, model.answers(examples), model.threshold)
+    return LabelledEvaluation(model.target, truth, model.answers(features), model.threshold)
 
 
 def _are_texts(data: Any) -> bool:

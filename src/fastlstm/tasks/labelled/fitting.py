@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.sequence_features import SequenceScaling, TokenFeatures
+from fastlstm.data.sequence_features import SequenceScaling
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.table import refuse_names
 from fastlstm.data.texts import TextSet
@@ -315,7 +315,7 @@ def _rows(examples: Examples, which: Any, *, per_step: bool) -> Any:
 
 def _notes(features: Features, longest: int, words: WordVectors | None, networks: nn.ModuleList) -> list[str]:
     """Say of texts how many are longer than what is read of them, and which words have vectors or are evidence."""
-    notes = cut_notes(features.cut if isinstance(features, TokenFeatures) else 0, longest)
+    notes = cut_notes(features, longest)
     if words is not None:
         vectors, found = words
         notes.append(

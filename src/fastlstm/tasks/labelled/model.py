@@ -51,12 +51,23 @@ class Model:
     temperature: float = 1.0
     threshold: float | None = None
 
-    def answers(self, examples: Examples) -> Array:
-        """Answer: the mean over the members.
+    def lay_out(self, examples: Examples) -> Features:
+        """Turn sequences into what the networks read.
 
         Parameters
         ----------
         examples : SequenceSet or TextSet
+            n sequences.
+        """
+        device = next(self.networks.parameters()).device
+        return lay_out(examples, self.scaling, self.tokenizer, self.longest, device)
+
+    def answers(self, features: Features) -> Array:
+        """Answer: the mean over the members.
+
+        Parameters
+        ----------
+        features : SequenceFeatures or TokenFeatures
             n sequences.
 
         Returns
@@ -64,9 +75,7 @@ class Model:
         numpy.ndarray
             (n, K) probabilities or numbers; (N, K) for every step.
         """
-        device = next(self.networks.parameters()).device
-        features = lay_out(examples, self.scaling, self.tokenizer, self.longest, device)
-        which = np.arange(len(examples))
+        which = np.arange(len(features))
         found = [
             self.target.answers(torch.from_numpy(answer(network, features, which) / self.temperature)).numpy()
             for network in self.networks
@@ -75,31 +84,18 @@ class Model:
         mean: Array = np.mean(found, axis=0)
         return mean
 
-    def notes(self, examples: Examples) -> list[str]:
-        """Say how many texts are longer than what is read of them.
 
-        Parameters
-        ----------
-        examples : SequenceSet or TextSet
-            n sequences.
-        """
-        if not isinstance(examples, TextSet):
-            return []
-        assert self.tokenizer is not None
-        lengths = np.diff(self.tokenizer.encode(examples.texts)[1])
-        return cut_notes(int((lengths > self.longest).sum()), self.longest)
-
-
-def cut_notes(cut: int, longest: int) -> list[str]:
-    """Say that texts are cut off, where some are.
+def cut_notes(features: Features, longest: int) -> list[str]:
+    """Say how many texts are longer than what is read of them.
 
     Parameters
     ----------
-    cut : int
-        How many are.
+    features : SequenceFeatures or TokenFeatures
+        What the networks read.
     longest : int
         Tokens that are read of a text.
     """
+    cut = features.cut if isinstance(features, TokenFeatures) else 0
     return [f"{cut:,} texts are longer than {longest:,} tokens and are cut off there"] if cut else []
 
 
