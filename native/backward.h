@@ -53,7 +53,7 @@ class BackwardPass : BackwardWeights<Real, Cell, Product> {
         sizes_.projected ? run_projected_step(thread, direction, chunk, step, reserve)
                          : run_step(thread, direction, chunk, step, reserve);
         if constexpr (Cell::kNormalised) run_rows(thread, chunk, step, reserve);
-        if (plan_.hidden_slices > 1) barrier_.wait();
+        if (plan_.hidden_slices > 1 && step > chunk.begin) barrier_.wait();
       }
       barrier_.wait();
       if (wants_weights()) accumulate_weights(thread, chunk);

@@ -3,6 +3,7 @@
 
 #include "cell.h"
 #include "gemm_bf16.h"
+#include "memory.h"
 #include "packing.h"
 #include "plan.h"
 #include "pool.h"
@@ -106,7 +107,7 @@ class BackwardState {
     Packed* gathered[2];
   };
 
-  struct Thread {
+  struct alignas(kAlignment) Thread {  // no other thread writes to its lines
     int index, slice;
     Range own, units;        // positions of the batch, unit panels
     const Real** rows;       // rows of dsums that a product reads …

@@ -1,6 +1,6 @@
-// The one file that knows Python. Arrays come as addresses, 0 for none: the callers in fastlstm.ops own the
-// tensors and have checked their types, shapes and layout. src/fastlstm/_native.pyi says what each function
-// takes.
+// The kernels in Python, but for the step (step_bindings.cpp). Arrays come as addresses, 0 for none: the
+// callers in fastlstm.ops own the tensors and have checked their types, shapes and layout.
+// src/fastlstm/_native.pyi says what each function takes.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 

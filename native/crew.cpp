@@ -5,7 +5,9 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "common.h"
@@ -63,9 +65,10 @@ Crew* Crew::join(int threads) {
     found.taken_.store(false, std::memory_order_release);
     return nullptr;
   }
-  found.threads_ = threads < kMost ? threads : kMost;
   if (!found.member_[0]) found.member_[0] = new Member;
-  while (found.members_ < found.threads_) found.start_member();
+  while (found.members_ < (threads < found.most_ ? threads : found.most_))
+    if (!found.start_member()) found.most_ = found.members_;
+  found.threads_ = threads < found.most_ ? threads : found.most_;
   found.wake_if_busy();
   return &found;
 }
@@ -84,11 +87,20 @@ void Crew::leave() {
   taken_.store(false, std::memory_order_release);
 }
 
-void Crew::start_member() {
+// False where the system has no thread to give.
+bool Crew::start_member() {
   const int index = members_;
-  member_[index] = new Member;
-  std::thread([this, index] { work(index); }).detach();
+  auto member = std::make_unique<Member>();
+  member_[index] = member.get();  // the thread looks for it there
+  try {
+    std::thread([this, index] { work(index); }).detach();
+  } catch (const std::system_error&) {
+    member_[index] = nullptr;
+    return false;
+  }
+  member.release();
   ++members_;
+  return true;
 }
 
 void Crew::wake_if_busy() {

@@ -30,7 +30,7 @@ class Crew {
  private:
   struct Member;
   Crew() = default;
-  void start_member();
+  bool start_member();
   void work(int index);
   void wait_for_job(Member& member, uint64_t seen);
   void take_chunks(Member& member);
@@ -39,6 +39,7 @@ class Crew {
   static constexpr int kMost = 64;
   std::atomic<bool> taken_{false};
   int threads_ = 1, members_ = 1;  // of this job; that exist, the caller included
+  int most_ = kMost;               // that can be had
   Member* member_[kMost] = {};
   int64_t last_job_ = 0;  // when, in nanoseconds
   bool stalled_ = false;

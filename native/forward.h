@@ -8,6 +8,7 @@
 #include "cell.h"
 #include "denormals.h"
 #include "gemm_bf16.h"
+#include "memory.h"
 #include "packing.h"
 #include "plan.h"
 #include "pool.h"
@@ -98,7 +99,7 @@ class ForwardPass {
  private:
   bool backwards(int direction) const { return direction > 0 || sizes_.reverse; }
 
-  struct Thread {
+  struct alignas(kAlignment) Thread {  // no other thread writes to its lines
     int index, slice;
     Range own, units;                 // positions of the batch, unit panels
     const Packed** x;                 // the step's input rows, or a chunk's, as the product reads them
@@ -168,11 +169,12 @@ class ForwardPass {
       if (Cell::kSeparate)
         pack_bias<Real, G>(weights.b_hh, nullptr, H, panel, recurrent_bias_ + panel * G * L);
     }
-    if (!sizes_.projected || index != 0) return;
-    const int64_t vectors = vectors_for(P, L);
+    const int64_t vectors = sizes_.projected ? vectors_for(P, L) : 0;
+    int turn = 0;
     for (int64_t v = 0; v < vectors;) {
       const int width = panel_vectors(vectors - v);
-      pack_plain_rows(weights.w_hr, P, H, v, width, projection_ + v * L * H);
+      if (turn++ % plan_.threads() == index)
+        pack_plain_rows(weights.w_hr, P, H, v, width, projection_ + v * L * H);
       v += width;
     }
   }

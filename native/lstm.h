@@ -26,6 +26,18 @@ enum class Layout : int { kTimeMajor = 0, kBatchFirst = 1, kPacked = 2 };
 // What becomes of the sums of the gates; ops/reference.py states every cell's equations.
 enum class CellKind : int { kLstm = 0, kCoupledLstm = 1, kGru = 2, kRnnTanh = 3, kRnnRelu = 4 };
 
+constexpr int gates_of(CellKind cell) {  // H rows of w_ih, w_hh and their biases for each
+  switch (cell) {
+    case CellKind::kLstm:
+      return 4;
+    case CellKind::kCoupledLstm:
+    case CellKind::kGru:
+      return 3;
+    default:
+      return 1;
+  }
+}
+
 struct Sizes {
   int64_t steps, batch, inputs, hidden, outputs;  // T, B, I, H, P
   int directions;                                 // D
@@ -52,7 +64,7 @@ template <class Real>
 struct Weights {                                 // of one direction
   const Real *w_ih, *w_hh, *b_ih, *b_hh, *w_hr;  // biases and w_hr null where there are none
   const Real* peephole;  // of an LSTM: (3H) of i, f, o, or (2H) of i, o where they are coupled; null: none
-  const Real *gain_ih, *gain_hh, *gain_c, *bias_c;  // with layer normalisation: (4H), (4H), (H), (H)
+  const Real *gain_ih, *gain_hh, *gain_c, *bias_c;  // with layer normalisation: (GH), (GH), (H), (H)
 };
 
 // What a cell does beside its equations; all null or 0 for nothing.

@@ -1,5 +1,7 @@
 #include "memory.h"
 
+#include <pthread.h>
+
 #include <cstdint>
 #include <cstdlib>
 #include <map>
@@ -25,16 +27,14 @@ size_t size_class(size_t bytes) {
 
 class Store {
  public:
+  // The smallest block that is large enough, unless it is larger by more than a quarter.
   void* take(size_t bytes) {
     bytes = size_class(bytes);
     {
       std::lock_guard<std::mutex> lock(mutex_);
-      const auto found = idle_.find(bytes);
-      if (found != idle_.end()) {
-        void* block = found->second;
-        idle_.erase(found);
-        idle_bytes_ -= bytes;
-        return block;
+      const auto found = idle_.lower_bound(bytes);
+      if (found != idle_.end() && found->first <= bytes + bytes / 4) {
+        return remove(found);
       }
     }
     void* block = allocate(bytes);
@@ -44,28 +44,56 @@ class Store {
   }
 
   void give_back(void* block) {
-    std::lock_guard<std::mutex> lock(mutex_);
-    const size_t bytes = sizes_.at(block);
-    idle_.emplace(bytes, block);
-    idle_bytes_ += bytes;
-    while (idle_bytes_ > kIdleLimit) {  // the smallest go first: they are the cheapest to have again
-      const auto smallest = idle_.begin();
-      idle_bytes_ -= smallest->first;
-      sizes_.erase(smallest->second);
-      std::free(smallest->second);
-      idle_.erase(smallest);
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      const size_t bytes = sizes_.at(block);
+      by_age_.emplace(++returned_, idle_.emplace(bytes, Idle{block, returned_}));
+      idle_bytes_ += bytes;
     }
+    while (void* victim = remove_one()) std::free(victim);  // which takes milliseconds of a large one
   }
 
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
+
  private:
+  struct Idle {
+    void* block;
+    uint64_t returned;  // when: how many had been before, and itself
+  };
+  using BySize = std::multimap<size_t, Idle>;
+
+  void* remove(BySize::iterator idle) {
+    void* block = idle->second.block;
+    idle_bytes_ -= idle->first;
+    by_age_.erase(idle->second.returned);
+    idle_.erase(idle);
+    return block;
+  }
+  // Where there is more than the limit, the one that was given back first.
+  void* remove_one() {
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (idle_bytes_ <= kIdleLimit) return nullptr;
+    void* block = remove(by_age_.begin()->second);
+    sizes_.erase(block);
+    return block;
+  }
+
   std::mutex mutex_;
-  std::multimap<size_t, void*> idle_;
+  BySize idle_;
+  std::map<uint64_t, BySize::iterator> by_age_;
   std::unordered_map<void*, size_t> sizes_;
   size_t idle_bytes_ = 0;
+  uint64_t returned_ = 0;
 };
 
+// Never destroyed: tensors may outlive the module. A process forks while no other thread is within.
 Store& store() {
-  static Store* const kept = new Store;  // never destroyed: tensors may outlive the module
+  static Store* const kept = [] {
+    auto* made = new Store;
+    pthread_atfork([] { store().lock(); }, [] { store().unlock(); }, [] { store().unlock(); });
+    return made;
+  }();
   return *kept;
 }
 

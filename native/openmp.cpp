@@ -22,7 +22,7 @@ struct OpenMp {
 
 OpenMp open(const char* path) {
   OpenMp found;
-  void* library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);
+  void* library = dlopen(path, RTLD_LAZY | RTLD_NOLOAD);  // of no path, whatever all libraries see
   if (!library) return found;
   found.thread_number = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_thread_num"));
   found.thread_count = reinterpret_cast<int (*)()>(dlsym(library, "omp_get_num_threads"));
@@ -31,19 +31,30 @@ OpenMp open(const char* path) {
   return found;
 }
 
-// The runtimes are private copies with names like libgomp-a34b3233.so.1, so we look among what is loaded.
-OpenMp find() {
-  OpenMp found;
+// The first library of a name that has one, or depends on one: what it calls itself.
+OpenMp find_by(const char* prefix) {
+  struct Search {
+    const char* prefix;
+    OpenMp found;
+  } search{prefix, {}};
   dl_iterate_phdr(
       [](dl_phdr_info* info, size_t, void* data) {
+        Search& search = *static_cast<Search*>(data);
         const char* name = std::strrchr(info->dlpi_name, '/');
-        if (!name) return 0;
-        for (const char* runtime : {"/libgomp", "/libiomp5", "/libomp"})
-          if (std::strncmp(name, runtime, std::strlen(runtime)) == 0)
-            *static_cast<OpenMp*>(data) = open(info->dlpi_name);
-        return static_cast<OpenMp*>(data)->parallel ? 1 : 0;
+        if (name && std::strncmp(name + 1, search.prefix, std::strlen(search.prefix)) == 0)
+          search.found = open(info->dlpi_name);
+        return search.found.parallel ? 1 : 0;
       },
-      &found);
+      &search);
+  return search.found;
+}
+
+// torch's, of which there may be others beside it: every package brings a private copy with a name like
+// libgomp-a34b3233.so.1.
+OpenMp find() {
+  OpenMp found = open(nullptr);
+  for (const char* prefix : {"libtorch_cpu", "libgomp", "libiomp5", "libomp"})
+    if (!found.parallel) found = find_by(prefix);
   return found;
 }
 

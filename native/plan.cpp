@@ -8,23 +8,25 @@ namespace {
 
 constexpr double kWorthThreads = 5e5;  // multiply-adds below which waking a thread costs more than it gives
 constexpr double kWorthBarriers =
-    200e3;  // recurrent weights that are worth a barrier a step to a thread without sequences
+    50e3;  // recurrent weights a gate that are worth a barrier a step to a thread without sequences
 constexpr int64_t kUnitsWorthSlicing = 64;
 constexpr int64_t kRowsToShare =
     4;  // rows a thread from which directions are better taken one after the other
 
 double multiply_adds(const Sizes& sizes) {  // of one direction
-  return (double)sizes.steps * (double)sizes.batch * 4 * (double)sizes.hidden *
+  return (double)sizes.steps * (double)sizes.batch * gates_of(sizes.cell) * (double)sizes.hidden *
          (double)(sizes.inputs + sizes.outputs);
 }
+double weights_of_gate(const Sizes& sizes) { return (double)sizes.hidden * (double)sizes.outputs; }
 
 }  // namespace
 
 Grid choose_grid(const Sizes& sizes, int threads, const Sharing& sharing) {
   if (threads < 2 || multiply_adds(sizes) < kWorthThreads) return {1, 1};
-  const double weights = 4 * (double)sizes.hidden * (double)sizes.outputs;
-  const bool slices_pay = weights > sharing.cached_values ? sizes.batch < sharing.rows_to_reuse * threads
-                                                          : weights > kWorthBarriers && sizes.batch < threads;
+  const double weights = weights_of_gate(sizes);
+  const bool slices_pay = gates_of(sizes.cell) * weights > sharing.cached_values
+                              ? sizes.batch < sharing.rows_to_reuse * threads
+                              : weights > kWorthBarriers && sizes.batch < threads;
   const bool needs_whole_rows = sizes.projected || sizes.layer_norm;
   const int by_batch = (int)std::min<int64_t>(threads, sizes.batch);
   const int by_units = (int)std::min<int64_t>(threads, sizes.hidden / kUnitsWorthSlicing);
@@ -79,9 +81,8 @@ bool directions_at_once(const Sizes& sizes, int threads) {
 }
 
 bool layers_at_once(const Sizes& sizes, int layers, int threads) {
-  const double weights = 4 * (double)sizes.hidden * (double)sizes.outputs;
   return layers > 1 && threads > 1 && sizes.directions == 1 && sizes.batch < kRowsToStack &&
-         std::min<int64_t>(threads, sizes.batch) <= layers && weights <= kWorthBarriers &&
+         std::min<int64_t>(threads, sizes.batch) <= layers && weights_of_gate(sizes) <= kWorthBarriers &&
          layers * multiply_adds(sizes) >= kWorthThreads;
 }
 

@@ -100,6 +100,18 @@ FASTLSTM_INLINE void store_first(Bfloat16* p, Vec<float> v, int n) {
 }
 #endif
 
+// The larger one of every lane; what is no number in b is left out.
+template <class Real>
+FASTLSTM_INLINE Vec<Real> larger(Vec<Real> a, Vec<Real> b) {
+  return b > a ? b : a;
+}
+template <class Real>
+FASTLSTM_INLINE Real largest_lane(Vec<Real> x) {
+  Real found = x[0];
+  for (int lane = 1; lane < kLanes<Real>; ++lane) found = x[lane] > found ? x[lane] : found;
+  return found;
+}
+
 // NaN in x stays NaN.
 template <class Real>
 FASTLSTM_INLINE Vec<Real> clamp(Vec<Real> x, Real limit) {

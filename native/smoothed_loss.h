@@ -38,28 +38,27 @@ class SmoothedLossPass {
  private:
   template <class Body>
   FASTLSTM_INLINE void for_vectors(Body&& body) const {
-    for (int64_t first = 0; first < call_.classes; first += L)
-      body(first, call_.classes - first < L ? (int)(call_.classes - first) : L);
+    int64_t first = 0;
+    for (; first + L <= call_.classes; first += L) body(first, L);
+    if (first < call_.classes) body(first, (int)(call_.classes - first));
   }
 
   double loss(int index, int64_t row) {
     const int64_t classes = call_.classes, target = call_.targets[row];
     const Real* logits = call_.logits + row * classes;
     Real* shares = rows_ + index * vectors_for(classes, L) * L;
-    Real top = logits[0];
-    Vector whole{};
+    Vector whole{}, tops = splat<Real>(logits[0]);
     for_vectors([&](int64_t first, int live) {
-      const Vector x = load_first(logits + first, live);
+      Vector x = load_first(logits + first, live);
       whole += x;
+      for (int lane = live; lane < L; ++lane) x[lane] = -__builtin_huge_val();  // no class, and no share
+      tops = larger<Real>(tops, x);
       store(shares + first, x);
     });
-    for (int64_t v = 1; v < classes; ++v) top = logits[v] > top ? logits[v] : top;
+    const Real top = largest_lane<Real>(tops);
     Vector total{};
-    for_vectors([&](int64_t first, int live) {
-      const Vector x = load(shares + first) - top;
-      Vector part = exponential<Real>(x);
-      if (live < L)
-        part = load_first((const Real*)&part, live);  // what lies past the last class has no share
+    for_vectors([&](int64_t first, int) {
+      const Vector part = exponential<Real>(load(shares + first) - top);
       total += part;
       store(shares + first, part);
     });

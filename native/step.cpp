@@ -20,7 +20,7 @@ class StepPass {
 
  public:
   explicit StepPass(const Step<Real>& step)
-      : step_(step), arena_(fresh_arena()), rows_(gates(step.cell) * step.hidden) {
+      : step_(step), arena_(fresh_arena()), rows_(gates_of(step.cell) * step.hidden) {
     stride_ = multiple(rows_, kBlockRows);
     sums_ = arena_.take<Real>(step.batch * stride_);
     // Apart where the cell, or the normalisation, needs them so; the GRU's state before is among its terms.
@@ -52,10 +52,6 @@ class StepPass {
   }
 
  private:
-  static constexpr int64_t gates(CellKind cell) {
-    return cell == CellKind::kLstm ? 4 : cell == CellKind::kCoupledLstm || cell == CellKind::kGru ? 3 : 1;
-  }
-
   // Threads share the rows of every product; what comes between is little.
   void multiply_shared(Product<Form>& product) {
     const int64_t blocks = multiple(product.rows, kBlockRows) / kBlockRows;

@@ -318,7 +318,8 @@ PyObject* take_step(PyObject*, PyObject* const* arguments, Py_ssize_t count) noe
   try {
     const nb::object module = nb::steal(PyObject_GenericGetDict(arguments[0], nullptr));
     if (!module.is_valid()) throw nb::python_error();
-    const nb::handle handle = FASTLSTM_ATTRIBUTE(module, "_step_handle");
+    // Another thread may take it from the layer while the GIL is released.
+    const nb::object handle = nb::borrow(FASTLSTM_ATTRIBUTE(module, "_step_handle"));
     require(handle.is_valid() && Py_TYPE(handle.ptr()) == handle_type);
     return nb::inst_ptr<StepHandle>(handle)
         ->step(module, arguments[1], arguments[2], arguments[3], arguments[4])
@@ -330,6 +331,8 @@ PyObject* take_step(PyObject*, PyObject* const* arguments, Py_ssize_t count) noe
     error.restore();
   } catch (const std::bad_alloc&) {
     PyErr_NoMemory();
+  } catch (const std::exception& error) {
+    PyErr_SetString(PyExc_RuntimeError, error.what());
   }
   return nullptr;
 }

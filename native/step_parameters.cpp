@@ -51,9 +51,7 @@ StepParameters::StepParameters(CellKind cell, int64_t inputs, int64_t hidden, in
 
 // The shape of a weight; how many dimensions it has.
 int StepParameters::shape_of(int slot, int layer, int64_t* shape) const {
-  const int64_t gates = cell_ == CellKind::kLstm                                     ? 4
-                        : cell_ == CellKind::kCoupledLstm || cell_ == CellKind::kGru ? 3
-                                                                                     : 1;
+  const int64_t gates = gates_of(cell_);
   shape[0] = gates * hidden_;
   shape[1] = 0;
   switch (slot) {

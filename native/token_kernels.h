@@ -15,8 +15,9 @@ inline void log_softmax(float* sums, int64_t tokens, float* y) {
   constexpr int L = kLanes<float>;
   const int64_t padded = multiple(tokens, L);
   for (int64_t v = tokens; v < padded; ++v) sums[v] = (float)kMinusInfinity;
-  float top = sums[0];
-  for (int64_t v = 1; v < tokens; ++v) top = sums[v] > top ? sums[v] : top;
+  Vec<float> tops = load(sums);
+  for (int64_t v = L; v < padded; v += L) tops = larger<float>(tops, load(sums + v));
+  const float top = largest_lane<float>(tops);
   Vec<float> total{};
   for (int64_t v = 0; v < padded; v += L) total += exponential<float>(load(sums + v) - top);
   double sum = 0;
@@ -75,18 +76,21 @@ class TokenDrawing {
 
   // The log-probabilities, but for what must not come; returns the largest, or what is no number.
   double read(const float* told) {
-    double top = kMinusInfinity;
+    const int64_t padded = multiple(call_.tokens, L);
+    bool none = false;
     for (int64_t v = 0; v < call_.tokens; ++v) {
       shares_[v] = told[v];
-      if (told[v] != told[v]) return told[v];
+      none |= told[v] != told[v];
     }
+    if (none) return __builtin_nan("");
     for (int64_t i = 0; i < call_.never_count; ++i) shares_[call_.never[i]] = kMinusInfinity;
-    for (int64_t v = 0; v < call_.tokens; ++v) top = shares_[v] > top ? shares_[v] : top;
-    return top;
+    for (int64_t v = call_.tokens; v < padded; ++v) shares_[v] = kMinusInfinity;
+    Vec<double> tops = load(shares_);
+    for (int64_t v = L; v < padded; v += L) tops = larger<double>(tops, load(shares_ + v));
+    return largest_lane<double>(tops);
   }
   void take_exponentials(double top) {
     const int64_t padded = multiple(call_.tokens, L);
-    for (int64_t v = call_.tokens; v < padded; ++v) shares_[v] = kMinusInfinity;
     for (int64_t v = 0; v < padded; v += L)
       store(shares_ + v, exponential<double>((load(shares_ + v) - top) / call_.temperature));
   }

@@ -118,3 +118,13 @@ def test_few_horizons_stretch_less() -> None:
     whole.fit(forecast, truth, horizons=1e9)
     half.fit(forecast, truth, horizons=1)
     torch.testing.assert_close(half.factors, whole.factors.sqrt())
+
+
+def test_a_quantile_that_is_the_median_stretches_nothing() -> None:
+    """Of counts that are mostly 0 the lower quantiles and the median are 0."""
+    stretch = IntervalStretch([0.1, 0.5, 0.9])
+    forecast = torch.tensor([[0.0, 0.0, 2.0]]).expand(100, 3)
+    stretch.fit(forecast, (torch.arange(100) % 4).float(), horizons=100)
+    assert torch.isfinite(stretch.factors).all()
+    assert stretch.factors[0] == 1
+    assert stretch(forecast)[0, 2] == pytest.approx(3, abs=0.1)  # a quarter of all is 3

@@ -32,6 +32,7 @@ int main() {
       {"denormals", test_denormals},
       {"NaN", test_nan},
       {"blocks of memory", test_blocks},
+      {"blocks of memory again", test_blocks_again},
       {"dispatch", test_dispatch},
   };
   const fastlstm::KernelList all = fastlstm::compiled_kernels();

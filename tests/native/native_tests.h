@@ -24,6 +24,7 @@ void test_failing_threads();
 void test_denormals();
 void test_nan();
 void test_blocks();
+void test_blocks_again();
 void test_dispatch();
 
 using fastlstm::CellKind;

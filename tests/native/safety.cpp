@@ -209,6 +209,24 @@ void test_blocks() {
   for (std::thread& taker : takers) taker.join();
 }
 
+// What was given back serves who asks for nearly as much; of too much, what was not asked for for longest
+// goes.
+void test_blocks_again() {
+  context = "blocks again";
+  constexpr size_t kMega = size_t(1) << 20;
+  void* const large = fastlstm::take_block(400 * kMega);
+  void* const small = fastlstm::take_block(200 * kMega);
+  fastlstm::return_block(large);
+  fastlstm::return_block(small);  // 512 MB are kept
+  void* const again = fastlstm::take_block(170 * kMega);
+  check(again == small, "a block that is nearly as large was not used again");
+  void* const half = fastlstm::take_block(90 * kMega);
+  fastlstm::return_block(again);
+  void* const other = fastlstm::take_block(90 * kMega);
+  check(other != again, "a block of twice the size was used up");
+  for (void* block : {half, other}) fastlstm::return_block(block);
+}
+
 void test_dispatch() {
   context = "dispatch";
   const char* const before = fastlstm::active_kernels().name;

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 from torch.nn.utils import parametrizations, prune
 
 import fastlstm
@@ -557,3 +558,18 @@ def test_under_autocast_arrays_stay_what_they_are():
     assert y.dtype == h.dtype == c.dtype == np.float32
     with torch.no_grad():
         np.testing.assert_allclose(y, lstm.step(x)[0], atol=0.02)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize(("kind", "options"), [(LSTM, {}), (GRU, {}), (RNN, {})])
+def test_a_tangent_goes_through(kind, options):
+    layer, x, tangent = (
+        make(kind, options, torch.float64),
+        torch.randn(3, 4).double(),
+        torch.randn(3, 4).double(),
+    )
+    with torch.no_grad(), forward_ad.dual_level():
+        y, _ = layer.step(forward_ad.make_dual(x, tangent))
+        found = forward_ad.unpack_dual(y).tangent
+    difference = (layer.step(x + 1e-6 * tangent)[0] - layer.step(x - 1e-6 * tangent)[0]) / 2e-6
+    torch.testing.assert_close(found, difference, rtol=0, atol=1e-8)

@@ -125,3 +125,10 @@ class TestUnderAutocast:
             assert linear(x, weight, relu=True).dtype == torch.bfloat16
         with torch.autocast("cpu", torch.float16):
             assert linear(x, weight).dtype == torch.float16
+
+
+def test_what_pytorch_spreads_or_refuses_is_left_to_it():
+    x, weight = torch.randn(4, 5), torch.randn(3, 5)
+    torch.testing.assert_close(linear(x, weight, torch.ones(1)), F.linear(x, weight) + 1)
+    with pytest.raises(RuntimeError, match="device meta"):
+        linear(x, weight, torch.ones(3, device="meta"))

@@ -192,3 +192,77 @@ print(torch.allclose(next(iter(loader)), expected, atol=1e-6))
 def test_a_forked_child_computes(before):
     """Whoever used threads before the fork, in the child there are none of them left."""
     assert run_script(FORKED, before) == ["0", "True", "True"]
+
+
+def small_call():
+    weights = [torch.randn(8, 3), torch.randn(8, 2), torch.randn(8), torch.randn(8)]
+    return Cell(), torch.randn(5, 4, 3), None, None, [weight.requires_grad_() for weight in weights]
+
+
+WRONG = {
+    "a mask of bools": (
+        {"recurrent_mask": torch.ones(1, 4, 2, dtype=torch.bool)},
+        RuntimeError,
+        "recurrent_mask",
+    ),
+    "a mask in float64": ({"recurrent_mask": torch.ones(1, 4, 2).double()}, RuntimeError, "recurrent_mask"),
+    "a mask that learns": (
+        {"recurrent_mask": torch.ones(1, 4, 2, requires_grad=True)},
+        ValueError,
+        r"recurrent_mask\.detach\(\)",
+    ),
+    "a reset elsewhere": (
+        {"reset": torch.ones(5, 4, dtype=torch.bool, device="meta")},
+        RuntimeError,
+        "reset",
+    ),
+    "a seed elsewhere": (
+        {"seed": torch.ones(1, dtype=torch.int64, device="meta"), "zoneout": (0.1, 0.1)},
+        RuntimeError,
+        "seed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "error", "message"), WRONG.values(), ids=WRONG)
+def test_what_the_kernel_cannot_read_is_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        sequence(*small_call(), **options)
+
+
+def test_steps_to_read_of_any_integer_type():
+    given = small_call()
+    gradients = []
+    for dtype in (torch.int64, torch.int32):
+        y, _, _ = sequence(*given, read_steps=torch.tensor([3, 1], dtype=dtype))
+        gradients.append(torch.autograd.grad(y.sum(), given[4]))
+    for one, other in zip(*gradients, strict=True):
+        assert torch.equal(one, other)
+
+
+class Wrapped(torch.Tensor):
+    """As distributed and quantized tensors are: it has no memory of its own, and ops are told of the one inside."""
+
+    @staticmethod
+    def __new__(cls, inner):
+        made = torch.Tensor._make_wrapper_subclass(cls, inner.shape, dtype=inner.dtype)
+        made.inner = inner
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), kwargs=None):
+        def bare(value):
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(bare, value))
+            return value.inner if isinstance(value, cls) else value
+
+        return function(*bare(args), **{name: bare(value) for name, value in (kwargs or {}).items()})
+
+
+def test_weights_that_wrap_others_are_read_where_they_lie():
+    cell, x, _, _, weights = small_call()
+    with torch.no_grad():
+        wanted = sequence(cell, x, None, None, weights)
+        found = sequence(cell, x, None, None, [Wrapped(weight.detach()) for weight in weights])
+    for one, other in zip(wanted, found, strict=True):
+        assert torch.equal(one, other)

@@ -75,3 +75,18 @@ def test_transforms_are_pytorchs():
     found = torch.vmap(torch.func.grad(lambda x: smoothed_cross_entropy(x, targets, 0.1)))(logits)
     expected = torch.vmap(torch.func.grad(lambda x: F.cross_entropy(x, targets, label_smoothing=0.1)))(logits)
     torch.testing.assert_close(found, expected)
+
+
+def test_the_way_back_can_be_gone_twice():
+    logits, targets = torch.randn(6, 5, requires_grad=True), torch.randint(5, (6,))
+    loss = smoothed_cross_entropy(logits, targets, 0.1) / 2
+    wanted = torch.autograd.grad(F.cross_entropy(logits, targets, label_smoothing=0.1) / 2, logits)
+    for _ in range(2):
+        torch.testing.assert_close(torch.autograd.grad(loss, logits, retain_graph=True), wanted)
+
+
+@pytest.mark.parametrize("classes", [1, 5, 16, 33])
+def test_logits_far_below_zero(classes, instruction_set):
+    """What fills a vector up behind the last class is not the largest."""
+    logits, targets = torch.randn(4, classes) - 500, torch.randint(classes, (4,))
+    torch.testing.assert_close(smoothed_cross_entropy(logits, targets, 0), F.cross_entropy(logits, targets))

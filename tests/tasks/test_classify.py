@@ -548,3 +548,34 @@ def test_a_column_called_as_one_that_predict_adds(renamed, roles):
     given = {"time": "t", "label": "kind", **roles}
     with pytest.raises(DataError, match="is called as one that predict adds; rename it"):
         Classifier(max_steps=2, progress=False).fit(table.rename(renamed), **given)
+
+
+def test_what_has_no_label_is_left_out_and_told() -> None:
+    """Held out, it would judge nothing, and end the training of its member at once."""
+    data, kinds = waves()
+    labelled = [kind if place < 6 else None for place, kind in enumerate(kinds)]
+    steps = [[kind] * len(array) for kind, array in zip(labelled, data, strict=True)]
+    fitted = small(members=3, max_steps=20).fit(data, label=steps, per_step=True)
+    assert "10 of 16 sequences have no label: left out" in fitted.report_.notes
+    assert [result.step for result in fitted.report_.training] == [20] * 3
+    alone = small(members=3, max_steps=20).fit(data[:6], label=steps[:6], per_step=True)
+    np.testing.assert_array_equal(fitted.predict_proba(data), alone.predict_proba(data))
+
+
+def test_each_part_of_a_cross_validation_knows_its_own_shares_alone() -> None:
+    data, _ = waves()
+    found = small(class_weight="balanced").cross_validate(data, label=["a"] * 12 + ["b"] * 4, folds=4)
+    shares = [part.target.shares for part in found.parts]
+    assert all(share == pytest.approx((0.75, 0.25)) for share in shares)
+    uneven = small().cross_validate(data, label=["a"] * 13 + ["b"] * 3, folds=4)
+    counted = [round(12 * part.target.shares[1]) for part in uneven.parts]
+    held = [int((part.truth == 1).sum()) for part in uneven.parts]
+    assert [3 - own for own in held] == counted
+
+
+def test_classes_are_numbers_of_any_size() -> None:
+    data, _ = waves()
+    given = [1e-05, 2.5e16] * 8
+    fitted = small().fit(data, label=given)
+    assert fitted.classes_.tolist() == [1e-05, 2.5e16]
+    assert fitted.evaluate(data, labels=given).metrics["model"]["accuracy"] >= 0.5

@@ -14,12 +14,12 @@ from sklearn.base import clone
 import fastlstm
 from fastlstm import LSTM, Forecaster, Generator
 from fastlstm.data.corpus import join_texts
+from fastlstm.data.writing import written
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.runs import keep_checkpoint
 from fastlstm.tasks.generate.fitting import split
 from fastlstm.tasks.generate.learning import token_losses
-from fastlstm.tasks.generate.writing import written
 from fastlstm.training.loop import train
 
 QUICK = {"hidden_size": 16, "num_layers": 1, "max_steps": 12, "lanes": 4, "window": 8, "progress": False}
@@ -211,6 +211,13 @@ def test_how_likely_texts_are(rhymes):
     assert total == pytest.approx(found["log_probability"][0], rel=1e-4)
 
 
+def test_texts_side_by_side_are_judged_as_alone(rhymes):
+    texts = ["she sells", "s", "sea shells by the sea shore " * 3, RHYME * 40]
+    together = rhymes.log_probability(texts)["log_probability"].to_numpy()
+    alone = [rhymes.log_probability([text])["log_probability"].item() for text in texts]
+    np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-6)
+
+
 def test_lanes_side_by_side_judge_as_one_does(rhymes):
     """With a context long enough that what was before it no longer counts, as here; and every token once."""
     row = join_texts(rhymes.tokenizer_, (RHYME * 120,))[:-1]
@@ -319,9 +326,9 @@ def test_bytes_of_a_character_are_written_together():
     texts = ["snow ☃ and 雪 and 🎿 " * 30]
     model = small(level="bpe", vocabulary_size=270).fit(texts)
     ids = model.tokenizer_.encode(["🎿☃ and 雪"])[0].tolist()
-    pieces = list(written(model.tokenizer_, ids, after=True))
+    pieces, counts = zip(*written(model.tokenizer_, ids), strict=True)
     assert "".join(pieces) == "🎿☃ and 雪"
-    assert len(pieces) < len(ids)
+    assert sum(counts) == len(ids) > len(pieces)
     assert not any("�" in piece for piece in pieces)
 
 

@@ -205,6 +205,43 @@ def test_training_starts_from_trained_weights(run: Path) -> None:
     assert losses[0] < losses[1]
 
 
+def test_what_a_start_has_learnt_is_not_taken_for_unseen(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run has learnt fourteen days, of which the last two are the test of a shorter table."""
+    short = days(hourly(days=20), 0, 14)
+    short.write_parquet(tmp_path / "short.parquet")
+    settings = {"max_steps": 8, "test_windows": 4}
+    begun = Forecaster.load(run)
+    afresh = small(**settings).fit(short, **ROLES)
+    on = small(**settings).fit(short, **ROLES, init=begun)
+    assert afresh.report_.known == ()
+    assert on.report_.known == ("validation", "test")
+    assert "init had learnt some of it" in str(on.report_)
+    assert on.metrics_["training"]["known_to_init"] == ["validation", "test"]
+    np.testing.assert_array_equal(on.learnt_until_, begun.learnt_until_)
+    assert (afresh.learnt_until_ < begun.learnt_until_).all()
+    # A model that starts from itself has not forgotten what it learnt.
+    learnt = on.learnt_until_.copy()
+    on.fit(short, **ROLES, init=on)
+    np.testing.assert_array_equal(on.learnt_until_, learnt)
+    # Neither has one that was left and goes on.
+    draw, calls = ForecastLearning.draw, []
+
+    def interrupted(self: ForecastLearning, generator: torch.Generator) -> Any:
+        calls.append(1)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return draw(self, generator)
+
+    monkeypatch.setattr(ForecastLearning, "draw", interrupted)
+    small(**settings).fit(tmp_path / "short.parquet", **ROLES, init=run, checkpoint=tmp_path / "left")
+    monkeypatch.undo()
+    resumed = Forecaster.resume(tmp_path / "left")
+    np.testing.assert_array_equal(resumed.learnt_until_, begun.learnt_until_)
+    assert resumed.report_.known == ("validation", "test")
+
+
 def test_categories_keep_their_codes_and_new_ones_are_unknown(run: Path) -> None:
     whole = hourly(days=20)
     hail = whole.with_columns(

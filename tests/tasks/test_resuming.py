@@ -1,5 +1,6 @@
 """Training of labels and of what is usual, left in the middle and gone on with."""
 
+import datetime
 import signal
 
 import numpy as np
@@ -132,3 +133,44 @@ def test_arrays_of_labels_are_kept(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="was fitted to data in memory"):
         Classifier.resume(tmp_path / "run")
     assert same(Classifier.resume(tmp_path / "run", arrays), whole)
+
+
+def test_batches_that_were_drawn_ahead_come_again(tmp_path, monkeypatch):
+    """Several batches an epoch, each with noise of its own."""
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    arrays = [random.normal(label, 1, size=(random.integers(3, 20), 1)) for label in labels]
+    settings = LABELLED | {"members": 1, "batch_size": 8, "max_steps": 20}
+    whole = Classifier(**settings).fit(arrays, label=labels)
+    original, drawn = LabelledLearning.draw, []
+
+    def interrupting(self, generator):
+        drawn.append(1)
+        if len(drawn) == 9:
+            signal.raise_signal(signal.SIGINT)
+        return original(self, generator)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(LabelledLearning, "draw", interrupting)
+        left = Classifier(**settings).fit(arrays, label=labels, checkpoint=tmp_path / "run")
+    left.save(tmp_path / "run")
+    assert not same(left, whole)
+    assert same(Classifier.resume(tmp_path / "run", arrays), whole)
+
+
+def test_numbers_of_numpy_are_kept_as_numbers(tmp_path):
+    waves(tmp_path / "data.csv", apart=False)
+    settings = LABELLED | {"hidden_size": np.int64(6), "dropout": np.float32(0.25)}
+    roles = {"label": "pace", "series": "id", "time": "time"}
+    fitted = Regressor(**settings).fit(tmp_path / "data.csv", **roles, checkpoint=tmp_path / "run")
+    fitted.save(tmp_path / "run")
+    assert Regressor.load(tmp_path / "run").get_params()["hidden_size"] == 6
+
+
+def test_labels_that_json_does_not_hold_are_no_argument_that_a_checkpoint_keeps(tmp_path):
+    arrays = np.zeros((6, 4))
+    days = [datetime.date(2024, 1, 1 + place % 2) for place in range(6)]
+    with pytest.raises(
+        InputError, match="groups holds a date, which no checkpoint keeps: give a file or a list"
+    ):
+        Classifier(**LABELLED).fit(arrays, label=[0, 1] * 3, groups=days, checkpoint=tmp_path / "run")

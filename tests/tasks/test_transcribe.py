@@ -15,10 +15,11 @@ from sklearn.base import clone
 
 import fastlstm
 from fastlstm import Transcriber
+from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import DataError, InputError
 from fastlstm.tasks.transcribe.learning import SpeechLearning
 from fastlstm.tasks.transcribe.levels import default_level
-from fastlstm.tasks.transcribe.model import agree
+from fastlstm.tasks.transcribe.model import agree, words_of
 from tests.spoken import PAUSE, RATE, recordings, say
 
 SMALL = {
@@ -263,3 +264,17 @@ def test_networks_agree_on_what_is_likeliest_for_all_of_them(folder, tmp_path):
     assert (timed["start"].dropna() < timed["end"].dropna()).all()
     with pytest.raises(InputError, match="members is 2: what listens while one speaks is one network"):
         small(members=2, live=True).fit(folder / "train.csv")
+
+
+def test_words_of_byte_pairs_are_whole_and_have_their_tokens():
+    """A character may be several tokens, and a token several characters."""
+    text = "snö ☃ 雪だ go 🎿"
+    tokenizer = Tokenizer.fit([text, "go so snow"], level="bpe", size=270)
+    tokens = tokenizer.encode([text])[0].tolist()
+    words = words_of(tokenizer, tokens)
+    assert [word for word, _ in words] == text.split()
+    held = [place for _, places in words for place in places]
+    assert held == sorted(set(held))
+    assert "".join(tokenizer.decode([tokens[place] for place in places]).strip() for _, places in words) == (
+        text.replace(" ", "")
+    )

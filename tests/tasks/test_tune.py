@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import optuna
 import polars as pl
 import pytest
 
@@ -15,6 +16,9 @@ from fastlstm.errors import InputError
 from fastlstm.tasks import load, tuning
 from fastlstm.tasks.forecast import Forecaster
 from fastlstm.tasks.forecast.learning import ForecastLearning
+from fastlstm.tasks.forecast.settings import Parameters
+from fastlstm.tasks.forecast.tables import read_to_fit
+from fastlstm.tasks.forecast.tuning import default_space
 from fastlstm.tasks.tuning import Between, Choice, Pruned, importances, open_study, search
 from tests.tasks.conftest import ROLES, hourly, small
 
@@ -119,12 +123,15 @@ def test_control_c_keeps_the_best_so_far(tmp_path: Path, monkeypatch: pytest.Mon
     storage = tmp_path / "study.db"
     tuned = quick().tune(hourly(), **ROLES, trials=9, space=SPACE, storage=storage)
     monkeypatch.undo()
-    assert (tuned.tuning_.trials.height, tuned.tuning_.failed) == (2, 1)
+    assert (tuned.tuning_.trials.height, tuned.tuning_.failed) == (2, 0)
     assert tuned.report_.training[0].stopped == "finished"
     assert len(calls) == 50
     calls.clear()
     on = quick().tune(hourly(), **ROLES, trials=4, space=SPACE, storage=storage)
-    assert on.tuning_.trials.height + on.tuning_.pruned == 3
+    assert on.tuning_.trials.height + on.tuning_.pruned == 4
+    trials = optuna.load_study(study_name="fastlstm", storage=f"sqlite:///{storage}").trials
+    assert len(trials) == 5
+    assert trials[3].params == trials[2].params  # what was left is tried first
 
 
 SCRIPT = """
@@ -185,3 +192,9 @@ def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r'optuna, which is not here: pip install "fastlstm\[tune\]"'):
         quick().tune(hourly(), **ROLES, trials=2)
+
+
+def test_paths_are_of_points_whatever_is_tried() -> None:
+    parameters = Parameters.check(quick(decoding="paths").get_params())
+    space, first = default_space(parameters, read_to_fit(parameters, hourly(), **ROLES)[0], 24)
+    assert "trunk" not in space | first

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from fastlstm.training.label_metrics import class_metrics, multi_label_metrics, number_metrics
+from fastlstm.training.label_metrics import (
+    class_metrics,
+    f1_by_threshold,
+    multi_label_metrics,
+    number_metrics,
+)
 
 GENERATOR = np.random.default_rng(0)
 
@@ -109,3 +114,26 @@ def test_a_class_that_is_told_and_never_there_counts_in_f1():
     probabilities = np.array([[0.2, 0.8], [0.2, 0.8], [0.8, 0.2]])
     found = class_metrics(np.array([1.0, 1.0, 1.0]), probabilities, np.array([1, 1, 0]))
     assert found["f1_macro"] == pytest.approx(0.4)
+
+
+def test_f1_of_all_thresholds_is_that_of_each():
+    truth, probabilities = drawn(2)
+    truth[:20] = np.nan
+    thresholds = np.array([0.0, 0.2, 0.5, 0.9, 1.1])
+    known = ~np.isnan(truth)
+    wanted = [
+        reference.f1_score(truth[known], probabilities[known, 1] >= level, average="macro", zero_division=0.0)
+        for level in thresholds
+    ]
+    np.testing.assert_allclose(f1_by_threshold(truth, probabilities[:, 1], thresholds), wanted)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_no_label_is_known_of_has_no_metrics_and_warns_of_nothing():
+    truth = np.array([[1.0, np.nan], [0.0, np.nan]])
+    found = number_metrics(truth, np.zeros((2, 2)))
+    assert found["mse"] == 0.5
+    constant = np.array([[1.0, 1.0], [0.0, 1.0]])
+    assert math.isfinite(multi_label_metrics(constant, constant * 0.8 + 0.1, 0.5)["auroc"])
+    nothing = multi_label_metrics(np.array([[1.0], [1.0]]), np.array([[0.8], [0.9]]), 0.5)
+    assert math.isnan(nothing["auroc"])

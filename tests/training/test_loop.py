@@ -318,3 +318,12 @@ def test_a_state_that_was_cut_short_is_refused(tmp_path: Path) -> None:
     path.write_bytes(TrainingState({"weight": torch.ones(3)}, {"step": 1}).to_bytes()[:-4])
     with pytest.raises(RunError, match="cut short or altered"):
         TrainingState.read(path)
+
+
+def test_control_c_is_not_lost_where_training_would_have_stopped_anyway() -> None:
+    def interrupted(_: nn.Module) -> float:
+        os.kill(os.getpid(), signal.SIGINT)
+        return 0.0  # good enough
+
+    result = learn(validate=interrupted)
+    assert (result.stopped, result.step) == ("interrupted", 10)

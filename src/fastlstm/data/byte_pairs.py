@@ -59,7 +59,7 @@ def fit_byte_pairs(texts: Sequence[str], *, size: int, fewest: int, first: int) 
     model.train_from_iterator(texts, trainer)
     counts = np.zeros(model.get_vocab_size(), np.int64)
     for ids in encode_byte_pairs(model, texts):
-        counts += np.bincount(ids, minlength=counts.size)
+        np.add.at(counts, ids, 1)
     state = json.loads(model.to_str())
     vocabulary: dict[str, int] = state["model"]["vocab"]
     ranked = sorted(vocabulary, key=lambda piece: (-counts[vocabulary[piece]], piece))

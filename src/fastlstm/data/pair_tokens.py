@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastlstm.data.batches import batches_of_like_length
+from fastlstm.data.batches import batches_at_random, batches_of_like_length
 from fastlstm.data.pairs import PairSet
 from fastlstm.data.rows import Integers
 from fastlstm.data.sequence_features import side_by_side
@@ -23,7 +23,6 @@ WORDS_A_PIECE = 100  # … one for so many words of the data
 WORDS = 20_000
 CHARACTERS = 8_000
 SAMPLE = 10_000  # pairs by which a level is chosen
-POOL = 16  # batches that are drawn at once, and sorted by length
 
 
 def default_level(pairs: PairSet) -> Level:
@@ -282,15 +281,12 @@ class PairFeatures:
         list of Tensor
             Every pair once.
         """
-        size = torch.maximum(self.lengths, self.target_lengths)
-        if generator is None:
-            return _cut(which, size, tokens)
-        shuffled = which[torch.randperm(len(which), generator=generator).to(which.device)]
-        mean = float(size[which].double().mean())
-        batches: list[Tensor] = []
-        for pool in shuffled.split(max(1, int(POOL * tokens / mean))):
-            batches += _cut(pool, size, tokens)
-        return [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+        lengths = torch.maximum(self.lengths, self.target_lengths)[which].cpu()
+        if generator is not None:
+            parts = batches_at_random(lengths, generator, steps=tokens)
+        else:
+            parts = [torch.from_numpy(part) for part in batches_of_like_length(lengths.numpy(), tokens)]
+        return [which[part.to(which.device)] for part in parts]
 
 
 def _bounded(
@@ -310,9 +306,3 @@ def _padded(ids: Tensor, starts: Tensor, lengths: Tensor) -> tuple[Tensor, Tenso
     """Return rows (B, T), 0 past their ends, and where there is something."""
     rows, there = side_by_side(starts, lengths)
     return ids[rows].where(there, PADDING), there
-
-
-def _cut(which: Tensor, size: Tensor, tokens: int) -> list[Tensor]:
-    """Cut pairs into batches, the shortest first."""
-    parts = batches_of_like_length(size[which].cpu().numpy(), tokens)
-    return [which[torch.from_numpy(part).to(which.device)] for part in parts]

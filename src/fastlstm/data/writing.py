@@ -9,7 +9,7 @@ from fastlstm.data.tokens import REPLACEMENT, Tokenizer
 from fastlstm.data.words import parted
 
 
-def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: str) -> Iterator[str]:
+def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: str = "") -> Iterator[tuple[str, int]]:
     """Write tokens down as soon as they are whole characters.
 
     A character may be several byte pairs: they are held back until it is there.
@@ -21,18 +21,18 @@ def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: str) -> Itera
     tokens : iterable of int
         The tokens.
     after : str
-        The text before them, from which a blank parts the first word where one belongs there.
+        Of words: the text before them, from which a blank parts the first word where one belongs there.
 
     Yields
     ------
-    str
-        Pieces that make up the text.
+    tuple
+        A piece of the text, and how many tokens it is.
 
     Examples
     --------
     >>> tokenizer = Tokenizer.fit(["the end."])
     >>> list(written(tokenizer, tokenizer.encode(["the end."])[0].tolist(), after=""))
-    ['the', ' end', '.']
+    [('the', 1), (' end', 1), ('.', 1)]
     """
 
     @lru_cache(maxsize=1 << 14)  # a decoding takes as long as a step of a small network
@@ -42,7 +42,7 @@ def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: str) -> Itera
     if tokenizer.level == "word":
         for token in tokens:
             word = decode(token)
-            yield f" {word}" if parted(after, word) else word
+            yield f" {word}" if parted(after, word) else word, 1
             after = word
         return
     held: list[int] = []
@@ -50,7 +50,7 @@ def written(tokenizer: Tokenizer, tokens: Iterable[int], *, after: str) -> Itera
         held.append(token)
         piece = decode(*held)
         if not piece.endswith(REPLACEMENT) or len(held) == 4:  # bytes of the longest character
-            yield piece
+            yield piece, len(held)
             held.clear()
     if held:
-        yield decode(*held)
+        yield decode(*held), len(held)

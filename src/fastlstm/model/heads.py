@@ -207,6 +207,9 @@ class IntervalStretch(nn.Module):
     def fit(self, forecast: Tensor, truth: Tensor, horizons: float) -> None:
         """Find the factors.
 
+        A quantile that is the median itself, as those of small counts often are, lies where it did however far it is
+        moved: such rows count as held.
+
         Parameters
         ----------
         forecast : Tensor
@@ -223,10 +226,10 @@ class IntervalStretch(nn.Module):
         for places in (range(self.median - 1, -1, -1), range(self.median + 1, len(self.levels))):
             factor = 1.0
             for place in places:
-                ratio = error / distances[:, place]
+                ratio = torch.where(distances[:, place] == 0, 0, error / distances[:, place])
                 level = max(self.levels[place], 1 - self.levels[place])
                 rank = min(math.ceil(level * (len(ratio) + 1)), len(ratio)) - 1
-                factor = max(factor, float(ratio.nan_to_num().sort().values[rank]))
+                factor = max(factor, float(ratio.sort().values[rank]))
                 self.factors[place] = factor ** (horizons / (horizons + 1))
 
     def forward(self, forecast: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ LSTM_ONLY = ("layer_norm", "peephole", "coupled", "forget_bias")
 
 
 def lengths_given(lengths: Tensor | Sequence[int] | None, batch: int, batched: bool) -> Tensor | None:
-    """Give ``(batch,)`` integers; a single sequence may be given a single integer."""
+    """Give ``(batch,)`` int64; a single sequence may be given a single integer."""
     if lengths is None:
         return None
     lengths = tensor_given(lengths)
@@ -24,7 +24,7 @@ def lengths_given(lengths: Tensor | Sequence[int] | None, batch: int, batched: b
         lengths = lengths.unsqueeze(0)
     if lengths.shape != (batch,):
         raise ValueError(f"lengths: expected shape ({batch},), one a sequence, got {tuple(lengths.shape)}")
-    return lengths
+    return lengths.to(torch.int64)  # differences of lengths may be negative
 
 
 def reset_given(reset: Tensor | Sequence[object] | None, x: Tensor) -> Tensor | None:

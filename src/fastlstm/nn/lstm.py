@@ -219,9 +219,23 @@ class LSTM(Recurrent):
             )
         inside: list[tuple[Tensor, ...]] = []
 
-        def run(cell: ops.Cell, *tensors: Any, **options: Any) -> tuple[Tensor, Tensor, Tensor]:
+        def run(
+            cell: ops.Cell,
+            x: Tensor,
+            h0: Tensor | None,
+            c0: Tensor | None,
+            weights: list[Tensor],
+            **options: Any,
+        ) -> tuple[Tensor, Tensor, Tensor]:
             gates: list[reference.Gates] = []
-            y, h, c = reference.sequence(cell, *tensors, **options, inside=gates)
+            # What autocast and half precision would round is computed in whole.
+            options.pop("rounded", None)
+            wide = torch.promote_types(weights[0].dtype, torch.float32)
+            if options.get("recurrent_mask") is not None:
+                options["recurrent_mask"] = options["recurrent_mask"].to(wide)
+            h0, c0 = (None if state is None else state.to(wide) for state in (h0, c0))
+            weights = [weight.to(wide) for weight in weights]
+            y, h, c = reference.sequence(cell, x.to(wide), h0, c0, weights, **options, inside=gates)
             of_gates = (torch.cat(of_directions, dim=-1) for of_directions in zip(*gates, strict=True))
             inside.append((*of_gates, y))
             return y, h, c

@@ -308,6 +308,7 @@ class Recurrent(Stepping):
                 y = y if output_steps is None else y.index_select(int(self.batch_first), output_steps)
                 return y, h, c if self.cell.has_cell_state else None
         last_h, last_c = [], []
+        several = self.num_layers > 1
         for layer in range(self.num_layers):
             own = slice(layer * directions, (layer + 1) * directions)
             if layer + 1 == self.num_layers and output_steps is not None:
@@ -315,8 +316,8 @@ class Recurrent(Stepping):
             x, h, c = run(
                 self.cell,
                 x,
-                None if h0 is None else h0[own],
-                None if c0 is None else c0[own],
+                h0[own] if several and h0 is not None else h0,
+                c0[own] if several and c0 is not None else c0,
                 [weight for weights in layers[own] for weight in weights],
                 **options,
                 **self._masks(x, batch, generator),
@@ -325,7 +326,7 @@ class Recurrent(Stepping):
             last_c.append(c)
             if self.dropout and self.training and layer + 1 < self.num_layers:
                 x = self._dropped(x, bool(options.get("batch_first")), generator)
-        h, c = (s[0] if self.num_layers == 1 else torch.cat(s) for s in (last_h, last_c))
+        h, c = (torch.cat(s) if several else s[0] for s in (last_h, last_c))
         if x.dtype != dtype:
             x, h, c = x.to(dtype), h.to(dtype), c.to(dtype)
         return x, h, c if self.cell.has_cell_state else None

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 from fastlstm.nn import arguments
@@ -82,7 +83,7 @@ class Stepping(RecurrentParameters):
         >>> h.shape
         torch.Size([1, 3, 20])
         """
-        if not is_dynamo_compiling():
+        if not is_dynamo_compiling() and forward_ad._current_level < 0:
             result = take_step(self, input, hx, reset, weights)
             if result is not NotImplemented:
                 return result

@@ -265,6 +265,8 @@ def check(
         expected = (directions, batch, weights[1].shape[1])
         if recurrent_mask.shape != expected:
             raise ValueError(f"recurrent_mask: expected shape {expected}, got {tuple(recurrent_mask.shape)}")
+        if recurrent_mask.requires_grad:
+            raise ValueError("recurrent_mask: no gradient is taken of it; give recurrent_mask.detach()")
     if zoneout != _NO_ZONEOUT:
         if not all(0 <= rate < 1 for rate in zoneout):
             raise ValueError(f"zoneout: expected rates in 0 ≤ rate < 1, got {zoneout}")

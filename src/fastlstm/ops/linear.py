@@ -70,10 +70,11 @@ def linear(
 
 def _serves(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
     return (
-        x.device.type == "cpu"
+        x.is_cpu
+        and weight.is_cpu
         and x.dtype in (torch.float32, torch.float64)
         and weight.dtype == x.dtype
-        and (bias is None or bias.dtype == x.dtype)
+        and (bias is None or (bias.is_cpu and bias.dtype == x.dtype and bias.shape == weight.shape[:1]))
         and x.numel() > 0
         and weight.numel() > 0
         and x.shape[-1] == weight.shape[1]  # PyTorch says what is wrong

@@ -21,7 +21,6 @@ from fastlstm.ops.call import CALL_LENGTH, KERNEL_WEIGHTS, OPTIONS, Call, cell_o
 from fastlstm.ops.call import TENSOR_OPTIONS as _FIXED
 from fastlstm.ops.cell import Cell
 
-_KERNEL_WEIGHTS = KERNEL_WEIGHTS
 DTYPES = (torch.float32, torch.float64)
 _KERNELS = {"lstm": 0, "coupled lstm": 1, "gru": 2, "rnn_tanh": 3, "rnn_relu": 4}
 
@@ -40,6 +39,8 @@ _library.define(
     "bool[] wanted) -> Tensor[]"
 )
 
+# Of other tensors (distributed, quantized …) the dispatcher knows what they are; they may have no memory to read.
+_PLAIN = frozenset((Tensor, torch.nn.Parameter))
 _Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 _Gradient = Tensor | None
 
@@ -56,16 +57,16 @@ class _Kernel(NamedTuple):
 
 @lru_cache
 def _weight_shapes(
-    cell: Cell, inputs: int, hidden: int, outputs: int, directions: int
+    kind: str, variants: tuple[bool, ...], inputs: int, hidden: int, outputs: int, directions: int
 ) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    return tuple(cell.weight_shapes(inputs, hidden, outputs).items()) * directions
+    return tuple(cell_of(kind, variants).weight_shapes(inputs, hidden, outputs).items()) * directions
 
 
 @lru_cache
 def _kernel_of(kind: str, variants: tuple[bool, ...]) -> _Kernel:
     cell = cell_of(kind, variants)
     names = cell.weight_names
-    order = tuple(names.index(name) if name in names else None for name in _KERNEL_WEIGHTS)
+    order = tuple(names.index(name) if name in names else None for name in KERNEL_WEIGHTS)
     return _Kernel(cell, _kernel(cell), cell.weights_per_direction, order)
 
 
@@ -145,14 +146,23 @@ class _Layer:
                 )
         given = (call.h0, call.c0, call.reset, call.recurrent_mask, call.seed)
         h0, c0, reset, mask, seed = (None if t is None else t.contiguous() for t in given)
-        self._require("h0", h0, (self.directions, self.batch, self.outputs), call.x.dtype)
-        self._require("c0", c0, (self.directions, self.batch, self.hidden), self.dtype)
+        for name, tensor, shape, dtype in (
+            ("h0", h0, (self.directions, self.batch, self.outputs), call.x.dtype),
+            ("c0", c0, (self.directions, self.batch, self.hidden), self.dtype),
+            ("reset", reset, call.x.shape[:-1], torch.bool),
+            ("recurrent_mask", mask, (self.directions, self.batch, self.outputs), self.dtype),
+            ("seed", seed, (1,), torch.int64),
+        ):
+            if tensor is not None:
+                self._require(name, tensor, shape, dtype)
         return [lengths, offsets, call.x.contiguous(), h0, c0, states, hn, cn, reserve, reset, mask, seed]
 
     def kernel_weights(self) -> list[Tensor | None]:
         """Those of each direction in the kernels' order; raise for what the kernel cannot read."""
         weights, each, order = self.call.weights, self.kernel.weights_per_direction, self.kernel.order
-        shapes = _weight_shapes(self.cell, self.call.x.shape[-1], self.hidden, self.outputs, self.directions)
+        call, inputs = self.call, self.call.x.shape[-1]
+        sizes = (inputs, self.hidden, self.outputs, self.directions)
+        shapes = _weight_shapes(call.kind, tuple(call.variants), *sizes)
         for weight, (name, shape) in zip(weights, shapes, strict=True):
             self._require(name, weight, shape, self.dtype)
         return [
@@ -162,8 +172,8 @@ class _Layer:
         ]
 
     @staticmethod
-    def _require(name: str, tensor: Tensor | None, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-        if tensor is None or (tensor.dtype == dtype and tensor.shape == shape and tensor.is_cpu):
+    def _require(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+        if tensor.dtype == dtype and tensor.shape == shape and tensor.is_cpu:
             return
         raise RuntimeError(
             f"{name}: expected {dtype} of shape {shape} on cpu, as the input and the other weights ask for, got "
@@ -239,7 +249,7 @@ def _run_backward(
     arrays, weights = layer.arrays(states, None, None, reserve), layer.kernel_weights()
     dtype = call.x.dtype
     dy, dhn, dcn = (None if gradient is None else gradient.to(dtype).contiguous() for gradient in outer)
-    read_steps = None if call.read_steps is None else call.read_steps.contiguous()
+    read_steps = None if call.read_steps is None else call.read_steps.to(torch.int64).contiguous()
     _native.backward(
         layer.is_double,
         layer.sizes(),
@@ -269,7 +279,7 @@ def _empty_gradients(call: Call, layer: _Layer, wanted: Sequence[bool]) -> list[
             None
             if place is None or (shared and name == "b_hh")
             else x.new_empty(call.weights[first + place].shape)
-            for name, place in zip(_KERNEL_WEIGHTS, order, strict=True)
+            for name, place in zip(KERNEL_WEIGHTS, order, strict=True)
         ]
     return gradients
 
@@ -304,7 +314,9 @@ def _for_each_weight(kernel: _Kernel, dweights: Sequence[_Gradient]) -> list[_Gr
             if place is not None
         ]
         if shared:
-            own[3] = own[2]
+            own[3] = (
+                None if own[2] is None else own[2].clone()
+            )  # whoever changes one does not change the other
         gradients += own
     return gradients
 
@@ -375,7 +387,7 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     call
         Its tensors on the CPU, of a type in ``DTYPES``; checked.
     """
-    if call.x.is_meta or is_traced():
+    if call.x.is_meta or is_traced() or not _PLAIN.issuperset(map(type, (call.x, *call.weights))):
         if onnx.under_way():
             return onnx.sequence(call)
         y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, 0)

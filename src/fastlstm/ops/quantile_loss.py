@@ -168,9 +168,9 @@ def quantile_loss(
 def _serves(raw: Tensor, *others: Tensor) -> bool:
     values, barred, target, weight, levels = others
     return (
-        raw.device.type == "cpu"
+        raw.is_cpu
         and raw.dtype in (torch.float32, torch.float64)
-        and all(other.dtype == raw.dtype and not other.requires_grad for other in others)
+        and all(other.is_cpu and other.dtype == raw.dtype and not other.requires_grad for other in others)
         and raw.numel() > 0
         and values.numel() > 0
         # PyTorch says what is wrong, or spreads what is smaller.

@@ -64,7 +64,8 @@ def smoothed_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0
 
 def _serves(logits: Tensor, targets: Tensor) -> bool:
     return (
-        logits.device.type == "cpu"
+        logits.is_cpu
+        and targets.is_cpu
         and logits.dtype in (torch.float32, torch.float64)
         and targets.dtype == torch.int64
         and logits.dim() == 2
@@ -100,5 +101,5 @@ class _SmoothedCrossEntropy(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        # In place, and not at all in the usual case: it is as large as the logits.
-        return gradient if outer.item() == 1 else gradient.mul_(outer), None, None
+        # Not at all in the usual case: it is as large as the logits.
+        return gradient if outer.item() == 1 else gradient * outer, None, None

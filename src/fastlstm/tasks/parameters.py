@@ -7,9 +7,33 @@ from difflib import get_close_matches
 from inspect import signature
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
 from fastlstm.errors import InputError
+
+
+def as_plain(value: Any) -> Any:
+    """Return arguments as JSON can hold them: numpy's numbers, of which grids of parameters are made, as Python's.
+
+    Parameters
+    ----------
+    value : object
+        A mapping, a list, or what stands in one.
+
+    Examples
+    --------
+    >>> as_plain({"hidden_size": np.int64(64), "quantiles": (np.float32(0.5),)})
+    {'hidden_size': 64, 'quantiles': [0.5]}
+    """
+    if isinstance(value, Mapping):
+        return {name: as_plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_plain(part) for part in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+Arguments = Annotated[dict[str, Any], BeforeValidator(as_plain)]
 
 
 def check_arguments(

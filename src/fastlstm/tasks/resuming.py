@@ -13,6 +13,7 @@ from fastlstm.errors import InputError, RunError
 from fastlstm.runs import drop_checkpoint, keep_checkpoint, read_checkpoint, save_run
 from fastlstm.runs.checkpoint import CHECKPOINT
 from fastlstm.runs.plots import learning_curve
+from fastlstm.tasks.parameters import Arguments, as_plain
 from fastlstm.tasks.saving import SavedEstimator
 from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.learner import Hooks
@@ -102,8 +103,8 @@ class EstimatorRecord(FitRecord):
         The arguments of ``fit`` beside the data.
     """
 
-    parameters: dict[str, Any]
-    roles: dict[str, Any]
+    parameters: Arguments
+    roles: Arguments
 
 
 class ResumableEstimator(SavedEstimator):
@@ -247,9 +248,17 @@ class ResumableEstimator(SavedEstimator):
             value = value.tolist()
         elif hasattr(value, "to_list"):  # a Series of polars or pandas
             value = value.to_list()
-        if not isinstance(value, list | tuple | str | int | float | None):
+        plain = str | int | float | None
+        value = as_plain(value)
+        if isinstance(value, list):
+            other = next((part for part in value if not isinstance(part, plain | list)), None)
+            what = f"holds a {type(other).__name__}"
+        else:
+            other = None if isinstance(value, plain) else value
+            what = f"is a {type(value).__name__}"
+        if other is not None:
             raise InputError(
-                f"{name} is a {type(value).__name__}, which no checkpoint keeps: give a file or a list, or fit "
-                "without checkpoint"
+                f"{name} {what}, which no checkpoint keeps: give a file or a list of numbers or texts, or fit without "
+                "checkpoint"
             )
         return value

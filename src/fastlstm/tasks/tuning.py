@@ -33,6 +33,7 @@ PRUNING_FROM = 5  # trials that are done, before one can be worse than their med
 STEPS_UNPRUNED = 4  # validations of each trial
 NAME = "fastlstm"
 STUDY = "study.db"  # in a run folder
+LEFT = "left"  # what a trial is marked by that was interrupted
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def search(
 
     began = time.monotonic()
     done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    while len(study.get_trials(deepcopy=False, states=done)) < trials:
+    while sum(not left(trial) for trial in study.get_trials(deepcopy=False, states=done)) < trials:
         if timeout is not None and time.monotonic() - began > timeout:
             logger.info("the time for trials is over")
             break
@@ -203,6 +204,9 @@ def search(
         try:
             loss, notes = evaluate(values, _reporter(trial))
         except KeyboardInterrupt:
+            # It says nothing of its configuration, which whoever goes on is to try first.
+            study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
+            trial.set_user_attr(LEFT, True)
             study.tell(trial, state=TrialState.FAIL)
             return True
         except Pruned:
@@ -293,6 +297,17 @@ def importances(study: Study, seed: int) -> dict[str, float]:
         return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
     except (RuntimeError, ValueError):  # for instance where all trials have one and the same configuration
         return {}
+
+
+def left(trial: FrozenTrial) -> bool:
+    """Tell whether a trial was left (Ctrl-C) rather than done, well or badly.
+
+    Parameters
+    ----------
+    trial : optuna.trial.FrozenTrial
+        Of a study.
+    """
+    return LEFT in trial.user_attrs
 
 
 def completed(study: Study) -> list[FrozenTrial]:

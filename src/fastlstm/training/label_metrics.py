@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -56,6 +59,44 @@ def class_metrics(truth: Array, probabilities: Array, told: npt.NDArray[np.int64
     }
 
 
+def f1_by_threshold(truth: Array, probability: Array, thresholds: Array) -> Array:
+    """Compute the mean F1 of two classes as it depends on the probability from which on the second is told.
+
+    That of :func:`class_metrics` for each threshold, from one sort for all of them.
+
+    Parameters
+    ----------
+    truth : numpy.ndarray
+        (n,) 0 or 1, NaN where there is no label.
+    probability : numpy.ndarray
+        (n,) of the second class.
+    thresholds : numpy.ndarray
+        (L,)
+
+    Returns
+    -------
+    numpy.ndarray
+        (L,)
+
+    Examples
+    --------
+    >>> f1_by_threshold(np.array([0.0, 0.0, 1.0]), np.array([0.1, 0.4, 0.3]), np.array([0.2, 0.35]))
+    array([0.66666667, 0.25      ])
+    """
+    first, second = (np.sort(probability[truth == place]) for place in (0, 1))
+    kept = np.searchsorted(first, thresholds)  # those of the first class that are told as such
+    found = len(second) - np.searchsorted(second, thresholds)
+    told = found + len(first) - kept
+    there = [
+        len(first) + len(first) + len(second) - told,
+        len(second) + told,
+    ]  # labels and answers of each class
+    scores = [2 * right / np.maximum(both, 1) for right, both in zip((kept, found), there, strict=True)]
+    classes = sum((both > 0).astype(np.int64) for both in there)
+    mean: Array = sum(scores) / np.maximum(classes, 1)
+    return mean
+
+
 def multi_label_metrics(truth: Array, probabilities: Array, threshold: float) -> dict[str, float]:
     """Return the metrics of several labels.
 
@@ -77,7 +118,27 @@ def multi_label_metrics(truth: Array, probabilities: Array, threshold: float) ->
     for place in range(truth.shape[1]):
         both = np.stack([1 - probabilities[:, place], probabilities[:, place]], axis=1)
         found.append(class_metrics(truth[:, place], both, (both[:, 1] >= threshold).astype(np.int64)))
-    return {name: float(np.nanmean([one[name] for one in found])) for name in found[0]}
+    return mean_metrics(found)
+
+
+def mean_metrics(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each metric over those of which it is defined; NaN where it is of none.
+
+    Parameters
+    ----------
+    found : sequence of mapping
+        The same metrics of several.
+
+    Examples
+    --------
+    >>> mean_metrics([{"auroc": 0.5, "r2": math.nan}, {"auroc": math.nan, "r2": math.nan}])
+    {'auroc': 0.5, 'r2': nan}
+    """
+    means = {}
+    for name in found[0]:
+        known = [one[name] for one in found if not math.isnan(one[name])]
+        means[name] = math.fsum(known) / len(known) if known else math.nan
+    return means
 
 
 def number_metrics(truth: Array, told: Array) -> dict[str, float]:
@@ -103,7 +164,8 @@ def number_metrics(truth: Array, told: Array) -> dict[str, float]:
         return dict.fromkeys(("mae", "rmse", "mse", "r2"), np.nan)
     error = (told - truth)[known]
     mse = float(np.square(error).mean())
-    variance = float(np.square(truth - np.nanmean(truth, axis=0))[known].mean())
+    usual = np.where(known, truth, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    variance = float(np.square(truth - usual)[known].mean())
     return {
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt(mse)),

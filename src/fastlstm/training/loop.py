@@ -215,19 +215,21 @@ class _Run(Generic[Batch]):
             validating = result.step % settings.validate_every == 0 or result.step == settings.steps
             if len(held) == LOSSES_HELD or validating:
                 self._note(losses, held)
+            ended = False
             if validating:
                 improved = self._validate(network, learning_rate)
                 self.unimproved = 0 if improved else self.unimproved + 1
                 tired = self.unimproved >= settings.patience and result.step >= settings.fewest_steps
-                if tired or result.best_loss < settings.enough:
-                    result.stopped = "early"
-                    return
+                ended = tired or result.best_loss < settings.enough
             try:
                 interrupts.check()
             except KeyboardInterrupt:
                 self._note(losses, held)
                 self._keep(update)
                 raise
+            if ended and result.step < settings.steps:
+                result.stopped = "early"
+                return
             if time.perf_counter() - self.kept > self.hooks.checkpoint_seconds:
                 self._note(losses, held)
                 self._keep(update)

@@ -40,7 +40,10 @@ def rolling_z_score(values: npt.NDArray[np.floating[Any]], window: int) -> Array
     """
     known = ~np.isnan(values)
     # Sums of numbers near zero: cumulated ones of a large level would lose the spread.
-    centred = np.where(known, values - np.nanmedian(values, axis=0, keepdims=True), 0).astype(np.float64)
+    usual = [
+        np.median(column[seen]) if seen.any() else 0.0 for column, seen in zip(values.T, known.T, strict=True)
+    ]
+    centred = np.where(known, values - np.array(usual), 0).astype(np.float64)
     totals = [
         np.cumsum(np.concatenate([np.zeros((1, values.shape[1])), part]), axis=0)
         for part in (known.astype(np.float64), centred, np.square(centred))

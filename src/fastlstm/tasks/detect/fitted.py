@@ -244,10 +244,10 @@ class FittedDetector(ResumableEstimator):
         codes, places = table.codes[order], table.places[order]
         score = scores[places]
         anomalous = np.zeros(len(order), bool)
-        for code in range(len(table.series)):
-            own = np.flatnonzero(codes == code)
-            steps = places[own] - table.series.offsets[code]
-            anomalous[own] = scorer.alarms(score[own], steps, scorer.hold + 1)[0]
+        bounds = np.searchsorted(codes, np.arange(len(table.series) + 1))
+        for code, offset in enumerate(table.series.offsets[:-1]):
+            own = slice(bounds[code], bounds[code + 1])
+            anomalous[own] = scorer.alarms(score[own], places[own] - offset, scorer.hold + 1)[0]
         return Judgement(score, anomalous)
 
 

@@ -96,19 +96,21 @@ def windowed(table: DetectionTable, windows: Any) -> tuple[list[Stretch], int]:
     ticks = _ticks(table, name, bounds)
     own = grid_ticks(table.table, table.rows.times, table.series.schema)
     order, codes = table.in_time, table.codes
+    own, codes = own[order], codes[order]
     by_name = {str(series): code for code, series in enumerate(table.series.names)}
     stretched, outside = [], 0
     for place, (whose, start, end) in enumerate(found):
         first, last = int(ticks[2 * place]), int(ticks[2 * place + 1])
         if first > last:
             raise DataError(f"{name}: the window from {start} to {end} ends before it starts; swap the two")
-        wanted = range(len(table.series)) if whose is None else [by_name[whose]] if whose in by_name else []
-        inside = np.isin(codes[order], list(wanted)) & (own[order] >= first) & (own[order] <= last)
-        runs = stretches(inside, codes[order])
+        inside = (own >= first) & (own <= last)
+        if whose is not None:
+            inside &= codes == by_name.get(whose, -1)
+        runs = stretches(inside, codes)
         stretched += runs
         outside += not runs
     if not stretched:
-        times = table.series.axis.as_stamps(np.array([own[order].min(), own[order].max()]))
+        times = table.series.axis.as_stamps(np.array([own.min(), own.max()]))
         raise DataError(
             f"{name}: no window holds a row of {table.table.name}, whose rows lie from {times[0]} to {times[1]}; "
             f"the first window is from {found[0][1]} to {found[0][2]}"

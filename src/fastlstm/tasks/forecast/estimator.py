@@ -19,7 +19,7 @@ from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.tasks.forecast.tables import read_to_fit
 from fastlstm.tasks.forecast.tuning import tune
-from fastlstm.tasks.forecast.unseen import later_of, learnt_from
+from fastlstm.tasks.forecast.unseen import later_of, learnt_from, limits
 from fastlstm.tasks.parameters import check_arguments
 from fastlstm.training.learner import history_of
 
@@ -222,7 +222,8 @@ class Forecaster(FittedForecaster):
         init : Forecaster or path, optional
             A fitted forecaster, or the folder of a saved run, to start from its weights instead of random ones. The
             network must be the same (horizon, quantiles, sizes) and so must the columns; context, scalers and
-            categories are taken over, and categories that it never saw count as unknown.
+            categories are taken over, and categories that it never saw count as unknown. Where it has learnt rows of
+            the validation or the test part, the report says so: their figures are too good.
         checkpoint : path, optional
             A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
 
@@ -244,7 +245,8 @@ class Forecaster(FittedForecaster):
         known: dict[str, Any] = {}
         if init is not None:
             begun = (init if isinstance(init, Forecaster) else self.load(init))._require_fitted()
-            start = Start(begun.network_.settings, begun.scaling_, begun.network_.state_dict())
+            learnt = limits(begun.series_, begun.learnt_until_)
+            start = Start(begun.network_.settings, begun.scaling_, begun.network_.state_dict(), learnt)
             options = FitOptions(start=start)
             known = {"schema": begun.series_.schema, "known_season": begun.season_}
         read, season = read_to_fit(
@@ -265,12 +267,7 @@ class Forecaster(FittedForecaster):
         )
         if checkpoint is not None:
             options = kept_in(checkpoint, parameters, read, season, data, options)
-        self._learn(parameters, read, season, options)
-        if init is not None:
-            self.learnt_until_ = later_of(
-                self.series_, self.learnt_until_, begun.series_, begun.learnt_until_
-            )
-        return self
+        return self._learn(parameters, read, season, options)
 
     def tune(
         self,
@@ -388,6 +385,8 @@ class Forecaster(FittedForecaster):
         self.metrics_ = fitted.report.metrics
         self.test_windows_ = parameters.test_windows
         self.learnt_until_ = learnt_from(series, parameters.test_windows * parameters.horizon)
+        if options and options.start:
+            self.learnt_until_ = later_of(series, self.learnt_until_, options.start.learnt)
         self.pictures_ = {}
         self.notes_ = []
         self.loaded_ = False

@@ -31,7 +31,7 @@ from fastlstm.tasks.forecast.saving import restore_forecaster, save_forecaster
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
 from fastlstm.tasks.forecast.tables import roles_of
 from fastlstm.tasks.forecast.tuning import TuningReport
-from fastlstm.tasks.forecast.unseen import all_unseen, fresh_from, learnt_from
+from fastlstm.tasks.forecast.unseen import all_unseen, fresh_from, learnt_from, limits
 from fastlstm.tasks.saving import SavedEstimator
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class FittedForecaster(SavedEstimator):
             raise InputError("a loaded run holds only the end of its data: give the whole of it as data")
         series = self._read(data)
         origins = lay_origins(series, horizon, windows, stride, refit)
-        if not refit and all_unseen(series, origins.index, self.series_, self.learnt_until_):
+        if not refit and all_unseen(series, origins.index, self._learnt()):
             fresh = self._fresh(series)
             return evaluate_windows(self.network_, series, self.scaling_, origins.index, self.season_, fresh)
         parameters = Parameters.check({**self.get_params(), "test_windows": 0})
@@ -274,7 +274,11 @@ class FittedForecaster(SavedEstimator):
 
     def _fresh(self, series: SeriesSet) -> Integers:
         """Return the position from which on nothing of series was learnt."""
-        return fresh_from(series, self.series_, self.learnt_until_)
+        return fresh_from(series, self._learnt())
+
+    def _learnt(self) -> dict[str, int]:
+        """Return from when on nothing was learnt of each series, by its name."""
+        return limits(self.series_, self.learnt_until_)
 
     @override
     def _save(self, path: str | Path) -> None:

@@ -20,6 +20,7 @@ from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import Split, split_series
 from fastlstm.tasks.forecast.starting import FitOptions, Start
+from fastlstm.tasks.forecast.unseen import fresh_from
 from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
 
@@ -166,8 +167,10 @@ def fit_series(
     index = prepared.split.validation_windows(series, parameters.horizon)
     validation = evaluate_windows(network, series, scaling, index, season)
     test = None
+    split, known = prepared.split, fresh_from(series, options.start.learnt if options.start else {})
     if parameters.test_windows and options.test:
-        test = evaluate_last(network, series, scaling, parameters.test_windows, season, prepared.split.fit)
+        fresh = np.maximum(split.fit, known)
+        test = evaluate_last(network, series, scaling, parameters.test_windows, season, fresh)
     report = ForecastReport(
         data=series.report,
         training=trained,
@@ -176,6 +179,14 @@ def fit_series(
         season=season,
         validation=validation,
         test=test,
+        known=tuple(
+            part
+            for part, begins, ends in (
+                ("validation", split.training, split.fit),
+                ("test", split.fit, split.observed),
+            )
+            if (np.minimum(known, ends) > begins).any()
+        ),
         fallbacks=without_network(series),
     )
     return Fitted(network, scaling, trained, report)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from fastlstm.data.reading import read_series
 from fastlstm.data.schema import Schema
@@ -35,6 +35,8 @@ class ForecastRecord(FitRecord):
         In steps.
     network, scaling : NetworkSettings and CovariateScaling, optional
         Those of the model that fitting started from, where there was one.
+    learnt : dict
+        From when on it had learnt nothing of each series, as ``Start`` holds it.
     """
 
     parameters: Parameters
@@ -42,6 +44,7 @@ class ForecastRecord(FitRecord):
     season: PositiveInt
     network: NetworkSettings | None = None
     scaling: CovariateScaling | None = None
+    learnt: dict[str, int] = Field(default_factory=dict)
 
 
 def kept_in(
@@ -81,6 +84,7 @@ def kept_in(
         fingerprint=series.fingerprint(),
         network=start.settings if start else None,
         scaling=start.scaling if start else None,
+        learnt=dict(start.learnt) if start else {},
     )
     return replace(options, checkpoint=keep_fit(folder, record))
 
@@ -118,5 +122,5 @@ def take_up(folder: str | Path, data: Any | None) -> tuple[ForecastRecord, Serie
         )
     start = None
     if record.network is not None and record.scaling is not None:
-        start = Start(record.network, record.scaling)
+        start = Start(record.network, record.scaling, learnt=record.learnt)
     return record, series, FitOptions(start=start, resume=state), source

@@ -33,6 +33,9 @@ class ForecastReport:
         On the part that chose the weights; a little too good for that reason.
     test : Evaluation, optional
         On the part that nothing has seen, where ``test_windows`` asked for one.
+    known : tuple of str
+        Which of both, ``"validation"`` and ``"test"``, hold rows that the model which training started from
+        (``init=``) had learnt: their figures are too good.
     fallbacks : mapping
         Kind → the series that are forecast without the network, as ``fallback.without_network`` gives them.
     """
@@ -44,6 +47,7 @@ class ForecastReport:
     season: int
     validation: Evaluation
     test: Evaluation | None = None
+    known: tuple[str, ...] = ()
     fallbacks: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
@@ -67,6 +71,7 @@ class ForecastReport:
                 "parameters": self.parameters,
                 "context": self.context,
                 "season": self.season,
+                "known_to_init": list(self.known),
             },
             "data": {
                 "rows": self.data.rows,
@@ -94,9 +99,13 @@ class ForecastReport:
             f"{effort(self.training)} ({ENDINGS[last.stopped]}); "
             f"weights of step {best}; {self.parameters:,} parameters; context {self.context}",
             "",
-            f"validation ({part}; it chose the weights)",
+            f"validation ({part}; it chose the weights{self._known('validation')})",
             str(self.validation),
         ]
         if self.test is not None:
-            lines += ["", "test (kept from training and validation)", str(self.test)]
+            lines += ["", f"test (kept from training and validation{self._known('test')})", str(self.test)]
         return "\n".join(lines)
+
+    def _known(self, part: str) -> str:
+        """Say where figures are too good because training started from a model that had learnt those rows."""
+        return "; init had learnt some of it: the figures are too good" if part in self.known else ""

@@ -15,7 +15,7 @@ from fastlstm.runs.checkpoint import CHECKPOINT
 from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.forecast.adapting import steps_needed
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
-from fastlstm.tasks.forecast.unseen import fresh_from, learnt_from
+from fastlstm.tasks.forecast.unseen import fresh_from, learnt_from, limits
 from fastlstm.tasks.tuning import STUDY, study_at_rest
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
         The folder to make. The checkpoint of a training that was interrupted stays in it, and a study of trials.
     """
     series, network = forecaster.series_, forecaster.network_
-    fresh = fresh_from(series, series, forecaster.learnt_until_)
+    fresh = fresh_from(series, limits(series, forecaster.learnt_until_))
     needed = steps_needed(network.reach, network.settings.horizon, series, fresh)
     kept = series.tail(np.maximum(needed, SEASONS * forecaster.season_), season=forecaster.season_)
     weights = {f"network.{name}": value for name, value in network.state_dict().items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -38,11 +38,14 @@ class Start:
         Of the covariates that it reads.
     weights : mapping, optional
         Its weights; without them it starts from random ones.
+    learnt : mapping
+        Name of a series → the tick from which on it has learnt nothing of it.
     """
 
     settings: NetworkSettings
     scaling: CovariateScaling
     weights: Mapping[str, Tensor] | None = None
+    learnt: Mapping[str, int] = field(default_factory=dict)
 
     def agree(self, wanted: NetworkSettings, context: int | None) -> NetworkSettings:
         """Return the settings to go on with.

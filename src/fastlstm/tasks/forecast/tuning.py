@@ -27,6 +27,7 @@ from fastlstm.tasks.tuning import (
     Space,
     completed,
     importances,
+    left,
     open_study,
     parse_space,
     search,
@@ -153,6 +154,8 @@ def default_space(
         "batch_size": Choice(tuple(sorted({16, 32, 64, 128, first["batch_size"]}))),
         "trunk": Choice(("points", "segments")),
     }
+    if parameters.decoding == "paths":  # which are of points
+        del space["trunk"], first["trunk"]
     return space, first
 
 
@@ -311,7 +314,7 @@ def _report(study: Any, done: list[FrozenTrial], seed: int) -> TuningReport:
     if usual is not None:
         compared["defaults"] = usual.user_attrs["metrics"]["model"]
     compared |= {LABELS[name]: row for name, row in metrics.items()}
-    states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
+    states = [trial.state.name for trial in study.get_trials(deepcopy=False) if not left(trial)]
     return TuningReport(
         trials=pl.DataFrame(rows),
         pruned=states.count("PRUNED"),

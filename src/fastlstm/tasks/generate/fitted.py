@@ -15,6 +15,7 @@ from fastlstm.data.corpus import Corpus, read_corpus
 from fastlstm.data.frames import give_back
 from fastlstm.data.rows import Integers
 from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
+from fastlstm.data.writing import written
 from fastlstm.errors import DataError, InputError, require_whole
 from fastlstm.model.language import LanguageNetwork
 from fastlstm.model.language_steps import LanguageSteps
@@ -26,7 +27,6 @@ from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge
 from fastlstm.tasks.generate.learning import text_losses
 from fastlstm.tasks.generate.report import LanguageReport
 from fastlstm.tasks.generate.settings import RunSettings
-from fastlstm.tasks.generate.writing import written
 from fastlstm.tasks.resuming import ResumableEstimator
 
 
@@ -207,7 +207,8 @@ class FittedGenerator(ResumableEstimator):
             never=sorted(never),
         )
         tokens = takewhile(lambda token: token != boundary, (int(row[0]) for row in islice(drawn, length)))
-        return chain([prompt] if prompt else [], written(tokenizer, tokens, after=prompt))
+        pieces = (piece for piece, _ in written(tokenizer, tokens, after=prompt))
+        return chain([prompt] if prompt else [], pieces)
 
     def _read_prompt(self, prompt: str) -> Integers:
         """Return the ids of a prompt, with what is read before a text."""

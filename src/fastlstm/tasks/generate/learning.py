@@ -7,17 +7,24 @@ from itertools import pairwise
 from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
+from fastlstm.data.batches import batches_of_like_length
 from fastlstm.data.rows import Integers
 from fastlstm.data.streams import StreamBatch, TokenStreams
+from fastlstm.data.tokens import PADDING
 from fastlstm.model.language import LanguageNetwork, LanguageState
 from fastlstm.training.learner import Learner
+
+Floats = npt.NDArray[np.float64]
 
 JUDGED_AT_ONCE = 2**22  # outputs, of tokens times their vocabulary, so that memory stays small
 LANES = 32  # in which a long text is judged side by side …
 CONTEXT = 256  # … and how many tokens each reads before its own
+SHORT = 4 * CONTEXT  # tokens up to which texts are judged side by side instead
 
 
 class LanguageLearning:
@@ -144,7 +151,7 @@ def token_losses(network: LanguageNetwork, tokens: Integers) -> Tensor:
     return losses.T.flatten()[:count]
 
 
-def text_losses(network: LanguageNetwork, ids: Integers, offsets: Integers, beginning: Integers) -> Integers:
+def text_losses(network: LanguageNetwork, ids: Integers, offsets: Integers, beginning: Integers) -> Floats:
     """Return minus the logarithm of the probability of each text, from its beginning, without that of its end.
 
     Parameters
@@ -162,5 +169,26 @@ def text_losses(network: LanguageNetwork, ids: Integers, offsets: Integers, begi
         (n,) float64, nats.
     """
     given = len(beginning) - 1  # foretold of what is only read
-    rows = (np.concatenate([beginning, ids[first:last]]) for first, last in pairwise(offsets))
-    return np.array([float(token_losses(network, row)[given:].sum()) for row in rows])
+    rows = [np.concatenate([beginning, ids[first:last]]) for first, last in pairwise(offsets)]
+    lengths = np.array([len(row) for row in rows], np.int64)
+    found = np.zeros(len(rows))
+    for place in np.flatnonzero(lengths > SHORT):
+        found[place] = float(token_losses(network, rows[place])[given:].sum())
+    short = np.flatnonzero(lengths <= SHORT)
+    for part in batches_of_like_length(lengths[short], JUDGED_AT_ONCE // network.settings.tokens):
+        places = short[part]
+        found[places] = _side_by_side(network, [rows[place] for place in places], given)
+    return found
+
+
+def _side_by_side(network: LanguageNetwork, rows: list[Integers], given: int) -> Floats:
+    """Return the losses of short rows, without those of the first tokens, which are given."""
+    device = network.embed.weight.device
+    laid_out = pad_sequence([torch.from_numpy(row) for row in rows], padding_value=PADDING).to(device)
+    counts = torch.tensor([len(row) - 1 for row in rows], device=device)
+    steps = torch.arange(len(laid_out) - 1, device=device)[:, None]
+    with torch.inference_mode():
+        features, _ = network(laid_out[:-1], network.start(laid_out[:0].T))
+        losses = network.loss(features, laid_out[1:]).double()
+    told: Floats = losses.where((steps >= given) & (steps < counts), 0).sum(0).cpu().numpy()
+    return told

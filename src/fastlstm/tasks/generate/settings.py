@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from fastlstm.data.tokens import Level
 from fastlstm.model.language import LanguageSettings
-from fastlstm.tasks.parameters import TrainingParameters
+from fastlstm.tasks.parameters import Arguments, TrainingParameters
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -57,7 +57,7 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    parameters: dict[str, Any]
+    parameters: Arguments
     network: LanguageSettings
     ends: bool
     counts: tuple[int, ...]

@@ -8,6 +8,7 @@ import torch
 from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.model import Model
 from fastlstm.tasks.labelled.target import ClassTarget, NumberTarget
+from fastlstm.training.label_metrics import f1_by_threshold
 
 RARE = 0.25  # the share of a class below which the threshold is chosen
 
@@ -49,8 +50,7 @@ def calibrated(model: Model, raw: Array, encoded: Array, threshold: float | None
     ):
         answers = target.answers(outputs / temperature).numpy()
         levels = np.unique(np.quantile(answers[:, 1], np.linspace(0.01, 0.99, 99)))
-        scores = [target.judge(encoded, answers, level)["model"]["f1_macro"] for level in levels]
-        threshold = float(levels[int(np.argmax(scores))])
+        threshold = float(levels[int(f1_by_threshold(encoded, answers[:, 1], levels).argmax())])
     return Model(
         target, model.networks, model.scaling, model.tokenizer, model.longest, temperature, threshold
     )

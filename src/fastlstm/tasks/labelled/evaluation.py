@@ -12,6 +12,7 @@ import polars as pl
 from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget, NumberTarget
 from fastlstm.tasks.metric_table import metric_table
+from fastlstm.training.label_metrics import mean_metrics
 
 LABELS = {"model": "LSTM", "majority": "majority", "mean": "mean"}
 TITLES = {
@@ -118,10 +119,8 @@ class CrossValidation(LabelledEvaluation):
     @cached_property
     def metrics(self) -> dict[str, dict[str, float]]:
         """Mean over the parts of ``model``, and of the majority or the mean, → each metric."""
-        first = self.parts[0].metrics
         return {
-            who: {name: float(np.nanmean([part.metrics[who][name] for part in self.parts])) for name in found}
-            for who, found in first.items()
+            who: mean_metrics([part.metrics[who] for part in self.parts]) for who in self.parts[0].metrics
         }
 
     @property

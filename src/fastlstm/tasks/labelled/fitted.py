@@ -198,11 +198,11 @@ class FittedLabels(ResumableEstimator):
         return self._take(replace(fitted, report=report), examples)
 
     def _target_of(self, seen: Examples, whole: AnyTarget) -> AnyTarget:
-        """Return what a label is where only a part is seen: numbers have scales, and classes are known beforehand."""
-        if not isinstance(whole, NumberTarget):
-            return whole
+        """Return what a label is where only a part is seen: the classes are known beforehand, and nothing else."""
         assert seen.labels is not None
-        return self._target(seen.labels, seen.source)
+        if isinstance(whole, NumberTarget):
+            return self._target(seen.labels, seen.source)
+        return whole.of_part(seen.labels, seen.source)
 
     def _read_to_fit(
         self, data: Any, *, text: str | None = None, label: Any = None, groups: Any = None, **roles: Any
@@ -217,8 +217,12 @@ class FittedLabels(ResumableEstimator):
                 raise InputError(
                     f"{', '.join(given)} are for sequences of numbers, and text for texts: leave one out"
                 )
-            return read_texts(data, text=text, label=label, groups=groups, numeric_labels=self.numeric)
-        return read_sequences(data, label=label, groups=groups, numeric_labels=self.numeric, **roles)
+            examples: Examples = read_texts(
+                data, text=text, label=label, groups=groups, numeric_labels=self.numeric
+            )
+        else:
+            examples = read_sequences(data, label=label, groups=groups, numeric_labels=self.numeric, **roles)
+        return _labelled(examples)
 
     def _read(
         self,
@@ -277,6 +281,20 @@ class FittedLabels(ResumableEstimator):
         self.pictures_ = {}
         self.notes_ = []
         return self
+
+
+def _labelled(examples: Examples) -> Examples:
+    """Leave out what has no label at all: nothing is learnt from it, and held out it would judge nothing."""
+    assert examples.labels is not None
+    there = examples.labels.select(pl.any_horizontal(pl.all().is_not_null())).to_series().to_numpy()
+    if isinstance(examples, SequenceSet) and examples.per_step:
+        there = np.bincount(examples.codes[there], minlength=len(examples)) > 0
+    without = len(examples) - int(there.sum())
+    if without in (0, len(examples)):  # of none at all the target says what is missing
+        return examples
+    what = "texts" if isinstance(examples, TextSet) else "sequences"
+    note = f"{without:,} of {len(examples):,} {what} have no label: left out"
+    return replace(examples.subset(np.flatnonzero(there)), notes=(*examples.notes, note))
 
 
 def _units(examples: Examples, target: AnyTarget) -> tuple[int, Any, Any]:

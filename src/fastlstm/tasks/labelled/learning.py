@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.batches import batches_of_like_length
+from fastlstm.data.batches import batches_at_random, batches_of_like_length
 from fastlstm.data.rows import Integers
 from fastlstm.data.sequence_features import SequenceBatch, SequenceFeatures, TokenFeatures, side_by_side
 from fastlstm.model.sequence import SequenceNetwork
@@ -18,7 +18,6 @@ from fastlstm.training.learner import Learner, numbered
 
 AT_ONCE = 256  # sequences, when answering …
 STEPS_AT_ONCE = 2**17  # … and steps of all of them together
-POOL = 16  # batches that are drawn at once, and sorted by length
 
 Features = SequenceFeatures | TokenFeatures
 
@@ -117,7 +116,7 @@ class LabelledLearning:
         self.held = [
             labelled.gather(part) for part in parts_of(torch.from_numpy(held).to(device), labelled.features)
         ]
-        self._ahead: list[Tensor] = []
+        self._ahead: list[tuple[Tensor, int | None]] = []
         self._generator: torch.Generator | None = None
 
     def learner(self, network: nn.Module) -> Learner[LabelledBatch]:
@@ -128,28 +127,33 @@ class LabelledLearning:
         """Draw a batch: each sequence once before any comes twice, those of like length together."""
         if generator is not self._generator or not self._ahead:
             self._generator, self._ahead = generator, self._draw_ahead(generator)
-        batch = self.labelled.gather(self._ahead.pop())
-        if self.augmentation and batch.sequences.values.shape[2]:
-            values = batch.sequences.values
-            noise = torch.randn(values.shape, generator=generator).to(values) * self.augmentation
-            size = torch.randn(len(values), 1, values.shape[2], generator=generator).to(values)
-            moved = (values * (1 + size * self.augmentation) + noise) * batch.sequences.steps[..., None]
-            summary = batch.sequences.summary
-            summary = (
-                summary + torch.randn(summary.shape, generator=generator).to(summary) * self.augmentation
-            )
-            batch = batch._replace(sequences=batch.sequences._replace(values=moved, summary=summary))
-        return batch
+        which, seed = self._ahead.pop()
+        batch = self.labelled.gather(which.to(self.learnt.device))
+        if seed is None:
+            return batch
+        return batch._replace(sequences=self._moved(batch.sequences, torch.Generator().manual_seed(seed)))
 
-    def _draw_ahead(self, generator: torch.Generator) -> list[Tensor]:
-        drawn: list[Tensor] = []
-        size = self.batch_size
-        for pool in self.learnt[torch.randperm(len(self.learnt), generator=generator)].split(POOL * size):
-            if len(pool) < size:  # what is left over comes next time
-                break
-            ordered = pool[self.labelled.features.lengths[pool].argsort(stable=True)]
-            drawn += [part for part in ordered.split(size) if len(part) == size]
-        return [drawn[place] for place in torch.randperm(len(drawn), generator=generator).tolist()]
+    def _draw_ahead(self, generator: torch.Generator) -> list[tuple[Tensor, int | None]]:
+        lengths = self.labelled.features.lengths[self.learnt].cpu()
+        drawn = batches_at_random(lengths, generator, most=self.batch_size, full=True)
+        seeds: list[int] | list[None] = [None] * len(drawn)
+        if self.augmentation:
+            # Each batch is moved by draws of its own: the loop goes on from where many were drawn ahead.
+            seeds = torch.randint(2**62, (len(drawn),), generator=generator).tolist()
+        learnt = self.learnt.cpu()
+        return [(learnt[part], seed) for part, seed in zip(drawn, seeds, strict=True)]
+
+    def _moved(self, sequences: SequenceBatch, generator: torch.Generator) -> SequenceBatch:
+        """Return sequences whose numbers differ a little."""
+        values, summary = sequences.values, sequences.summary
+
+        def noise(*shape: int) -> Tensor:
+            return torch.randn(shape, generator=generator).to(values) * self.augmentation
+
+        moved = values * (1 + noise(len(values), 1, values.shape[2])) + noise(*values.shape)
+        return sequences._replace(
+            values=moved * sequences.steps[..., None], summary=summary + noise(*summary.shape)
+        )
 
     def loss(self, network: nn.Module, batch: LabelledBatch) -> Tensor:
         """Compute the loss of a batch."""

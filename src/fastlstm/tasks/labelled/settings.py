@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
@@ -13,7 +13,7 @@ from fastlstm.data.texts import TextSchema
 from fastlstm.model.pooling import PoolingKind
 from fastlstm.model.sequence import SequenceSettings
 from fastlstm.tasks.labelled.target import Target
-from fastlstm.tasks.parameters import TrainingParameters
+from fastlstm.tasks.parameters import Arguments, TrainingParameters
 
 
 class Parameters(TrainingParameters):
@@ -70,7 +70,7 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    parameters: dict[str, Any]
+    parameters: Arguments
     network: SequenceSettings
     members: int
     target: Target

@@ -81,18 +81,7 @@ class ClassTarget(LabelKind):
         """Turn labels into places among the classes."""
         _require_columns(labels, (self.column,), source)
         cells = labels[self.column]
-        texts = cells.cast(pl.String)
-        as_text = {str(name): float(place) for place, name in enumerate(self.classes)}
-        if all(isinstance(name, bool) for name in self.classes):  # files write them in small letters or not
-            texts = texts.str.to_lowercase()
-            as_text = {name.lower(): place for name, place in as_text.items()}
-        if (
-            cells.dtype.is_numeric()
-        ):  # whole numbers alone are read as integers, with fractions among them as floats
-            texts = texts.str.strip_suffix(".0")
-            as_text = {name.removesuffix(".0"): place for name, place in as_text.items()}
-            as_text = {_of_number(name): place for name, place in as_text.items()} | as_text
-        found = texts.replace_strict(as_text, default=None, return_dtype=pl.Float64)
+        found = self._places(cells)
         unknown = cells.filter(found.is_null() & cells.is_not_null()).unique()
         if len(unknown):
             raise DataError(
@@ -100,6 +89,28 @@ class ClassTarget(LabelKind):
                 f"it knew {shown(list(self.classes))}"
             )
         return found.to_numpy().astype(np.float64)
+
+    def _places(self, cells: pl.Series) -> pl.Series:
+        """Return the place of each label among the classes, as numbers; null where there is none."""
+        if cells.dtype.is_numeric() and any(isinstance(name, float) for name in self.classes):
+            as_number = {float(name): float(place) for place, name in enumerate(self.classes)}
+            return cells.cast(pl.Float64).replace_strict(as_number, default=None, return_dtype=pl.Float64)
+        texts = cells.cast(pl.String)
+        as_text = {str(name): float(place) for place, name in enumerate(self.classes)}
+        if all(isinstance(name, bool) for name in self.classes):  # files write them in small letters or not
+            texts = texts.str.to_lowercase()
+            as_text = {name.lower(): place for name, place in as_text.items()}
+        if cells.dtype.is_numeric():  # whole numbers among fractions are read as floats
+            texts = texts.str.strip_suffix(".0")
+            as_text = {name.removesuffix(".0"): place for name, place in as_text.items()}
+            as_text = {_of_number(name): place for name, place in as_text.items()} | as_text
+        return texts.replace_strict(as_text, default=None, return_dtype=pl.Float64)
+
+    def of_part(self, labels: pl.DataFrame, source: str) -> ClassTarget:
+        """Return the same classes, as often as they come among other labels."""
+        known = self.encode(labels, source)
+        counts = np.bincount(known[~np.isnan(known)].astype(np.int64), minlength=self.outputs)
+        return self.model_copy(update={"shares": tuple((counts / max(1, counts.sum())).tolist())})
 
     @override
     def strata(self, encoded: Array) -> Array | None:
@@ -116,8 +127,9 @@ class ClassTarget(LabelKind):
 
     @override
     def weights(self) -> Tensor:
-        """Return (K,) weights under which all classes count alike."""
-        return 1 / (torch.tensor(self.shares) * len(self.shares))
+        """Return (K,) weights under which all classes count alike; 0 of those that never came."""
+        shares = torch.tensor(self.shares)
+        return torch.where(shares > 0, 1 / (shares * len(shares)), 0.0)
 
     @override
     def answers(self, raw: Tensor) -> Tensor:
@@ -197,6 +209,13 @@ class MultiLabelTarget(LabelKind):
         """Return (n, K), NaN where there is no label."""
         _require_columns(labels, self.names, source)
         return _zeros_and_ones(labels, self.names, source)
+
+    def of_part(self, labels: pl.DataFrame, source: str) -> MultiLabelTarget:
+        """Return the same labels, as often as they hold among others; what is never told there, as often as here."""
+        held = self.encode(labels, source)
+        counts = (~np.isnan(held)).sum(axis=0)
+        shares = np.where(counts, np.nansum(held, axis=0) / np.maximum(counts, 1), self.shares)
+        return self.model_copy(update={"shares": tuple(shares.tolist())})
 
     @override
     def loss(self, raw: Tensor, target: Tensor, weights: Tensor | None) -> Tensor:

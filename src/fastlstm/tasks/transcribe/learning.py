@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastlstm.data.batches import batches_of_like_length
+from fastlstm.data.batches import batches_at_random, batches_of_like_length
 from fastlstm.data.log_mel import LogMel
 from fastlstm.data.rows import Integers
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
@@ -21,7 +21,6 @@ from fastlstm.search.ctc import fewest_steps
 from fastlstm.training.learner import Learner, numbered
 
 FRAMES_AT_ONCE = 2**15  # in a training step
-POOL = 16  # batches that are drawn at once, and sorted by length
 TIE = 0.01  # how much the loss counts beside the share of wrong tokens
 
 
@@ -153,15 +152,12 @@ class SpeechLearning:
         return self.gather(which.to(self.features.lengths.device), torch.Generator().manual_seed(seed))
 
     def _draw_ahead(self, generator: torch.Generator) -> list[tuple[Tensor, int]]:
-        drawn: list[Tensor] = []
-        shuffled = self.learnt[torch.randperm(len(self.learnt), generator=generator)]
-        for pool in shuffled.split(POOL * self.batch_size):
-            parts = batches_of_like_length(self.lengths[pool].numpy(), FRAMES_AT_ONCE, self.batch_size)
-            # What is left over, the longest, makes a small batch: it must not be left out every time.
-            drawn += [pool[torch.from_numpy(part)] for part in parts]
-        order = torch.randperm(len(drawn), generator=generator).tolist()
+        # What is left over makes a small batch: some recordings are few enough to need all of them.
+        drawn = batches_at_random(
+            self.lengths[self.learnt], generator, steps=FRAMES_AT_ONCE, most=self.batch_size
+        )
         seeds = torch.randint(2**62, (len(drawn),), generator=generator).tolist()
-        return [(drawn[place], seed) for place, seed in zip(order, seeds, strict=True)]
+        return [(self.learnt[part], seed) for part, seed in zip(drawn, seeds, strict=True)]
 
     def loss(self, network: nn.Module, batch: SpeechBatch) -> Tensor:
         """Compute CTC's loss: minus the logarithm of the probability of the texts, a token."""

@@ -17,13 +17,14 @@ from fastlstm.data.log_mel import Frames, LogMel
 from fastlstm.data.manifest import SpeechSet
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
 from fastlstm.data.tokens import UNKNOWN, Tokenizer
+from fastlstm.data.writing import written
 from fastlstm.model.transcriber import SpeechNetwork
 from fastlstm.search.ctc import GreedySearch, PrefixBeamSearch, Prior, align, log_likelihood
 
 Array = npt.NDArray[np.float64]
 
-RECORDINGS_AT_ONCE = 256  # that are read, heard and forgotten together …
-FRAMES_AT_ONCE = 2**15  # … of which so many frames are laid side by side
+FRAMES_READ = 2**18  # of recordings that are read, heard and forgotten together: 44 minutes …
+FRAMES_AT_ONCE = 2**15  # … of which so many are laid side by side
 
 
 class SpokenWord(NamedTuple):
@@ -149,14 +150,27 @@ class SpeechModel:
         timestamps : bool
             Whether the times of words are asked for.
         """
-        for first in range(0, len(speech), RECORDINGS_AT_ONCE):
-            places = range(first, min(first + RECORDINGS_AT_ONCE, len(speech)))
-            recordings = [speech.read(place) for place in places]
-            heard = self.log_probabilities([self.frames(recording) for recording in recordings])
-            for recording, members in zip(recordings, heard, strict=True):
+        for group in self._groups(speech):
+            heard = self.log_probabilities([frames for frames, *_ in group])
+            for (_, seconds, rate, channels), members in zip(group, heard, strict=True):
                 tokens, steps = agree(members, beam_size, prior)
-                words = self.words(steps, tokens, recording.seconds) if timestamps else None
-                yield Transcript(self.text(tokens), words, recording.rate, recording.channels)
+                words = self.words(steps, tokens, seconds) if timestamps else None
+                yield Transcript(self.text(tokens), words, rate, channels)
+
+    def _groups(self, speech: SpeechSet) -> Iterator[list[tuple[Frames, float, int, int]]]:
+        """Read recordings, some at a time: their features, how long they are, and their rate and channels."""
+        group: list[tuple[Frames, float, int, int]] = []
+        held = 0
+        for place in range(len(speech)):
+            recording = speech.read(place)
+            frames = self.frames(recording)
+            group.append((frames, recording.seconds, recording.rate, recording.channels))
+            held += len(frames)
+            if held >= FRAMES_READ:
+                yield group
+                group, held = [], 0
+        if group:
+            yield group
 
     def text(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens, with single blanks between words.
@@ -277,19 +291,18 @@ def words_of(tokenizer: Tokenizer, tokens: Sequence[int]) -> list[tuple[str, lis
     >>> words_of(tokenizer, tokenizer.encode(["go on"])[0].tolist())
     [('go', [0, 1]), ('on', [3, 4])]
     """
-    whole = ""
     words: list[tuple[str, list[int]]] = []
-    fresh = True
-    for place in range(len(tokens)):
-        text = tokenizer.decode(np.asarray(tokens[: place + 1], np.int64))
-        for character in text[len(whole) :]:
+    fresh, place = True, 0
+    for piece, count in written(tokenizer, tokens):
+        own = list(range(place, place + count))
+        for character in piece:
             if character.isspace():
                 fresh = True
             elif fresh:
-                words.append((character, [place]))
+                words.append((character, list(own)))
                 fresh = False
             else:
                 word, places = words[-1]
-                words[-1] = (word + character, places if places[-1] == place else [*places, place])
-        whole = text
+                words[-1] = (word + character, places if places[-1] >= place else places + own)
+        place += count
     return words

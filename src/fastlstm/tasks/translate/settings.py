@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
@@ -11,7 +11,7 @@ from fastlstm.data.texts import TextKind
 from fastlstm.data.tokens import Level
 from fastlstm.model.attention import AttentionKind
 from fastlstm.model.translator import TranslatorSettings
-from fastlstm.tasks.parameters import TrainingParameters
+from fastlstm.tasks.parameters import Arguments, TrainingParameters
 
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -57,7 +57,7 @@ class RunSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    parameters: dict[str, Any]
+    parameters: Arguments
     network: TranslatorSettings
     pairs: PairSchema
     kind: TextKind
