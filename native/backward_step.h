@@ -234,13 +234,16 @@ class BackwardStep : protected BackwardState<Real, Cell, Product> {
 
   void run_step(Thread& thread, int direction, const Chunk& chunk, int64_t step,
                 const Reserve<Real, Cell>& reserve) {
-    for_column_panels(thread.units, [&](int64_t first_panel, int width) {
+    const auto run_panels = [&](int64_t first_panel, int width) {
       hidden_gradient(
           thread, direction, step, first_panel, width, [&](int64_t first, int rows, const Real* tile) {
             for (int v = 0; v < width; ++v)
               run_cell(thread, chunk, step, first_panel + v, first, rows, {tile + v * L, width * L}, reserve);
           });
-    });
+    };
+    // Forth at one step and back at the next, which finds in the cache what was read last.
+    step % 2 == 0 ? for_column_panels(thread.units, run_panels)
+                  : for_column_panels_back(thread.units, run_panels);
   }
 
   // With a projection: first the gradient of its output, kept for the gradient of w_hr, then that of h before

@@ -183,6 +183,8 @@ void run_stack(void (*kernel)(const Forward<Real>*, int), const nb::list& layers
 }  // namespace
 
 NB_MODULE(_native, m) {
+  // What a process holds when it ends, as workers do that are stopped, is no leak.
+  nb::set_leak_warnings(false);
   m.doc() = "The kernels. Arrays are addresses; fastlstm.ops is the face that one calls.";
   m.def("reserve_values", [](bool is_double, int cell, bool layer_norm, int64_t hidden) {
     const Kernels& kernels = active_kernels();

@@ -143,8 +143,8 @@ class ForwardPass {
     for (int64_t step = 0; step < plan_.steps && plan_.active(step, thread.slice) > 0; ++step) {
       point_states(thread, direction, step);
       prepare_inputs(thread, direction, step);
-      for (int64_t panel = thread.units.begin; panel < thread.units.end; ++panel)
-        run_panel(thread, step, panel, reserve);
+      for (int64_t i = thread.units.begin; i < thread.units.end; ++i)
+        run_panel(thread, step, turn(step, i, thread.units), reserve);
       if constexpr (Cell::kNormalised) run_rows(thread, step, reserve);
       if constexpr (kSame)
         if (sizes_.projected) project(thread, step);
@@ -302,6 +302,11 @@ class ForwardPass {
   const Packed* panel_weights(int64_t panel) const { return weights_ + panel * panel_values(); }
   Real* input_sums(const Thread& thread, int64_t panel, int64_t row) const {
     return thread.input_sums + ((panel - thread.units.begin) * thread.chunk_rows + row) * G * L;
+  }
+
+  // Panels go forth at one step and back at the next, which finds in the cache what was read last.
+  static int64_t turn(int64_t step, int64_t panel, const Range& units) {
+    return step % 2 == 0 ? panel : units.begin + units.end - 1 - panel;
   }
 
   void run_panel(Thread& thread, int64_t step, int64_t panel, const Reserve<Real, Cell>& reserve) {

@@ -132,6 +132,18 @@ FASTLSTM_INLINE void for_column_panels(Range range, Body&& body) {
   }
 }
 
+// The same from the last panel to the first.
+template <class Body>
+FASTLSTM_INLINE void for_column_panels_back(Range range, Body&& body) {
+  const int64_t vectors = range.end - range.begin, panels = (vectors + kMaxVectors - 1) / kMaxVectors;
+  const bool shared = panels > 1 && vectors % kMaxVectors == 1;  // the last has a vector of the one before
+  for (int64_t panel = panels, end = vectors; panel-- > 0;) {
+    const int64_t first = panel * kMaxVectors - (shared && panel + 1 == panels);
+    body(range.begin + first, (int)(end - first));
+    end = first;
+  }
+}
+
 // Transposes a square of one vector's width in registers.
 template <class Real, int kDistance, int... Lane>
 FASTLSTM_INLINE void exchange(Vec<Real>& a, Vec<Real>& b, std::integer_sequence<int, Lane...>) {

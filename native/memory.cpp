@@ -47,7 +47,8 @@ class Store {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       const size_t bytes = sizes_.at(block);
-      by_age_.emplace(++returned_, idle_.emplace(bytes, Idle{block, returned_}));
+      const uint64_t age = ++returned_;
+      by_age_.emplace(age, idle_.emplace(bytes, Idle{block, age}));
       idle_bytes_ += bytes;
     }
     while (void* victim = remove_one()) std::free(victim);  // which takes milliseconds of a large one

@@ -130,3 +130,19 @@ def test_resampled_chunks_are_the_resampled_whole(count, cuts, rates):
     expected = resample_poly(samples, rates[1] // common, rates[0] // common)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("rate", [8000, 8000.0, np.float64(8000), np.int32(8000)])
+def test_a_rate_is_a_whole_number_of_any_type(rate):
+    assert take_audio(np.zeros(5), rate, "it").rate == 8000
+
+
+@pytest.mark.parametrize("rate", [8000.5, float("inf"), float("nan"), "8000", None, True])
+def test_what_is_no_rate_is_told(rate):
+    with pytest.raises(InputError, match="give samples a second, a whole number, 1,000 or more"):
+        take_audio(np.zeros(5), rate, "it")
+
+
+def test_samples_that_would_overflow_are_refused():
+    with pytest.raises(DataError, match="it: samples reach 1e\\+30, where full scale is 1"):
+        take_audio(np.array([0.0, -1e30]), 8000, "it")

@@ -95,3 +95,22 @@ def test_data_of_another_form_than_in_training(tmp_path):
 def test_what_is_wrong_is_named(x, options, message):
     with pytest.raises(InputError, match=message):
         read_sequences(x, **options)
+
+
+@pytest.mark.parametrize(
+    "name", ["series", "features", "variable", "value", "columns", "labels", "labels_series"]
+)
+def test_columns_of_arrays_are_refused(name):
+    with pytest.raises(
+        InputError, match=f"{name}: columns of a table, of which an array has none; leave them out"
+    ):
+        read_sequences([[1.0, 2.0], [3.0]], label=[0, 1], **{name: "x"})
+
+
+@pytest.mark.parametrize("name", ["label", "groups", "time", "static", "series", "labels", "categories"])
+def test_columns_of_files_without_are_refused(name, tmp_path):
+    path = tmp_path / "gait.ts"
+    path.write_text("@classLabel true a b\n@data\n1,2:a\n3,4:b\n")
+    with pytest.raises(InputError, match=f"{name}: columns of a table, of which the .ts file .* has none"):
+        read_sequences(path, **{name: "x"})
+    assert len(read_sequences(path)) == 2

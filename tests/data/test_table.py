@@ -11,6 +11,7 @@ import pytest
 
 from fastlstm.data.frames import give_back
 from fastlstm.data.table import read_table
+from fastlstm.data.text_tables import read_text_table
 from fastlstm.errors import DataError
 
 ROWS = [("2024-01-01", "1.5"), ("2024-01-02", "2.5")]
@@ -186,3 +187,22 @@ def test_columns_of_pandas_with_two_levels_of_names():
     frame = pd.DataFrame({("price", "mean"): [1.0], ("price", "sum"): [2.0]})
     with pytest.raises(DataError, match="the frame's columns have 2 levels of names: give them one each"):
         read_table(frame)
+
+
+@pytest.mark.parametrize("read", [read_table, read_text_table])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b'[{"src": "a", "tgt": "b"}, {"src": "c", "tgt": "d"}]',
+            "is a JSON array: save it as CSV, Parquet, or JSON lines",
+        ),
+        (b'[\n {\n  "src": "a"\n }\n]\n', "is a JSON array"),
+        (b"PK\x03\x04 and so on", r"is a workbook \(Excel\) or an archive: save its sheet as CSV or Parquet"),
+    ],
+)
+def test_files_of_other_kinds_are_named(read, content, message, tmp_path):
+    path = tmp_path / "rows.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read(path)

@@ -1,6 +1,7 @@
 """Times as people write them: read, continued, and written back the same way."""
 
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -165,3 +166,26 @@ def test_rows_come_in_any_order(order):
 def test_a_time_that_there_is_not_is_named(cells, message):
     with pytest.raises(DataError, match=message):
         read(cells)
+
+
+@pytest.mark.parametrize("offset", ["+05:30", "-09:30", "+05:00"])
+def test_days_of_an_offset_are_those_of_its_place(offset: str, tmp_path: Path) -> None:
+    """At midnight in India it is the day before in Greenwich, and Monday a Sunday."""
+    days = np.busday_offset("2024-01-01", np.arange(30)).astype(str)
+    path = tmp_path / "days.csv"
+    path.write_text("t,y\n" + "".join(f"{day}T00:00:00{offset},{place}\n" for place, day in enumerate(days)))
+    series = read_series(path, Columns(target=("y",), time="t"))
+    assert (series.report.gaps, series.schema.frequency) == (0, "1b")
+    assert series.schema.time_zone is not None
+    assert series.axis.stamps(0, 0, 2).dt.to_string("%Y-%m-%d %H").to_list() == [
+        "2024-01-01 00",
+        "2024-01-02 00",
+    ]
+
+
+def test_months_dated_by_their_first_working_day_go_on_from_the_first() -> None:
+    months = np.arange("2000-01", "2006-09", dtype="M8[M]").astype("M8[D]")
+    working = np.busday_offset(months, 0, roll="forward")
+    table = pl.DataFrame({"t": working, "y": np.arange(len(months))})
+    series = read_series(table, Columns(target=("y",), time="t"))
+    assert (series.report.gaps, series.schema.day) == (0, 1)

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence, pad_packed_sequence
 
+import fastlstm
 from fastlstm import LSTM
 
 OPTIONS = [
@@ -337,3 +338,22 @@ def test_no_warning_for_a_weight_that_is_not_one_block():
         warnings.simplefilter("error")
         found = layer(x)
     torch.testing.assert_close(found, theirs(x))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (
+            lambda layer, x: layer(x, lengths="abc"),
+            TypeError,
+            "lengths: expected integers, one a sequence, got 'abc'",
+        ),
+        (lambda layer, x: layer(x, lengths=[None, 1]), TypeError, "lengths: expected integers"),
+        (lambda layer, x: layer(x, generator=0), TypeError, "expected a torch.Generator or None, got int"),
+        (lambda layer, x: fastlstm.replace(type(layer)), TypeError, "replace: expected a model, got <class"),
+        (lambda layer, x: layer(x[:, :0], weights="bfloat16"), ValueError, "they let no gradient through"),
+    ],
+)
+def test_what_was_given_is_told(call, error, message):
+    with pytest.raises(error, match=message):
+        call(LSTM(4, 6), torch.zeros(3, 2, 4))

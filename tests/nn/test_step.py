@@ -447,6 +447,7 @@ def test_replaced_layers(theirs, mode):
         (lambda f: f([1.0] * 4), TypeError, "expected input as a tensor or a numpy array, got list"),
         (lambda f: f(torch.zeros(4), torch.zeros(1, 6)), ValueError, r"the state of LSTM is a pair \(h, c\)"),
         (lambda f: f(torch.zeros(4), (torch.zeros(1, 6),)), ValueError, "a pair .* got tuple of 1"),
+        (lambda f: f(torch.zeros(4), 3), ValueError, "a pair .* got int"),
         (
             lambda f: f(torch.zeros(4), (torch.zeros(1, 6), torch.zeros(1, 1, 6))), ValueError,
             r"a state c of shape \(1, 6\), got \(1, 1, 6\)",

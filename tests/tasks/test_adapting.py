@@ -91,3 +91,25 @@ def test_series_by_the_thousand_are_forecast_in_parts(monkeypatch: pytest.Monkey
     monkeypatch.setattr(adapting, "SERIES_AT_ONCE", 2)
     parts = model.evaluate(table.filter(pl.col("ds") >= 40), stride=1).forecasts["model"]
     assert np.allclose(parts, whole, rtol=1e-5)
+
+
+@pytest.mark.parametrize("decoding", ["direct", "paths"])
+def test_counts_stay_counts(decoding: str) -> None:
+    """Their intervals are moved too, and hold 0 where it is the quantile itself."""
+    counts = np.random.default_rng(0).poisson(1, 300).astype(float)
+    table = pl.DataFrame({"ds": range(300), "y": counts})
+    parameters = {"head": "negative_binomial", "decoding": decoding, "hidden_size": 8, "max_steps": 60}
+    fitted = Forecaster(5, context=20, progress=False, **parameters).fit(table[:150])
+    found = fitted.evaluate(table[150:]).forecasts["model"]
+    assert (found == np.round(found)).all()
+    assert found.min() == 0
+    assert len(np.unique(found[:, :, 2])) > 1  # moved, to whole numbers
+
+
+def test_rows_that_were_learnt_are_told() -> None:
+    table = pl.DataFrame({"ds": range(120), "y": np.sin(np.arange(120))})
+    fitted = Forecaster(3, context=12, progress=False, hidden_size=8, max_steps=10).fit(table[:100])
+    fitted.evaluate(table)
+    assert fitted.notes_ == ["some of these rows were learnt from: the figures are too good"]
+    fitted.evaluate(table[100:])
+    assert not any("learnt from" in note for note in fitted.notes_)

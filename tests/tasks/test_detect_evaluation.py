@@ -221,3 +221,10 @@ def test_windows_that_hold_no_row_are_counted():
     assert (len(found), outside) == (1, 1)
     with pytest.raises(DataError, match="no such file"):
         windowed(read(days(6), target="y"), "nowhere.json")
+
+
+def test_windows_that_share_rows_are_one():
+    table = pl.DataFrame({"at": range(20), "y": [float(place % 3) for place in range(20)]})
+    read = read_detection_table(table, find_channels(read_table(table), time="at"))
+    found, outside = windowed(read, [(3, 6), (3, 6), (5, 8), (9, 10)])
+    assert (found, outside) == ([Stretch(0, 3, 9), Stretch(0, 9, 11)], 0)

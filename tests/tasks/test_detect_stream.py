@@ -134,3 +134,9 @@ def test_a_stream_is_of_one_series():
         stream.score({"x": 0.5, "id": 3})
     detector.stream(77)
     assert detector.notes_ == ["never fitted, and judged on the scale of all series: 77"]
+
+
+@pytest.mark.parametrize("row", [[1.0], None, 5.0])
+def test_a_row_is_a_mapping(detector, row):
+    with pytest.raises(InputError, match="give a mapping of the columns 'at', 'heat', 'load' to values"):
+        detector.stream().score(row)

@@ -152,7 +152,14 @@ def test_arguments_of_other_types() -> None:
         quick().tune(table, targt="y")
     with pytest.raises(DataError, match="cannot be the name of a file"):
         quick().fit("t,y\n2024-01-01,5\n" * 40)
+    with pytest.raises(InputError, match="series are 2 columns, 'a' and 'b', and it takes one: join them"):
+        quick().fit(table, target="y", series=["a", "b"])
     numbered = pd.DataFrame({0: range(60), 1: range(60)})
+    assert quick().fit(numbered, target=0, time=1).predict().columns[1] == "0"
+    pairs = pd.DataFrame({5: ["a"] * 60 + ["b"] * 60, 1: [*range(60)] * 2, 2: range(120)})
+    assert len(quick().fit(pairs, target=2, time=1, series=5).predict()) == 6
+    with pytest.raises(InputError, match="there is no series 'z': the only one has no name; leave it out"):
+        quick().fit(table, target="y").plot(series="z")
     assert quick().fit(numbered, target=[0, 1], wide=True).predict().columns[1] == "0"
     model = quick().fit(table, target="y")
     with pytest.raises(InputError, match="windows is '2': give a whole number, 1 or more"):

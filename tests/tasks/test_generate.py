@@ -201,6 +201,10 @@ def test_how_likely_texts_are(rhymes):
     frame = rhymes.log_probability(pl.DataFrame({"line": texts}), text="line")
     assert isinstance(frame, pl.DataFrame)
     np.testing.assert_allclose(frame["log_probability"], found["log_probability"])
+    indexed = rhymes.log_probability(
+        pd.DataFrame({"line": texts}, index=range(5, 5 + len(texts))), text="line"
+    )
+    assert indexed.index.tolist() == [*range(5, 5 + len(texts))]
     # One token after the other, as a step model says it, from the beginning of a line on.
     steps, beginning = LanguageSteps(rhymes.network_), rhymes.beginning_
     row = torch.tensor(np.concatenate([beginning, rhymes.tokenizer_.encode([texts[0]])[0]]))

@@ -70,7 +70,9 @@ def test_less_than_a_window(live):
 
 
 def test_a_rate_is_a_number(live):
-    with pytest.raises(InputError, match="rate is '8000': give samples a second, 1,000 or more"):
+    with pytest.raises(
+        InputError, match="rate is '8000': give samples a second, a whole number, 1,000 or more"
+    ):
         live.stream("8000")
 
 

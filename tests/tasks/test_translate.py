@@ -347,3 +347,11 @@ def test_a_beam_is_a_whole_number(fitted):
     for size in (True, 2.0, 0):
         with pytest.raises(InputError, match=r"beam_size is .*: give a whole number"):
             fitted.predict(text="abc", beam_size=size)
+
+
+def test_rows_keep_their_index(fitted):
+    frame = pd.DataFrame({"word": NEW[:4]}, index=[7, 3, 9, 1])
+    assert fitted.predict(frame).index.tolist() == [7, 3, 9, 1]
+    ranked = fitted.predict(frame, n_best=2)
+    assert ranked.index.tolist() == [7, 7, 3, 3, 9, 9, 1, 1]
+    assert (ranked["word"] == frame["word"].loc[ranked.index]).all()

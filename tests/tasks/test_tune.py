@@ -22,7 +22,7 @@ from fastlstm.tasks.forecast.tuning import default_space
 from fastlstm.tasks.tuning import Between, Choice, Pruned, importances, open_study, search
 from tests.tasks.conftest import ROLES, hourly, small
 
-SPACE = {"learning_rate": (1e-4, 3e-2, "log"), "hidden_size": [8, 16], "context": [12, 24, 48]}
+SPACE = {"learning_rate": (1e-4, 3e-2, "log"), "hidden_size": [8, 16], "context": [12, 24, 168]}
 
 
 def quick(**parameters: Any) -> Forecaster:
@@ -198,3 +198,28 @@ def test_paths_are_of_points_whatever_is_tried() -> None:
     parameters = Parameters.check(quick(decoding="paths").get_params())
     space, first = default_space(parameters, read_to_fit(parameters, hourly(), **ROLES)[0], 24)
     assert "trunk" not in space | first
+
+
+def test_a_space_without_the_defaults_is_not_said_to_hold_them() -> None:
+    tuned = quick().tune(hourly(), **ROLES, trials=2, space={"hidden_size": [4, 8]})
+    assert "defaults" not in tuned.tuning_.metrics
+    assert "defaults" not in str(tuned.tuning_)
+
+
+def test_no_configuration_is_tried_twice(caplog: pytest.LogCaptureFixture) -> None:
+    calls = []
+
+    def evaluate(values: dict[str, Any], _: Any) -> tuple[float, dict[str, Any]]:
+        calls.append(values)
+        return float(values["x"]), {}
+
+    few = {"x": Choice((1, 2)), "y": Between(0, 1)}
+    with caplog.at_level("INFO", logger="fastlstm"):
+        search(open_study(None, {}, {"x": 1, "y": 0}), few, evaluate, trials=9, timeout=None, seed=0)
+    assert sorted((values["x"], values["y"]) for values in calls) == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    assert "all 4 configurations have been tried" in caplog.text
+    calls.clear()
+    study = open_study(None, {}, {"x": 1})
+    search(study, {"x": Choice(tuple(range(40)))}, evaluate, trials=30, timeout=None, seed=0)
+    assert len(study.trials) == 30
+    assert len({values["x"] for values in calls}) == len(calls)

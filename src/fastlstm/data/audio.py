@@ -18,6 +18,7 @@ Samples = npt.NDArray[np.float32]
 
 HIGHEST_RATE = 16_000  # Hz: what lies above 8 kHz tells little about words
 LOWEST_RATE = 1000  # Hz
+LOUDEST = 1e10  # full scales: 32 bit integers that were not scaled, and no number that overflows
 MOST_CHANNELS = 64  # of an array; more are rather samples, the wrong way round
 MOST_NAMED = 10  # missing files
 UNTOLD = 2**31 - 2**16  # bytes, from which on a size in a header stands for "more to come"
@@ -157,9 +158,7 @@ def take_audio(samples: npt.ArrayLike, rate: int, name: str = "the array") -> Re
     >>> take_audio(np.array([0, 16384], np.int16), 8000).samples
     array([0. , 0.5], dtype=float32)
     """
-    array = np.asarray(samples)
-    if not isinstance(rate, int | np.integer):
-        raise InputError(f"rate is {rate!r}: give samples a second, a whole number")
+    array, rate = np.asarray(samples), check_rate(rate)
     if not array.size:
         raise DataError(f"{name} has no samples; leave it out")
     if array.dtype in (np.int16, np.int32):
@@ -173,12 +172,11 @@ def take_audio(samples: npt.ArrayLike, rate: int, name: str = "the array") -> Re
             f"{name} has shape {array.shape} of {array.dtype}: give samples (N,) or (N, channels), floating point "
             "with full scale 1, or int16"
         )
-    check_rate(rate)
-    return _checked(array.reshape(len(array), -1).astype(np.float32), int(rate), name)
+    return _checked(array.reshape(len(array), -1).astype(np.float32), rate, name)
 
 
-def check_rate(rate: int) -> None:
-    """Raise where a rate is none.
+def check_rate(rate: float) -> int:
+    """Return a rate as a whole number; raise where it is none.
 
     Parameters
     ----------
@@ -188,10 +186,12 @@ def check_rate(rate: int) -> None:
     Raises
     ------
     InputError
-        If it is below 1,000.
+        If it is no whole number, or below 1,000.
     """
-    if isinstance(rate, str) or rate < LOWEST_RATE:
-        raise InputError(f"rate is {rate!r}: give samples a second, {LOWEST_RATE:,} or more")
+    number = isinstance(rate, int | float | np.integer | np.floating) and not isinstance(rate, bool)
+    if not number or not LOWEST_RATE <= rate < np.inf or rate != int(rate):
+        raise InputError(f"rate is {rate!r}: give samples a second, a whole number, {LOWEST_RATE:,} or more")
+    return int(rate)
 
 
 def refuse_missing(paths: Sequence[Path], places: Sequence[str]) -> None:
@@ -339,6 +339,10 @@ def _checked(found: Samples, rate: int, name: str) -> Recording:
         place = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
         raise DataError(
             f"{name}: sample {place} is {found[place].tolist()}, no finite number; mend the recording"
+        )
+    if np.abs(found).max() > LOUDEST:
+        raise DataError(
+            f"{name}: samples reach {np.abs(found).max():.3g}, where full scale is 1; give them on that scale"
         )
     check_rate(rate)
     samples = found[:, 0] if found.shape[1] == 1 else found.mean(axis=1, dtype=np.float32)

@@ -17,6 +17,7 @@ from fastlstm.errors import DataError
 DELIMITERS = (",", ";", "\t", "|")
 BLANKS = " "  # any number of blanks or tabs: the table that is printed rather than exported
 GZIP_MAGIC = b"\x1f\x8b"
+WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # of Excel since 2007, and before
 PARQUET_MAGIC = b"PAR1"
 SAMPLE_LINES = 20
 CHUNK = 1 << 20  # bytes
@@ -80,6 +81,29 @@ def holds_parquet(path: Path) -> bool:
     """
     with open_bytes(path) as file:
         return file.read(4) == PARQUET_MAGIC
+
+
+def refuse_foreign(path: Path) -> None:
+    """Raise for files of other kinds that are taken for tables: workbooks, and JSON that is one array.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    DataError
+        With what to save it as.
+    """
+    with open_bytes(path) as file:
+        first = file.read(64)
+    if first.startswith(WORKBOOKS):
+        raise DataError(f"{path} is a workbook (Excel) or an archive: save its sheet as CSV or Parquet")
+    if first.removeprefix(b"\xef\xbb\xbf").split()[:1] == [b"["] or b"".join(first.split()).startswith(b"[{"):
+        raise DataError(
+            f"{path} is a JSON array: save it as CSV, Parquet, or JSON lines (an object a line, of texts)"
+        )
 
 
 def read_delimited(path: Path, delimiter: str) -> pl.DataFrame:

@@ -49,8 +49,8 @@ def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
         frame = frame.collect()
     if not isinstance(frame, nw.DataFrame):
         raise DataError(
-            f"data is a {type(source).__name__}: "
-            "give the path of a CSV, TSV or Parquet file, or a pandas, polars or pyarrow frame"
+            f"data is a {type(source).__name__}: give the path of a file, or a pandas, polars or pyarrow frame; texts, "
+            "sequences and recordings also as a list"
         )
     kind: Kind = "polars"
     if frame.implementation.is_pandas():
@@ -60,7 +60,7 @@ def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
     return pl.DataFrame({name: _to_polars(frame[name]) for name in frame.columns}), kind
 
 
-def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None) -> Any:
+def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None, rows: Any = None) -> Any:
     """Turn a polars frame into the kind that the user gave.
 
     Parameters
@@ -72,6 +72,8 @@ def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None) -> Any:
         with a polars frame.
     rows_of : DataFrame, optional
         What has the same rows: if it is a pandas frame, its index is the answer's.
+    rows : numpy.ndarray, optional
+        (n,) int64, which of them each row of the answer is of. Default: they are the same.
 
     Returns
     -------
@@ -94,7 +96,7 @@ def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None) -> Any:
         return frame
     answer = pandas.DataFrame({column.name: _to_pandas(column) for column in frame})
     if isinstance(rows_of, pandas.DataFrame):
-        answer.index = rows_of.index
+        answer.index = rows_of.index if rows is None else rows_of.index[rows]
         # A name that a column has too would be of neither.
         answer.index.names = [None if name in answer else name for name in answer.index.names]
     return answer

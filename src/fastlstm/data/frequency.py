@@ -18,6 +18,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
+SHORTEST_MONTH = 28  # days
 
 DURATIONS = {"w": WEEK, "d": DAY, "h": HOUR, "min": MINUTE, "s": SECOND, "ms": 1000, "us": 1}
 MONTHS = {"y": 12, "q": 3, "mo": 1}
@@ -247,6 +248,27 @@ def days_of_month(ticks: Ticks) -> Ticks:
     """
     days: Ticks = (_dates(ticks, "D") - _dates(ticks, "M").astype("M8[D]")).astype(np.int64)
     return days + 1
+
+
+def usual_day(ticks: Ticks) -> int:
+    """Return the day of the month that months are dated by: the latest where they end, else the most common.
+
+    Parameters
+    ----------
+    ticks : numpy.ndarray
+        (N,) int64 microseconds since 1970.
+
+    Examples
+    --------
+    >>> ends, first_working_days = (
+    ...     np.array(days, "M8[us]").astype(np.int64)
+    ...     for days in (["2024-01-31", "2024-02-29"], ["2024-07-01", "2024-08-01", "2024-09-02"])
+    ... )
+    >>> usual_day(ends), usual_day(first_working_days)
+    (31, 1)
+    """
+    days, counts = np.unique(days_of_month(ticks), return_counts=True)
+    return int(days[-1] if days[-1] >= SHORTEST_MONTH else days[counts.argmax()])
 
 
 def _ends_month(ticks: Ticks) -> npt.NDArray[np.bool_]:

@@ -177,8 +177,8 @@ def is_pair(given: object) -> bool:
     if not isinstance(given, tuple) or isinstance(given, Recording) or len(given) != 2:
         return False
     samples, rate = given
-    whole = isinstance(rate, int | np.integer) or (isinstance(rate, float) and rate.is_integer())
-    return whole and not isinstance(samples, str | Path)
+    number = isinstance(rate, int | float | np.integer | np.floating)
+    return number and not isinstance(samples, str | Path)
 
 
 def read_speech(
@@ -293,7 +293,7 @@ def _of_list(
             audio.append(item)
         elif is_pair(item):
             samples, rate = item
-            audio.append(take_audio(samples, int(rate), name))
+            audio.append(take_audio(samples, rate, name))
         else:
             raise InputError(
                 f"{name} is a {type(item).__name__}: give the path of a file, or a pair (samples, samples a second)"

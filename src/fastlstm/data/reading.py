@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.calendar import calendar_cycles
-from fastlstm.data.frequency import DAY, HOUR, Frequency, days_of_month, infer_frequency
+from fastlstm.data.frequency import DAY, HOUR, Frequency, infer_frequency, usual_day
 from fastlstm.data.gaps import GapReport
 from fastlstm.data.history import nothing
 from fastlstm.data.rows import Grid, Integers, Rows, of_series, read_rows
@@ -306,7 +306,7 @@ def _learn(
         time_forms=forms,
         time_zone=times.zone,
         frequency=str(step),
-        day=int(days_of_month(ticks).max()) if step.kind == "month" else 1,
+        day=usual_day(ticks) if step.kind == "month" else 1,
         calendar=calendar_cycles(step, span) if dated else (),
         vocabularies=vocabularies,
     )

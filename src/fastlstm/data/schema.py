@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from fastlstm.data.table import Table
 from fastlstm.data.time_parts import joined_name
 from fastlstm.data.timestamps import TimeKind, looks_like_time
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, InputError
 
 Role = Literal["past", "future", "static"]
 Names = str | Sequence[str]
@@ -198,15 +198,15 @@ def find_columns(
     'unique_id'
     """
     named = {
-        "target": several(target or ()),
+        "target": several(target),
         "past_covariates": several(past_covariates),
         "future_covariates": several(future_covariates),
         "static_covariates": several(static_covariates),
     }
     if not named["target"] and not wide and "y" in table.columns:
         named["target"] = ("y",)
-    parts = several(time or ())
-    roles = check_roles(table, {**named, "time": parts, "series": several(series or ())})
+    parts, series = several(time), single(series, "series")
+    roles = check_roles(table, {**named, "time": parts, "series": several(series)})
     covariates = {name for role, names in named.items() if role != "target" for name in names}
     for name in several(categories):
         table.require(name, "categories")
@@ -256,7 +256,7 @@ def _wide_columns(
 ) -> Columns:
     """Return the roles of the long table that a wide one becomes."""
     for role, names in {
-        "series": several(series or ()),
+        "series": several(series),
         "static_covariates": named["static_covariates"],
     }.items():
         if names:
@@ -341,8 +341,38 @@ def several(names: Names | None) -> tuple[str, ...]:
     names : str or sequence of str, optional
         One name, or several; a frame's columns may be called by numbers.
     """
-    if names is None:
+    if names is None or (isinstance(names, str) and not names):
         return ()
     if isinstance(names, str) or not isinstance(names, Iterable):
         return (str(names),)
     return tuple(str(name) for name in names)
+
+
+def single(names: Names | None, role: str) -> str | None:
+    """Return a name where there is one, or none.
+
+    Parameters
+    ----------
+    names : str, optional
+        What was given for it.
+    role : str
+        What it is the column of.
+
+    Raises
+    ------
+    InputError
+        If there are several.
+
+    Examples
+    --------
+    >>> single(["shop", "item"], "series")
+    Traceback (most recent call last):
+    fastlstm.errors.InputError: series are 2 columns, 'shop' and 'item', and it takes one: join them into one column
+    """
+    found = several(names)
+    if len(found) > 1:
+        told = " and ".join([", ".join(map(repr, found[:-1])), repr(found[-1])])
+        raise InputError(
+            f"{role} are {len(found)} columns, {told}, and it takes one: join them into one column"
+        )
+    return found[0] if found else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from fastlstm.data.bare import read_bare, split_names
 from fastlstm.data.labels import shown
 from fastlstm.data.long_sequences import read_long
-from fastlstm.data.schema import Names, several
+from fastlstm.data.schema import Names, several, single
 from fastlstm.data.sequence_arrays import holds_arrays, read_arrays
 from fastlstm.data.sequence_schema import LABEL_COLUMN, Duplicates, SequenceSchema
 from fastlstm.data.sequences import SequenceSet
@@ -130,8 +130,13 @@ def read_sequences(
         numeric_labels=numeric_labels,
         missing=_numbers(missing),
     )
+    of_tables = {
+        "series": series, "features": features, "variable": variable, "value": value, "categories": categories,
+        "columns": columns, "labels": labels, "labels_series": labels_series,
+    }  # fmt: skip
     if holds_arrays(source):
         _require_positional(positional, "an array")
+        _refuse_given("an array", of_tables)
         if labelled is False:
             label = None
         elif label is None and not positional.until_end and (labelled or learning):
@@ -145,6 +150,8 @@ def read_sequences(
     labelled = learning if labelled is None else labelled
     if is_ts(source):
         _require_positional(positional, f"the .ts file {source}")
+        of_columns = {"label": label, "time": time, "groups": groups, "static": static}
+        _refuse_given(f"the .ts file {source}", {**of_columns, **of_tables})
         if labelled and positional.per_step and not positional.until_end:
             raise InputError(
                 f"{source} has one label a sequence, and none for every step: leave per_step out"
@@ -158,13 +165,13 @@ def read_sequences(
         tidy = bool(variable or value)
         roles = SequenceSchema(
             form="tidy" if tidy else "long",
-            series=series or ("unique_id" if "unique_id" in table.columns else None),
-            time=time,
+            series=single(series, "series") or ("unique_id" if "unique_id" in table.columns else None),
+            time=single(time, "time"),
             features=several(features),
             static=several(static),
-            groups=groups,
+            groups=single(groups, "groups"),
             labels=() if until_end or not labelled else _labels(label, table, apart),
-            labels_series=labels_series,
+            labels_series=single(labels_series, "labels_series"),
             labels_apart=apart is not None,
             per_step=per_step or until_end,
             until_end=until_end,
@@ -196,6 +203,17 @@ def read_sequences(
             duplicates=duplicates,
         )
     return _refuse_empty(found)
+
+
+def _refuse_given(what: str, given: Mapping[str, Any]) -> None:
+    """Raise for arguments that name columns, of which there are none."""
+    names = [
+        name
+        for name, value in given.items()
+        if value is not None and not (isinstance(value, Sized) and not len(value))
+    ]
+    if names:
+        raise InputError(f"{', '.join(names)}: columns of a table, of which {what} has none; leave them out")
 
 
 def _require_positional(roles: SequenceSchema, what: str) -> None:

@@ -27,6 +27,7 @@ from fastlstm.data.delimited import (
     open_bytes,
     read_delimited,
     records,
+    refuse_foreign,
 )
 from fastlstm.data.frames import Kind, refuse_twins, take_frame
 from fastlstm.errors import DataError
@@ -209,6 +210,7 @@ def _read_file(path: Path) -> Table:
         if holds_parquet(path):
             with open_bytes(path) as file:
                 return _checked(Table(pl.read_parquet(file), str(path), "file", path))
+        refuse_foreign(path)
         delimiter = find_delimiter(path)
         header = [name.strip() for name in next(records(path, delimiter))]
         frame = read_delimited(path, delimiter)

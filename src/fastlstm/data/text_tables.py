@@ -24,6 +24,7 @@ from fastlstm.data.delimited import (
     holds_parquet,
     not_utf8,
     open_bytes,
+    refuse_foreign,
 )
 from fastlstm.data.table import Table, read_table
 from fastlstm.errors import DataError
@@ -108,6 +109,7 @@ def read_text_table(source: Any) -> Table:
     try:
         if holds_parquet(path):
             return read_table(path)
+        refuse_foreign(path)
         with open_bytes(path) as file:
             text = file.read().decode("utf-8-sig")
         if holds_json_lines(path, text):

@@ -20,6 +20,16 @@ MEND = "write times as 2013-01-31 14:00:00, 2013-01-31 or 2013-01, or as whole n
 
 # Whole numbers in these bounds are seconds since 1970 and its parts, of the years 1990 to 2100: nobody counts
 # steps from there.
+# Offsets from UTC that are no whole hours, and zones whose clocks have long stood so.
+OF_PART_HOURS = {
+    "+0430": "Asia/Kabul",
+    "+0530": "Asia/Kolkata",
+    "+0545": "Asia/Kathmandu",
+    "+0630": "Asia/Yangon",
+    "+0845": "Australia/Eucla",
+    "+0930": "Australia/Darwin",
+    "-0930": "Pacific/Marquesas",
+}
 EPOCH = "epoch"
 FIRST_SECOND, LAST_SECOND = 631_152_000, 4_102_444_800
 EPOCH_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
@@ -213,11 +223,20 @@ def to_epoch(ticks: pl.Series, form: str) -> pl.Series:
 
 
 def _with_offset(cells: pl.Series, stamps: pl.Series, form: str) -> Times:
-    """Keep the local clock of one offset from UTC in whole hours; where offsets change, count in UTC."""
+    """Keep the local clock of one offset from UTC; where offsets change, or no zone has it, count in UTC."""
     if form.endswith("%:z"):
-        offsets = cells.str.extract(r"([+-]\d{2}):?(?:00)?$").unique()
-        if len(offsets) == 1 and offsets[0] is not None and int(offsets[0]) != 0:
-            stamps = stamps.dt.convert_time_zone(f"Etc/GMT{-int(offsets[0]):+d}")  # signs as POSIX has them
+        offsets = cells.str.extract(r"([+-]\d{2}(?::?\d{2})?)$").str.replace(":", "").unique()
+        if len(offsets) == 1 and offsets[0] is not None:
+            hours, minutes = int(offsets[0][:3]), int(offsets[0][3:] or 0)
+            if minutes == 0 and hours != 0:
+                stamps = stamps.dt.convert_time_zone(f"Etc/GMT{-hours:+d}")  # signs as POSIX has them
+            elif offsets[0] in OF_PART_HOURS:
+                local = stamps.dt.convert_time_zone(OF_PART_HOURS[offsets[0]])
+                apart = (
+                    local.dt.replace_time_zone("UTC") - stamps.dt.convert_time_zone("UTC")
+                ).dt.total_minutes()
+                if (apart == 60 * hours + (minutes if hours >= 0 else -minutes)).all():  # then as now
+                    stamps = local
     return _from_instants(stamps, form)
 
 

@@ -78,6 +78,11 @@ class NetworkSettings(BaseModel):
         return self.horizon if self.decoding == "direct" else 1
 
     @property
+    def counts(self) -> bool:
+        """Whether what is forecast are whole numbers from 0 on."""
+        return self.head == "negative_binomial"
+
+    @property
     def forking(self) -> bool:
         """Whether a forecast can be made at every step of the context, not at its end alone."""
         return self.trunk == "points"

@@ -17,7 +17,10 @@ def lengths_given(lengths: Tensor | Sequence[int] | None, batch: int, batched: b
     """Give ``(batch,)`` int64; a single sequence may be given a single integer."""
     if lengths is None:
         return None
-    lengths = tensor_given(lengths)
+    try:
+        lengths = tensor_given(lengths)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"lengths: expected integers, one a sequence, got {lengths!r:.60}") from None
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise ValueError(f"lengths: expected integers, got {lengths.dtype}")
     if not batched and lengths.dim() == 0:
@@ -66,6 +69,8 @@ def tensor_given(value: Any, device: torch.device | None = None) -> Tensor:
 
 def generator_given(generator: torch.Generator | None, x: Tensor) -> torch.Generator | None:
     """Give a generator that can draw on the input's device."""
+    if not isinstance(generator, torch.Generator | None):
+        raise TypeError(f"generator: expected a torch.Generator or None, got {type(generator).__name__}")
     if generator is not None and generator.device.type != x.device.type:
         raise ValueError(
             f"generator: it draws on {generator.device}, but the input is on {x.device}: "

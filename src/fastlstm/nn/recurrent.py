@@ -170,7 +170,8 @@ class Recurrent(Stepping):
             )
         reason = None
         tensors = [getattr(self, name) for layer in self._all_weights for name in layer]
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x[0], *tensors)):
+        data = x.data if isinstance(x, PackedSequence) else x
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (data, *tensors)):
             reason = "they let no gradient through; use torch.no_grad()"
         elif any(t.dtype != torch.float32 or t.device.type != "cpu" for t in tensors):
             reason = "they need parameters of torch.float32 on the CPU"

@@ -40,6 +40,8 @@ def replace(model: _ModuleType) -> _ModuleType:
     >>> type(model["encoder"]), type(model["decoder"])
     (<class 'fastlstm.nn.lstm.LSTM'>, <class 'fastlstm.nn.gru.GRU'>)
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"replace: expected a model, got {model!r:.60}")
     for module in model.modules():
         kind = type(module)
         if kind in _OURS:

@@ -188,7 +188,7 @@ class Stepping(RecurrentParameters):
             return None
         if not self.cell.has_cell_state:
             parts = [hx]
-        elif isinstance(hx, (Tensor, np.ndarray)) or len(hx) != 2:
+        elif isinstance(hx, (Tensor, np.ndarray)) or not hasattr(hx, "__len__") or len(hx) != 2:
             raise ValueError(f"step: the state of {type(self).__name__} is a pair (h, c), got {_named(hx)}")
         else:
             parts = list(hx)

@@ -7,13 +7,15 @@ an extra (``pip install 'fastlstm[tune]'``), imported when a search begins.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import json
 import logging
 import math
 import os
+import random
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,7 +111,9 @@ def parse_space(given: Mapping[str, Any]) -> dict[str, Choice | Between]:
     return space
 
 
-def open_study(storage: str | Path | None, setting: Mapping[str, Any], first: Mapping[str, Any]) -> Study:
+def open_study(
+    storage: str | Path | None, setting: Mapping[str, Any], first: Mapping[str, Any], *, default: bool = True
+) -> Study:
     """Open a study, or begin one.
 
     Parameters
@@ -119,7 +123,9 @@ def open_study(storage: str | Path | None, setting: Mapping[str, Any], first: Ma
     setting : mapping
         What all trials have in common, as JSON holds it; a study that is there must have the same.
     first : mapping
-        The first trial of a new study: the defaults.
+        The first trial of a new study: the defaults, as far as the space has them.
+    default : bool
+        Whether it has all of them.
 
     Raises
     ------
@@ -139,7 +145,7 @@ def open_study(storage: str | Path | None, setting: Mapping[str, Any], first: Ma
         )
         known = study.user_attrs.get("setting")
         if known is None:
-            study.enqueue_trial(dict(first), user_attrs={"default": True})
+            study.enqueue_trial(dict(first), user_attrs={"default": default})
             study.set_user_attr("setting", json.dumps(setting))
             return study
     before = json.loads(known)
@@ -188,11 +194,19 @@ def search(
     import optuna
     from optuna.trial import TrialState
 
+    every = _every(space, trials)
+    for values in random.Random(seed).sample(every, len(every)):
+        study.enqueue_trial(values, skip_if_exists=True)
     began = time.monotonic()
     done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    while sum(not left(trial) for trial in study.get_trials(deepcopy=False, states=done)) < trials:
+    while (
+        len(tried := [one for one in study.get_trials(deepcopy=False, states=done) if not left(one)]) < trials
+    ):
         if timeout is not None and time.monotonic() - began > timeout:
             logger.info("the time for trials is over")
+            break
+        if every and len({_key(trial.params) for trial in tried}) == len(every):
+            logger.info("all %d configurations have been tried", len(every))
             break
         trial = study.ask()
         # Each trial draws by its own number: two processes do not try the same, and one repeats itself.
@@ -201,8 +215,12 @@ def search(
         )
         values = {name: _suggest(trial, name, part) for name, part in space.items()}
         started = time.monotonic()
+        same = next((one for one in completed(study) if _key(one.params) == _key(values)), None)
         try:
-            loss, notes = evaluate(values, _reporter(trial))
+            if same is not None:  # which would end the same
+                loss, notes = same.value, {n: v for n, v in same.user_attrs.items() if n != "default"}
+            else:
+                loss, notes = evaluate(values, _reporter(trial))
         except KeyboardInterrupt:
             # It says nothing of its configuration, which whoever goes on is to try first.
             study.enqueue_trial(trial.params, user_attrs=trial.user_attrs)
@@ -322,6 +340,25 @@ def completed(study: Study) -> list[FrozenTrial]:
 
     found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sorted(found, key=lambda trial: (trial.value, trial.number))
+
+
+def _every(space: Space, most: int) -> list[dict[str, Any]]:
+    """Return all configurations of a space; none where they are more than so many."""
+    choices: dict[str, Sequence[Any]] = {}
+    for name, part in space.items():
+        if isinstance(part, Choice):
+            choices[name] = part.values
+        elif isinstance(part.low, int) and isinstance(part.high, int):
+            choices[name] = range(part.low, part.high + 1)
+        else:
+            return []
+    if math.prod(map(len, choices.values())) > most:
+        return []
+    return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+
+
+def _key(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, sort_keys=True)
 
 
 def _suggest(trial: Trial, name: str, part: Choice | Between) -> Any:

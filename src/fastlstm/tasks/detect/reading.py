@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fastlstm.data.frequency import Frequency, infer_frequency
 from fastlstm.data.reading import grid_ticks, lay_out, read_series, require_values
 from fastlstm.data.rows import Rows, read_rows
-from fastlstm.data.schema import Columns, Schema, find_columns, several
+from fastlstm.data.schema import Columns, Schema, find_columns, several, single
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.table import Table, read_table
 from fastlstm.data.time_axis import counts_instants
@@ -186,6 +186,7 @@ def find_channels(
     >>> find_channels(read_table(frame)).target
     ('load', 'heat')
     """
+    series = single(series, "series")
     targets, times, identity = (several(names) for names in (target, time, series))
     covariates = {*several(past_covariates), *several(future_covariates)}
     taken = {*times, *identity, *covariates, *([] if series else ["unique_id"]), *([] if times else ["ds"])}

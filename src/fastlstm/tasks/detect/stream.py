@@ -89,6 +89,8 @@ class Stream:
         ------
         DataError
             If a cell cannot be read, or the row lies before the last one.
+        InputError
+            If it is no mapping.
         """
         table = self._read(row)
         series = table.series
@@ -143,6 +145,11 @@ class Stream:
 
     def _read(self, row: Mapping[str, Any]) -> DetectionTable:
         columns = self._schema.columns
+        if not isinstance(row, Mapping):
+            wanted = ", ".join(map(repr, (*([columns.time] if columns.time else []), *columns.target)))
+            raise InputError(
+                f"the row is a {type(row).__name__}: give a mapping of the columns {wanted} to values"
+            )
         whose = row.get(columns.series, self._series) if columns.series is not None else None
         if columns.series is not None and str(whose) != str(self._series):
             raise DataError(

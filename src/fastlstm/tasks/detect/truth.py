@@ -115,7 +115,18 @@ def windowed(table: DetectionTable, windows: Any) -> tuple[list[Stretch], int]:
             f"{name}: no window holds a row of {table.table.name}, whose rows lie from {times[0]} to {times[1]}; "
             f"the first window is from {found[0][1]} to {found[0][2]}"
         )
-    return sorted(stretched), outside
+    return _merged(stretched), outside
+
+
+def _merged(windows: list[Stretch]) -> list[Stretch]:
+    """Return windows in order, those that share rows as one."""
+    found: list[Stretch] = []
+    for window in sorted(windows):
+        if found and window.series == found[-1].series and window.first < found[-1].end:
+            found[-1] = found[-1]._replace(end=max(found[-1].end, window.end))
+        else:
+            found.append(window)
+    return found
 
 
 def _ticks(table: DetectionTable, name: str, cells: list[Any]) -> npt.NDArray[np.int64]:

@@ -46,8 +46,9 @@ def forecast_adapted(
     numpy.ndarray
         (W, L, Q) float64, in the target's unit.
     """
+    whole = _whole if network.settings.counts else np.asarray
     if fresh is None:
-        return forecast_windows(network, windows, index).astype(np.float64)
+        return whole(forecast_windows(network, windows, index).astype(np.float64))
     # Forecasts from less than a context err more than those that follow them.
     first = (series.offsets[:-1] + np.maximum(fresh, windows.context))[index.series]
     parts = []
@@ -59,7 +60,7 @@ def forecast_adapted(
         behind = windows_behind(wanted, windows.horizon, start)
         forecasts = forecast_windows(network, windows, behind).astype(np.float64)
         parts.append(adapt(series, behind, wanted, forecasts, network.settings.quantiles, start))
-    return np.concatenate(parts)
+    return whole(np.concatenate(parts))
 
 
 def steps_needed(reach: int, horizon: int, series: SeriesSet, fresh: Integers) -> Integers:
@@ -196,6 +197,12 @@ def _share_beyond(errors: Array, distances: Array, factors: Array) -> Array:
     count = known.sum(axis=1)
     shares: npt.NDArray[np.float64] = np.where(count > 0, beyond.sum(axis=1) / np.maximum(count, 1), np.nan)
     return shares
+
+
+def _whole(forecasts: Array) -> Array:
+    """Return counts, which quantiles that were moved from the median or towards it no longer are."""
+    counts: Array = np.maximum(np.round(forecasts), 0)
+    return counts
 
 
 def _in_order(middle: Array, distances: Array, median: int) -> Array:

@@ -35,8 +35,9 @@ class Forecaster(FittedForecaster):
     horizon : int
         How many steps ahead to forecast.
     context : int, optional
-        How many past steps the network reads before it forecasts. Default: two seasons or two horizons,
-        whichever is longer, and no longer than the longest series allows.
+        How many past steps the network reads before it forecasts. Default: two seasons, two horizons, the
+        longest season or 64 steps, whichever is longest (64 where that is at most a third of the longest series), in
+        whole seasons, at most 720 and what the longest series has to learn from.
     quantiles : sequence of float
         The quantiles to forecast, rising, each between 0 and 1; 0.5 (the point forecast) must be among them.
     trunk : {"points", "segments"}, optional

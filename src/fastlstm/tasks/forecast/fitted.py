@@ -229,7 +229,10 @@ class FittedForecaster(SavedEstimator):
             stride = require_whole("stride", stride, least=1)
         series, joined = continue_series(self.series_, self._read(data), self.context_)
         fresh = self._fresh(series)
-        return evaluate_all(self.network_, series, self.scaling_, joined, self.season_, fresh, stride)
+        found = evaluate_all(self.network_, series, self.scaling_, joined, self.season_, fresh, stride)
+        unseen = all_unseen(series, found.index, self._learnt())
+        self.notes_ = [] if unseen else ["some of these rows were learnt from: the figures are too good"]
+        return found
 
     def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Figure:
         """Draw the end of a series and its forecast with bands.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.data.windows import CovariateScaling
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, listed
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import forecast_against_truth
 from fastlstm.tasks.forecast.prediction import forecast_ahead
@@ -40,7 +40,9 @@ def draw_forecast(
     shown = series.tail(network.reach)
     names = [str(known) for known in shown.names]
     if name is not None and name not in names:
-        raise InputError(f"there is no series {name!r}: give one of {', '.join(names[:12])}")
+        unnamed = shown.schema.columns.series is None
+        mend = "the only one has no name; leave it out" if unnamed else f"give one of {listed(names, 12)}"
+        raise InputError(f"there is no series {name!r}: {mend}")
     code = 0 if name is None else names.index(name)
     _, _, forecasts = forecast_ahead(network, series, scaling, fresh=fresh)
     observed = int(shown.last_observed[code])

@@ -222,7 +222,7 @@ def tune(
     }
     setting = {"data": series.fingerprint(), "season": season, **shared, "space": written}
     inside = {name: value for name, value in first.items() if name in chosen and _holds(chosen[name], value)}
-    study = open_study(storage, setting, inside)
+    study = open_study(storage, setting, inside, default=len(inside) == len(chosen))
     kept: list[Fitted] = []
     best = math.inf
     alone = parameters.model_copy(update={"members": 1})

@@ -86,8 +86,8 @@ class FittedGenerator(ResumableEstimator):
             Of the draws: with one, the text is the same every time. Default: a new text every time.
         weights : {"float32", "bfloat16", "int8"}, optional
             How many bits of each of the LSTM's weights to write with: the fewer, the faster a wide LSTM is.
-            ``"bfloat16"`` changes probabilities by some thousandths, ``"int8"`` by a percent or so
-            (:meth:`fastlstm.LSTM.step`). Default: ``"bfloat16"`` on a CPU, else ``"float32"``.
+            ``"bfloat16"`` changes probabilities by some thousandths, ``"int8"`` by a percent or so.
+            Default: ``"bfloat16"`` on a CPU, else ``"float32"``.
         stream : bool
             Whether to give pieces of text as they come.
 
@@ -170,7 +170,7 @@ class FittedGenerator(ResumableEstimator):
                 "nats_per_character": nats / np.maximum([len(each) for each in corpus.texts], 1),
             }
         )
-        return give_back(frame, "file" if corpus.kind == "list" else corpus.kind)
+        return give_back(frame, "file" if corpus.kind == "list" else corpus.kind, rows_of=data)
 
     def score(self, data: Any, target: Any = None) -> float:
         """Return minus the nats a character, for scikit-learn: the higher the better.

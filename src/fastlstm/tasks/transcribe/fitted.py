@@ -192,8 +192,7 @@ class FittedTranscriber(ResumableEstimator):
             If the transcriber was not trained with ``live``.
         """
         model = self._require_fitted().model_
-        rate = model.mel.rate if rate is None else rate
-        check_rate(rate)
+        rate = check_rate(model.mel.rate if rate is None else rate)
         size, prior = self._search(beam_size, language_model, language_weight, insertion_bonus)
         return Stream(model, rate, beam_size=size, prior=prior)
 

@@ -233,7 +233,7 @@ def read_features(speech: SpeechSet, rate: int | None) -> Features:
     """
     if rate is None:
         rate = usual_rate([_rate(speech, place) for place in range(len(speech))])
-    check_rate(rate)
+    rate = check_rate(rate)
     mel = LogMel.of_rate(rate)
     parts, seconds, several = [], 0.0, 0
     others: Counter[int] = Counter()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 from typing_extensions import override
 
@@ -111,7 +112,8 @@ class FittedTranslator(ResumableEstimator):
             texts = [best.text for best, *_ in answers]
             return texts if text is None else texts[0]
         frame = self._frame(pairs, answers, ranked=n_best > 1)
-        return give_back(frame, "file" if pairs.kind == "list" else pairs.kind)
+        rows = np.repeat(np.arange(len(answers)), [len(answer) for answer in answers])
+        return give_back(frame, "file" if pairs.kind == "list" else pairs.kind, rows_of=data, rows=rows)
 
     def evaluate(
         self,
