@@ -208,7 +208,7 @@ def test_plot_shows_the_series_asked_for(fitted: Forecaster, tmp_path: Path) -> 
     figure = fitted.plot(tmp_path / "forecast.png", series="b")
     assert figure.axes[0].get_title() == "Forecast of b"
     assert (tmp_path / "forecast.png").stat().st_size > 1000
-    with pytest.raises(InputError, match="no series 'c': give one of a, b"):
+    with pytest.raises(InputError, match="no series 'c': give one of 'a', 'b'"):
         fitted.plot(series="c")
 
 

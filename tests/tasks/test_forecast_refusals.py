@@ -146,6 +146,8 @@ def test_arguments_of_other_types() -> None:
         quick().fit(table, target="y", frequency=timedelta(1))
     with pytest.raises(DataError, match="column 'z' \\(past_covariates\\) holds Duration"):
         quick().fit(table.with_columns(z=pl.duration(hours=1)), target="y", past_covariates="z")
+    with pytest.raises(DataError, match="column 'z' \\(past_covariates\\) holds Datetime"):
+        quick().fit(table.with_columns(z=pl.lit(datetime(2024, 1, 1))), target="y", past_covariates="z")
     with pytest.raises(InputError, match="a run is loaded from its folder, and 5 is no path"):
         quick().fit(table, target="y", init=5)
     with pytest.raises(InputError, match="targt is no argument of fit here: did you mean target"):

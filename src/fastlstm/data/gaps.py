@@ -79,8 +79,12 @@ class GapReport:
             )
         if self.unread:
             notes.append(f"not read, as they have no role: {listed(self.unread)}")
-        notes += [
+        return f"{self.rows:,} rows of {self.series:,} series; {'; '.join([*notes, *self.coarse])}"
+
+    @property
+    def coarse(self) -> list[str]:
+        """What is said of columns that float32 cannot hold well."""
+        return [
             f"{column} of {count:,} series is large and varies too little for float32: subtract a constant"
             for column, count in self.unresolved.items()
         ]
-        return f"{self.rows:,} rows of {self.series:,} series; {'; '.join(notes)}"

@@ -109,7 +109,7 @@ def read_categories(table: Table, column: str, role: str) -> pl.Series:
     cells = table.frame[column]
     if cells.dtype.is_float() and (cells.is_null() | cells.is_nan() | (cells == cells.round())).all():
         cells = cells.cast(pl.Int64, strict=False)
-    if cells.dtype.is_nested() or cells.dtype == pl.Duration:
+    if cells.dtype.is_nested() or cells.dtype in (pl.Duration, pl.Datetime):
         raise DataError(
             f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, not numbers or categories"
         )

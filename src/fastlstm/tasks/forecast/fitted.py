@@ -154,6 +154,7 @@ class FittedForecaster(SavedEstimator):
             *describe_strangers(series.names, self.series_.names),
             *describe(without_network(ends)),
             *describe_covariates(ends, index, steps, read),
+            *series.report.coarse,
         ]
         return give_back(in_given_shape(frame, series.schema, series.names, path), series.kind)
 
