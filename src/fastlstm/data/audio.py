@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -188,7 +189,7 @@ def check_rate(rate: float) -> int:
     InputError
         If it is no whole number, or below 1,000.
     """
-    number = isinstance(rate, int | float | np.integer | np.floating) and not isinstance(rate, bool)
+    number = isinstance(rate, Real) and not isinstance(rate, bool)
     if not number or not LOWEST_RATE <= rate < np.inf or rate != int(rate):
         raise InputError(f"rate is {rate!r}: give samples a second, a whole number, {LOWEST_RATE:,} or more")
     return int(rate)

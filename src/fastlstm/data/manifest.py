@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -177,8 +178,7 @@ def is_pair(given: object) -> bool:
     if not isinstance(given, tuple) or isinstance(given, Recording) or len(given) != 2:
         return False
     samples, rate = given
-    number = isinstance(rate, int | float | np.integer | np.floating)
-    return number and not isinstance(samples, str | Path)
+    return isinstance(rate, Real) and not isinstance(samples, str | Path)
 
 
 def read_speech(

@@ -371,7 +371,7 @@ def single(names: Names | None, role: str) -> str | None:
     """
     found = several(names)
     if len(found) > 1:
-        told = " and ".join([", ".join(map(repr, found[:-1])), repr(found[-1])])
+        told = " and ".join(map(repr, found))
         raise InputError(
             f"{role} are {len(found)} columns, {told}, and it takes one: join them into one column"
         )

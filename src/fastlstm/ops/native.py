@@ -313,10 +313,8 @@ def _for_each_weight(kernel: _Kernel, dweights: Sequence[_Gradient]) -> list[_Gr
             for gradient, place in zip(dweights[first : first + len(order)], order, strict=True)
             if place is not None
         ]
-        if shared:
-            own[3] = (
-                None if own[2] is None else own[2].clone()
-            )  # whoever changes one does not change the other
+        if shared and own[2] is not None:
+            own[3] = own[2].clone()  # whoever changes one does not change the other
         gradients += own
     return gradients
 

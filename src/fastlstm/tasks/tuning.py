@@ -198,10 +198,7 @@ def search(
     for values in random.Random(seed).sample(every, len(every)):
         study.enqueue_trial(values, skip_if_exists=True)
     began = time.monotonic()
-    done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-    while (
-        len(tried := [one for one in study.get_trials(deepcopy=False, states=done) if not left(one)]) < trials
-    ):
+    while len(tried := _tried(study)) < trials:
         if timeout is not None and time.monotonic() - began > timeout:
             logger.info("the time for trials is over")
             break
@@ -340,6 +337,14 @@ def completed(study: Study) -> list[FrozenTrial]:
 
     found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sorted(found, key=lambda trial: (trial.value, trial.number))
+
+
+def _tried(study: Study) -> list[FrozenTrial]:
+    """Return the trials that are done, well or badly."""
+    from optuna.trial import TrialState
+
+    done = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+    return [trial for trial in study.get_trials(deepcopy=False, states=done) if not left(trial)]
 
 
 def _every(space: Space, most: int) -> list[dict[str, Any]]:

@@ -109,7 +109,8 @@ class LabelledLearning:
         self.labelled = labelled
         self.target = target
         device = labelled.features.lengths.device
-        self.learnt = torch.from_numpy(learnt).to(device)
+        self.learnt = torch.from_numpy(learnt)
+        self.lengths = labelled.features.lengths.cpu()[self.learnt]
         self.batch_size = min(batch_size, len(learnt))
         self.weights = None if weights is None else weights.to(device)
         self.augmentation = augmentation
@@ -128,20 +129,18 @@ class LabelledLearning:
         if generator is not self._generator or not self._ahead:
             self._generator, self._ahead = generator, self._draw_ahead(generator)
         which, seed = self._ahead.pop()
-        batch = self.labelled.gather(which.to(self.learnt.device))
+        batch = self.labelled.gather(which.to(self.labelled.features.lengths.device))
         if seed is None:
             return batch
         return batch._replace(sequences=self._moved(batch.sequences, torch.Generator().manual_seed(seed)))
 
     def _draw_ahead(self, generator: torch.Generator) -> list[tuple[Tensor, int | None]]:
-        lengths = self.labelled.features.lengths[self.learnt].cpu()
-        drawn = batches_at_random(lengths, generator, most=self.batch_size, full=True)
+        drawn = batches_at_random(self.lengths, generator, most=self.batch_size, full=True)
         seeds: list[int] | list[None] = [None] * len(drawn)
         if self.augmentation:
             # Each batch is moved by draws of its own: the loop goes on from where many were drawn ahead.
             seeds = torch.randint(2**62, (len(drawn),), generator=generator).tolist()
-        learnt = self.learnt.cpu()
-        return [(learnt[part], seed) for part, seed in zip(drawn, seeds, strict=True)]
+        return [(self.learnt[part], seed) for part, seed in zip(drawn, seeds, strict=True)]
 
     def _moved(self, sequences: SequenceBatch, generator: torch.Generator) -> SequenceBatch:
         """Return sequences whose numbers differ a little."""
