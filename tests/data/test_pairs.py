@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fastlstm.data.pair_tokens import PairFeatures, PairVocabulary, default_level
-from fastlstm.data.pairs import read_pairs, split_pairs
+from fastlstm.data.pairs import read_pairs
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import DataError, InputError
 
@@ -103,29 +103,6 @@ def test_sources_alone_may_be_empty():
     pairs = read_pairs(pl.DataFrame({"source": ["a", None, " "]}), paired=False)
     assert pairs.sources == ("a", "", " ")
     assert pairs.notes == ("the frame: 2 of 3 sources are empty, and so are their targets",)
-
-
-@pytest.mark.parametrize(("count", "held"), [(2, 1), (19, 1), (100, 5), (30_000, 1000)])
-def test_how_many_are_held_out(count, held):
-    pairs = read_pairs([str(place) for place in range(count)], target=["x"] * count)
-    learnt, chosen = split_pairs(pairs, 0)
-    assert (len(learnt), len(chosen)) == (count - held, held)
-    assert sorted([*learnt, *chosen]) == list(range(count))
-    assert not np.array_equal(chosen, split_pairs(pairs, 1)[1]) or count == 2
-
-
-def test_a_source_that_comes_twice_is_on_one_side():
-    sources = [str(place % 40) for place in range(400)]
-    pairs = read_pairs(sources, target=sources)
-    for seed in range(5):
-        learnt, held = split_pairs(pairs, seed)
-        assert not {sources[place] for place in learnt} & {sources[place] for place in held}
-        assert len(held) == 20
-
-
-def test_one_source_is_too_few():
-    with pytest.raises(DataError, match="2 pairs with one source; give two different sources or more"):
-        split_pairs(read_pairs(["a", "a"], target=["b", "c"]), 0)
 
 
 @pytest.mark.parametrize(

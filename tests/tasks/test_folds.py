@@ -126,3 +126,12 @@ def test_cross_validation_leaves_the_estimator_as_it_was() -> None:
 def test_fewer_than_two_folds_are_refused() -> None:
     with pytest.raises(InputError, match="folds is 1: give a whole number, 2 or more"):
         Classifier().cross_validate([[1.0], [2.0]], label=["a", "b"], folds=1)
+
+
+def test_the_part_that_chooses_weights_is_no_large_group() -> None:
+    """One of seven is held out: of a group of 900 and ten of 10, not the 900."""
+    groups = np.repeat(np.arange(11), [900] + [10] * 10)
+    for seed in range(8):
+        ((learnt, held),) = make_folds(len(groups), None, groups, 1, seed)
+        assert len(learnt) >= 900
+        assert len(held) >= 10

@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 import fastlstm
 from fastlstm import LSTM, Forecaster, Generator
-from fastlstm.data.corpus import join_texts
+from fastlstm.data.corpus import Corpus, join_texts
 from fastlstm.data.writing import written
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.model.language_steps import LanguageSteps
@@ -293,8 +293,6 @@ def test_another_tasks_checkpoint_is_refused(tmp_path):
 
 
 def test_the_end_of_a_text_is_held_out_by_lines():
-    from fastlstm.data.corpus import Corpus
-
     text = "".join(f"line {place}\n" for place in range(1000))
     learnt, held = split(Corpus("text", "file", (text,)), seed=0)
     assert learnt.texts[0] + held.texts[0] == text
@@ -303,8 +301,6 @@ def test_the_end_of_a_text_is_held_out_by_lines():
 
 
 def test_of_a_long_text_stretches_from_all_over_it_are_held_out():
-    from fastlstm.data.corpus import Corpus
-
     lines = [f"line {place:05}\n" for place in range(20_000)]
     parts = split(Corpus("text", "file", ("".join(lines),)), seed=0)
     learnt, held = (part.texts[0].splitlines(keepends=True) for part in parts)
@@ -317,13 +313,21 @@ def test_of_a_long_text_stretches_from_all_over_it_are_held_out():
 
 
 def test_some_of_several_texts_are_held_out():
-    from fastlstm.data.corpus import Corpus
-
     texts = tuple(f"text number {place}" for place in range(200))
     learnt, held = split(Corpus("texts", "list", texts), seed=0)
     assert sorted(learnt.texts + held.texts) == sorted(texts)
     assert held.characters == pytest.approx(0.05 * sum(map(len, texts)), rel=0.1)
     assert held.texts != split(Corpus("texts", "list", texts), seed=1)[1].texts
+
+
+@pytest.mark.parametrize("sizes", [(1000, 20), (20, 1000), (300, 300, 300), (1000, 1000, 40)])
+def test_one_text_of_most_characters_is_not_held_out_whole(sizes):
+    texts = tuple("".join(f"line {place}\n" for place in range(size)) for size in sizes)
+    corpus = Corpus("texts", "list", texts)
+    for seed in range(5):
+        learnt, held = split(corpus, seed)
+        assert learnt.characters + held.characters == corpus.characters
+        assert 0.02 < held.characters / corpus.characters < 0.06
 
 
 def test_bytes_of_a_character_are_written_together():

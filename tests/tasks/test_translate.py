@@ -15,9 +15,10 @@ from sklearn.base import clone
 
 import fastlstm
 from fastlstm import Translator
+from fastlstm.data.pairs import read_pairs
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
-from fastlstm.tasks.translate.fitting import fit_pairs, judge
+from fastlstm.tasks.translate.fitting import fit_pairs, judge, split
 from fastlstm.tasks.translate.settings import Parameters
 from fastlstm.tasks.translate.translating import SearchOptions
 
@@ -355,3 +356,41 @@ def test_rows_keep_their_index(fitted):
     ranked = fitted.predict(frame, n_best=2)
     assert ranked.index.tolist() == [7, 7, 3, 3, 9, 9, 1, 1]
     assert (ranked["word"] == frame["word"].loc[ranked.index]).all()
+
+
+@pytest.mark.parametrize(("count", "held"), [(2, 1), (19, 1), (100, 5), (30_000, 1000)])
+def test_how_many_are_held_out(count, held):
+    pairs = read_pairs([str(place) for place in range(count)], target=["x"] * count)
+    learnt, chosen = split(pairs, 0)
+    assert (len(learnt), len(chosen)) == (count - held, held)
+    assert sorted([*learnt, *chosen]) == list(range(count))
+    assert not np.array_equal(chosen, split(pairs, 1)[1]) or count == 2
+
+
+def test_a_source_that_comes_twice_is_on_one_side():
+    sources = [str(place % 40) for place in range(400)]
+    pairs = read_pairs(sources, target=sources)
+    for seed in range(5):
+        learnt, held = split(pairs, seed)
+        assert not {sources[place] for place in learnt} & {sources[place] for place in held}
+        assert len(held) == 20
+
+
+def test_one_source_is_too_few():
+    with pytest.raises(DataError, match="2 pairs with one source; give two different sources or more"):
+        split(read_pairs(["a", "a"], target=["b", "c"]), 0)
+
+
+def test_a_source_that_is_most_pairs_is_learnt_from():
+    sources = ["usual"] * 900 + [str(place) for place in range(100)]
+    pairs = read_pairs(sources, target=sources)
+    for seed in range(8):
+        learnt, held = split(pairs, seed)
+        assert sources[learnt[0]] == "usual"
+        assert len(held) == 50
+
+
+def test_where_all_sources_come_often_the_rarest_is_held_out():
+    sources = ["a"] * 30 + ["b"] * 10 + ["c"] * 60
+    _, held = split(read_pairs(sources, target=sources), 0)
+    assert {sources[place] for place in held} == {"b"}

@@ -17,7 +17,6 @@ from fastlstm.data.texts import TEXTS, TextKind, as_list, refuse_surrogates, tex
 from fastlstm.errors import DataError, InputError
 
 SOURCE, TARGET = "source", "target"  # the columns, where no others are named
-MOST_HELD, HELD_SHARE = 1000, 0.05  # pairs that are held out at most, and which share of all
 NAMED = 5  # rows that a message names
 
 
@@ -158,51 +157,6 @@ def read_pairs(
     sources, targets = text_cells(table, schema.source, SOURCE), text_cells(table, schema.target, TARGET)
     _refuse_empty(table, {SOURCE: sources, TARGET: targets})
     return PairSet(table.name, table.kind, tuple(sources.to_list()), tuple(targets.to_list()), schema)
-
-
-def split_pairs(pairs: PairSet, seed: int) -> tuple[Integers, Integers]:
-    """Hold pairs out to choose weights by: 1,000 or one in twenty, whichever is less, at least one.
-
-    A source that comes several times stays on one side, so that none that is held out was learnt by heart.
-
-    Parameters
-    ----------
-    pairs : PairSet
-        n pairs.
-    seed : int
-        Of the draw.
-
-    Returns
-    -------
-    learnt, held : numpy.ndarray
-        Which pairs, in their order.
-
-    Raises
-    ------
-    DataError
-        If all sources are the same.
-
-    Examples
-    --------
-    >>> pairs = read_pairs(["a", "b", "a"], target=["1", "2", "3"])
-    >>> split_pairs(pairs, 0)
-    (array([0, 2]), array([1]))
-    """
-    _, groups, counts = np.unique(np.array(pairs.sources, object), return_inverse=True, return_counts=True)
-    if len(counts) < 2:
-        raise DataError(
-            f"{pairs.name}: {len(pairs):,} pairs with one source; give two different sources or more, "
-            "to learn from some and choose weights by others"
-        )
-    wanted = max(1, min(MOST_HELD, int(HELD_SHARE * len(pairs))))
-    order = np.random.default_rng(seed).permutation(len(counts))
-    if len(pairs) < 2 / HELD_SHARE:  # the least that can be held out may be most of what there is
-        order = order[np.argsort(counts[order], kind="stable")]
-    before = np.cumsum(counts[order]) - counts[order]
-    chosen = np.zeros(len(counts), bool)
-    chosen[order[: max(1, min(int((before < wanted).sum()), len(counts) - 1))]] = True
-    held = chosen[groups]
-    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def _column(table: Table, name: Any, role: str) -> str:

@@ -66,6 +66,39 @@ def hold_back(
     return np.sort(np.asarray(learnt, np.int64)), np.sort(np.asarray(test, np.int64))
 
 
+def draw_units(sizes: Integers, wanted: float, seed: int) -> npt.NDArray[np.bool_]:
+    """Draw units at random that come to a wanted size together, and never to more.
+
+    What does not fit is passed by, so that one large unit is not held out for all the small ones.
+
+    Parameters
+    ----------
+    sizes : numpy.ndarray
+        (n,) how much each unit holds.
+    wanted : float
+        How much is drawn at most.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n,) whether each was drawn; none, where each is larger than what is wanted.
+
+    Examples
+    --------
+    >>> draw_units(np.array([900, 10, 20, 30]), 50, 0)
+    array([False,  True,  True, False])
+    """
+    drawn = np.zeros(len(sizes), bool)
+    left = wanted
+    for unit in np.random.default_rng(seed).permutation(len(sizes)).tolist():
+        if sizes[unit] <= left:
+            drawn[unit] = True
+            left -= sizes[unit]
+    return drawn
+
+
 def make_folds(
     examples: int,
     strata: npt.NDArray[np.float64] | None,
@@ -131,6 +164,8 @@ def make_folds(
         except ValueError:  # no class has as many members as there are parts
             plain = KFold if groups is None else GroupKFold
             found = list(plain(**options).split(np.zeros(examples), groups=groups))
+    if folds == 1 and groups is not None:  # the part nearest to its share: groups may be of any size
+        found = [min(found, key=lambda fold: abs(len(fold[1]) - examples / parts))]
     return [(np.asarray(learnt, np.int64), np.asarray(held, np.int64)) for learnt, held in found[:folds]]
 
 

@@ -12,6 +12,7 @@ from fastlstm.data.streams import TokenStreams
 from fastlstm.data.tokens import Level, Tokenizer
 from fastlstm.errors import DataError
 from fastlstm.model.language import LanguageNetwork, LanguageSettings
+from fastlstm.tasks.folds import draw_units
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge_row
 from fastlstm.tasks.generate.learning import LanguageLearning
 from fastlstm.tasks.generate.settings import Parameters
@@ -72,10 +73,11 @@ class Fitted:
 
 
 def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
-    r"""Hold a part out: of a single text stretches from all over it, from line to line; of several texts some.
+    r"""Hold a part out: of several texts some, of a long one stretches from all over it, from line to line.
 
     A text is not the same from end to end: what is held out of it at one place is not learnt from, be it the only
     chapter in which somebody comes. So a long text gives the ends of up to twenty parts of it, a short one its end.
+    Where texts are so long that those which are held out whole come to too little, the longest gives some of it too.
 
     Parameters
     ----------
@@ -100,21 +102,17 @@ def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
     >>> learnt.characters, held.texts
     (247, ('to be\nor not\n',))
     """
-    size = min(HELD_OUT * corpus.characters, MOST_HELD_OUT)
-    if len(corpus.texts) == 1:
-        kept, out = _cut_out(corpus.texts[0], max(1, round(size)))
-        parts: tuple[tuple[str, ...], tuple[str, ...]] = (kept,), (out,)
-    else:
-        lengths = np.array([len(text) for text in corpus.texts])
-        order = np.random.default_rng(seed).permutation(len(lengths))
-        held = order[: int(np.searchsorted(lengths[order].cumsum(), size)) + 1]
-        chosen = np.zeros(len(lengths), bool)
-        chosen[held] = True
-        marked = list(zip(corpus.texts, chosen, strict=True))
-        parts = (
-            tuple(text for text, is_held in marked if not is_held),
-            tuple(text for text, is_held in marked if is_held),
-        )
+    size = max(1, round(min(HELD_OUT * corpus.characters, MOST_HELD_OUT)))
+    lengths = np.array([len(text) for text in corpus.texts])
+    drawn = draw_units(lengths, size, seed)
+    kept = [text for text, is_held in zip(corpus.texts, drawn, strict=True) if not is_held]
+    held = [text for text, is_held in zip(corpus.texts, drawn, strict=True) if is_held]
+    missing = size - int(lengths[drawn].sum())
+    if missing > size // 2:
+        longest = max(range(len(kept)), key=lambda place: len(kept[place]))
+        kept[longest], out = _cut_out(kept[longest], missing)
+        held.append(out)
+    parts = tuple(kept), tuple(held)
     if not all(any(part) for part in parts):
         raise DataError(
             f"{corpus.source} holds {corpus.characters:,} characters: too few to learn from; give more text"

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 
 from fastlstm.data.pair_tokens import PairFeatures, PairVocabulary, default_level
-from fastlstm.data.pairs import PairSet, split_pairs
+from fastlstm.data.pairs import PairSet
 from fastlstm.data.rows import Integers
+from fastlstm.errors import DataError
 from fastlstm.model.translator import TranslatorNetwork, TranslatorSettings
+from fastlstm.tasks.folds import draw_units
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation, scoring_library
 from fastlstm.tasks.translate.learning import TranslationLearning
 from fastlstm.tasks.translate.report import TranslationReport
@@ -21,6 +23,7 @@ from fastlstm.tasks.translate.translating import TOKENS, SearchOptions, Translat
 from fastlstm.training.learner import Hooks, TrainingResult
 from fastlstm.training.loop import LoopSettings, make_accelerator, train
 
+MOST_HELD, HELD_SHARE = 1000, 0.05  # pairs that are held out at most, and which share of all
 VALIDATIONS = 20
 STEPS_BEFORE_STOPPING = 200
 ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
@@ -69,6 +72,48 @@ class Fitted:
     report: TranslationReport
 
 
+def split(pairs: PairSet, seed: int) -> tuple[Integers, Integers]:
+    """Hold pairs out to choose weights by: 1,000 or one in twenty, whichever is less, at least one.
+
+    A source that comes several times stays on one side, so that none that is held out was learnt by heart; one that
+    comes more often than pairs are held out is learnt from.
+
+    Parameters
+    ----------
+    pairs : PairSet
+        n pairs.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    learnt, held : numpy.ndarray
+        Which pairs, in their order.
+
+    Raises
+    ------
+    DataError
+        If all sources are the same.
+
+    Examples
+    --------
+    >>> from fastlstm.data.pairs import read_pairs
+    >>> split(read_pairs(["a", "b", "a"], target=["1", "2", "3"]), 0)
+    (array([0, 2]), array([1]))
+    """
+    _, groups, counts = np.unique(np.array(pairs.sources, object), return_inverse=True, return_counts=True)
+    if len(counts) < 2:
+        raise DataError(
+            f"{pairs.name}: {len(pairs):,} pairs with one source; give two different sources or more, "
+            "to learn from some and choose weights by others"
+        )
+    drawn = draw_units(counts, max(1, min(MOST_HELD, int(HELD_SHARE * len(pairs)))), seed)
+    if not drawn.any():
+        drawn[counts.argmin()] = True
+    held = drawn[groups]
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
 def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None) -> Fitted:
     """Train a network on pairs.
 
@@ -90,7 +135,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None
     """
     scoring_library()
     accelerator = make_accelerator(parameters.device, parameters.precision)
-    learnt, held = split_pairs(pairs, parameters.seed)
+    learnt, held = split(pairs, parameters.seed)
     vocabulary = learn_vocabulary(parameters, pairs.subset(learnt))
     features = PairFeatures(pairs, vocabulary, accelerator.device)
     which = torch.from_numpy(learnt).to(accelerator.device)
