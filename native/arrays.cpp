@@ -18,8 +18,9 @@ struct Libraries {
   PyObject *tensor_type, *parameter_type, *array_type;
   PyObject *empty, *float32, *float64;  // of numpy
   PyObject *from_numpy, *is_grad_enabled, *get_num_threads;
-  PyObject *jit, *traced_modules;     // a module's __dict__, and a name in it
-  PyObject *requires_grad, *version;  // descriptors: asked directly, they cost less than an attribute
+  PyObject *jit, *traced_modules;  // a module's __dict__, and a name in it
+  // Descriptors and a method: asked directly, they cost less than an attribute.
+  PyObject *requires_grad, *version, *is_neg;
   const dlpack::Exchange* exchange = nullptr;
 
   Libraries() {
@@ -34,6 +35,7 @@ struct Libraries {
     get_num_threads = kept(torch, "get_num_threads");
     requires_grad = descriptor("requires_grad");
     version = descriptor("_version");
+    is_neg = kept(torch.attr("Tensor"), "is_neg");
     array_type = kept(numpy, "ndarray");
     empty = kept(numpy, "empty");
     float32 = numpy.attr("dtype")("float32").release().ptr();
@@ -131,7 +133,7 @@ bool view_tensor(PyObject* object, ArrayView& view) {
     view.strides[i] = tensor.strides ? tensor.strides[i] : dense;
     dense *= tensor.shape[i];
   }
-  return true;
+  return view.data || dense == 0;  // no values, or no memory for them
 }
 
 void new_numpy(Element element, NewArray& array) {
@@ -245,6 +247,13 @@ bool records_gradient(nb::handle array, const ArrayView& view) {
   const Libraries& library = libraries();
   if (view.kind != ArrayKind::kTensor || get(library.requires_grad, array).ptr() != Py_True) return false;
   return gradients_enabled();
+}
+
+bool turns_signs(nb::handle array, const ArrayView& view) {
+  if (view.kind != ArrayKind::kTensor) return false;
+  const nb::object answer = nb::steal(PyObject_CallOneArg(libraries().is_neg, array.ptr()));
+  if (!answer.is_valid()) PyErr_Clear();
+  return answer.ptr() != Py_False;
 }
 
 bool gradients_enabled() {

@@ -72,6 +72,9 @@ class TensorMemory {
 
 // Whether it is a tensor that asks for a gradient, while gradients are being recorded.
 bool records_gradient(nanobind::handle array, const ArrayView& view);
+// Whether it is a tensor that only notes that the signs of what lies in memory are turned, as the imaginary
+// part of a conjugate does.
+bool turns_signs(nanobind::handle array, const ArrayView& view);
 int64_t version_of(nanobind::handle tensor);  // counts changes in place; -1 where torch does not count
 int torch_threads();
 bool gradients_enabled();

@@ -105,7 +105,7 @@ class StepHandle {
   }
 
   static void view_plain(nb::handle array, ArrayView& view) {
-    require(view_array(array, view) && !records_gradient(array, view));
+    require(view_array(array, view) && !records_gradient(array, view) && !turns_signs(array, view));
   }
 
   // x (B, I) or (I), whose rows may lie apart.

@@ -94,7 +94,8 @@ nb::object StepState::create(ArrayKind kind, Element element, int dimensions, co
 }
 
 bool StepState::view(int index, ArrayView& view) const {
-  if (arrays[index]) return view_array(arrays[index], view) && !records_gradient(arrays[index], view);
+  if (nb::handle array = arrays[index])
+    return view_array(array, view) && !records_gradient(array, view) && !turns_signs(array, view);
   view.kind = kind;
   view.element = element;
   view.dimensions = dimensions;

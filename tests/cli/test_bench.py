@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 
+from fastlstm import LSTM
 from fastlstm.cli import bench, main, measuring, onnx_side
 from fastlstm.cli.measuring import Problem
 
@@ -73,8 +74,14 @@ def test_every_layer(measured, cell, flags):
     assert row["layers"] == (2 if "--layers" in flags else 1)
     assert row["dtype"] == ("float64" if "float64" in flags else "float32")
     assert (row["mean_length"] < 5) == ("--lengths" in flags)
-    assert row["forward"]["ratio"] > 0
+    assert row["forward"]["ratio"] == row["forward"]["torch_ms"] / row["forward"]["fastlstm_ms"]
     assert "forward_backward" not in row
+
+
+def test_figures_of_wrong_results_are_not_printed(monkeypatch):
+    monkeypatch.setattr(LSTM, "forward", lambda self, x, *rest, **options: (x.new_zeros(5, 3, 6), None))
+    with pytest.raises(RuntimeError, match="fastlstm and torch differ by"):
+        main(["bench", *TINY, "--forward-only"])
 
 
 def test_backward_over_packed_sequences(measured):

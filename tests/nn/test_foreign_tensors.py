@@ -142,3 +142,48 @@ def test_nothing_in_nothing_out() -> None:
     assert layer(torch.zeros(5, 0, 4), lengths=[])[0].shape == (5, 0, 6)
     with pytest.raises(RuntimeError, match="lstm expects two hidden states"):
         layer(X, (torch.zeros(1, 3, 6),) * 3)
+
+
+def turned(tensor):
+    """The same values, in memory with their signs turned."""
+    return torch._neg_view(-tensor)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "gru"])
+def test_views_that_only_note_that_signs_are_turned(kind):
+    layer = LSTM(1, 6) if kind == "lstm" else GRU(1, 6)
+    x, state = torch.randn(4, 2, 1), torch.randn(1, 2, 6)
+    both = (state, state.sigmoid()) if kind == "lstm" else state
+    noted = tuple(map(turned, both)) if kind == "lstm" else turned(both)
+    expected = layer(x, both)[0]
+    assert turned(x).is_neg()
+    assert turned(x).is_contiguous()
+    torch.testing.assert_close(layer(turned(x), noted)[0], expected)
+    outer = torch.randn_like(expected)
+    found, wanted = (
+        torch.autograd.grad(layer(x, both)[0], layer.weight_hh_l0, outer) for outer in (turned(outer), outer)
+    )
+    torch.testing.assert_close(found, wanted)
+    with torch.no_grad():
+        torch.testing.assert_close(layer.step(turned(x[0]), noted)[0], expected[0])
+        layer.weight_hh_l0 = torch.nn.Parameter(turned(layer.weight_hh_l0.detach()))
+        torch.testing.assert_close(layer(x, both)[0], expected)
+
+
+def test_an_input_without_memory_is_refused():
+    layer, x = LSTM(4, 6), torch.randn(5, 3, 4)
+    x.untyped_storage().resize_(0)
+    zeros = torch._efficientzerotensor((5, 3, 4))
+    for call in (lambda: layer(x), lambda: layer(zeros), lambda: layer.step(zeros[0])):
+        with pytest.raises(RuntimeError, match="has no memory to be read"):
+            call()
+
+
+@pytest.mark.parametrize("make", [LSTM, GRU, RNN])
+@pytest.mark.parametrize("columns", [5, 7])
+def test_a_recurrent_weight_of_another_width_is_refused(make, columns):
+    layer = make(4, 6)
+    layer.weight_hh_l0 = torch.nn.Parameter(torch.randn(len(layer.weight_hh_l0), columns))
+    for call in (lambda: layer(torch.randn(5, 3, 4)), lambda: layer.step(torch.randn(4))):
+        with pytest.raises(RuntimeError, match=r"w_hh: expected torch\.float32 of shape \(\d+, 6\) on cpu"):
+            call()

@@ -499,11 +499,17 @@ def test_refused_when_made(kind, options, error, message):
         ({"checkpoint_every": 2}, {"lengths": [1, 2, 9]}, "lengths must lie in 0 … 5"),
         ({"layer_norm": True}, {"lengths": [1, 2, 9]}, "lengths must lie in 0 … 5"),
         ({"checkpoint_every": 2}, {"output_steps": [0, 5]}, "output_steps: expected numbers in 0 … 4"),
+        ({}, {"output_steps": [0, 5]}, r"output_steps: expected numbers in 0 … 4, got \[0, 5\]"),
     ],
 )
 def test_refused_when_called(options, arguments, message):
     with pytest.raises(ValueError, match=message):
         LSTM(4, 6, **options)(torch.randn(5, 3, 4), **arguments)
+
+
+@pytest.mark.parametrize("kind", [GRU, RNN])
+def test_what_only_an_lstm_has_may_be_declined(kind):
+    kind(4, 6, layer_norm=False, peephole=False, coupled=False, forget_bias=None)
 
 
 def test_a_generator_on_another_device():

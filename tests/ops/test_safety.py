@@ -224,6 +224,19 @@ WRONG = {
 }
 
 
+def test_time_steps_of_packed_rows_are_refused():
+    cell, x, *rest = small_call()
+    with pytest.raises(ValueError, match="read_steps: packed rows are no time steps"):
+        sequence(
+            cell,
+            x[:, 0],
+            *rest,
+            batch_sizes=torch.tensor([3, 2]),
+            packed_batch=3,
+            read_steps=torch.tensor([1]),
+        )
+
+
 @pytest.mark.parametrize(("options", "error", "message"), WRONG.values(), ids=WRONG)
 def test_what_the_kernel_cannot_read_is_refused(options, error, message):
     with pytest.raises(error, match=message):

@@ -5,13 +5,15 @@ import json
 import math
 import os
 import stat
+import subprocess
+import sys
 
 import pytest
 import torch
 from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict
 
-from fastlstm.errors import RunError
+from fastlstm.errors import InputError, RunError
 from fastlstm.runs import check_destination, load_run, save_run
 
 
@@ -128,6 +130,37 @@ def test_an_interrupt_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         save(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from fastlstm.runs import writing
+rename = Path.rename
+def rename_the_old_and_die(self, to):
+    rename(self, to)
+    os._exit(9)
+Path.rename = rename_the_old_and_die
+with writing.written_whole(Path(sys.argv[1])) as new:
+    (new / "note").write_text("new")
+"""
+
+
+def test_a_run_whose_replacing_was_killed_is_found_again(folder):
+    killed = subprocess.run([sys.executable, "-c", KILLED, folder])
+    assert killed.returncode == 9
+    with pytest.raises(
+        RunError, match="was about to be replaced when its process was killed; rename"
+    ) as told:
+        load_run(folder)
+    lies_in = str(told.value).split("rename ")[1].split(" to first")[0]
+    os.rename(lies_in, folder)
+    assert load_run(folder).history == HISTORY
+
+
+def test_what_is_no_path_is_no_run():
+    with pytest.raises(InputError, match="a run is loaded from its folder, and None is no path"):
+        load_run(None)
 
 
 def test_what_is_no_run_is_told(tmp_path):

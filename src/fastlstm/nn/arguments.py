@@ -146,7 +146,9 @@ def refuse(layer: str, unknown: dict[str, object]) -> None:
     TypeError
         For what no layer has.
     """
-    for name in unknown:
+    for name, value in unknown.items():
+        if name in LSTM_ONLY and value is (None if name == "forget_bias" else False):
+            continue  # not asked for
         if name == "proj_size":
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         if name in LSTM_ONLY:

@@ -118,6 +118,8 @@ def sequence(
     >>> y.shape, hn.shape, cn.shape
     (torch.Size([5, 4, 2]), torch.Size([1, 4, 2]), torch.Size([1, 4, 2]))
     """
+    if read_steps is not None and batch_sizes is not None:
+        raise ValueError("read_steps: packed rows are no time steps; give lengths instead of batch_sizes")
     check(
         cell,
         x,

@@ -84,7 +84,7 @@ class _Layer:
         self.cell = self.kernel.cell
         self.directions = len(weights) // self.kernel.weights_per_direction
         self.hidden = weights[0].shape[0] // self.cell.gates
-        self.outputs = weights[1].shape[1]
+        self.outputs = weights[1].shape[-1]
         self.is_double = x.dtype == torch.float64
         self.dtype = torch.float64 if self.is_double else torch.float32  # of the weights and of c
         if call.batch_sizes is None:
@@ -145,7 +145,10 @@ class _Layer:
                     f"lengths must lie in 0 … {self.steps} (the time steps), got {lengths.tolist()}"
                 )
         given = (call.h0, call.c0, call.reset, call.recurrent_mask, call.seed)
-        h0, c0, reset, mask, seed = (None if t is None else t.contiguous() for t in given)
+        x = _dense(call.x)
+        if x.numel() and not x.data_ptr():
+            raise RuntimeError(f"the input, of shape {tuple(x.shape)}, has no memory to be read")
+        h0, c0, reset, mask, seed = (None if t is None else _dense(t) for t in given)
         for name, tensor, shape, dtype in (
             ("h0", h0, (self.directions, self.batch, self.outputs), call.x.dtype),
             ("c0", c0, (self.directions, self.batch, self.hidden), self.dtype),
@@ -155,18 +158,19 @@ class _Layer:
         ):
             if tensor is not None:
                 self._require(name, tensor, shape, dtype)
-        return [lengths, offsets, call.x.contiguous(), h0, c0, states, hn, cn, reserve, reset, mask, seed]
+        return [lengths, offsets, x, h0, c0, states, hn, cn, reserve, reset, mask, seed]
 
     def kernel_weights(self) -> list[Tensor | None]:
         """Those of each direction in the kernels' order; raise for what the kernel cannot read."""
         weights, each, order = self.call.weights, self.kernel.weights_per_direction, self.kernel.order
         call, inputs = self.call, self.call.x.shape[-1]
-        sizes = (inputs, self.hidden, self.outputs, self.directions)
+        outputs = self.outputs if self.cell.projected else self.hidden
+        sizes = (inputs, self.hidden, outputs, self.directions)
         shapes = _weight_shapes(call.kind, tuple(call.variants), *sizes)
         for weight, (name, shape) in zip(weights, shapes, strict=True):
             self._require(name, weight, shape, self.dtype)
         return [
-            None if place is None else weights[first + place].contiguous()
+            None if place is None else _dense(weights[first + place])
             for first in range(0, len(weights), each)
             for place in order
         ]
@@ -179,6 +183,11 @@ class _Layer:
             f"{name}: expected {dtype} of shape {shape} on cpu, as the input and the other weights ask for, got "
             f"{tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}"
         )
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """Lay values out as they count: without gaps, and not as a view that only notes that their signs are turned."""
+    return (tensor.resolve_neg() if tensor.is_neg() else tensor).contiguous()
 
 
 def _addresses(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
@@ -208,7 +217,13 @@ def _run(call: Call, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None,
         )
     if call.read_steps is None:
         return states, hn, cn, None, reserve
-    return states.index_select(call.layout, call.read_steps), hn, cn, states, reserve
+    try:
+        y = states.index_select(call.layout, call.read_steps)
+    except IndexError:
+        raise ValueError(
+            f"output_steps: expected numbers in 0 … {layer.steps - 1}, got {call.read_steps.tolist()}"
+        ) from None
+    return y, hn, cn, states, reserve
 
 
 def _forward(*arguments: Any) -> _Outputs:
@@ -248,7 +263,7 @@ def _run_backward(
         return [None if gradient is None else gradient.zero_() for gradient in gradients]
     arrays, weights = layer.arrays(states, None, None, reserve), layer.kernel_weights()
     dtype = call.x.dtype
-    dy, dhn, dcn = (None if gradient is None else gradient.to(dtype).contiguous() for gradient in outer)
+    dy, dhn, dcn = (None if gradient is None else _dense(gradient.to(dtype)) for gradient in outer)
     read_steps = None if call.read_steps is None else call.read_steps.to(torch.int64).contiguous()
     _native.backward(
         layer.is_double,

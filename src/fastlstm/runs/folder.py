@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from fastlstm import __version__
-from fastlstm.errors import RunError
+from fastlstm.errors import InputError, RunError
 from fastlstm.runs.plots import save_figure
-from fastlstm.runs.writing import CONFIG, check_destination, write_through, written_whole
+from fastlstm.runs.writing import CONFIG, check_destination, find_replaced, write_through, written_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -253,10 +253,19 @@ def load_run(folder: str | Path, *, tensors: bool = True) -> Run:
 
     Raises
     ------
+    InputError
+        If it is no path.
     RunError
         If it is not a run, or a file in it is missing, cut short or altered.
     """
+    if not isinstance(folder, str | Path):
+        raise InputError(f"a run is loaded from its folder, and {folder!r:.40} is no path")
     folder = Path(folder)
+    if not folder.exists() and (replaced := find_replaced(folder)) is not None:
+        raise RunError(
+            f"{folder} does not exist: it was about to be replaced when its process was killed; "
+            f"rename {replaced} to {folder.name}"
+        )
     if not (folder / CONFIG).is_file():
         found = "is not a run folder: it has no config.json" if folder.exists() else "does not exist"
         raise RunError(f"{folder} {found}; give a folder that 'fastlstm TASK train --out' or 'save' made")

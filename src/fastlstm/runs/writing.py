@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
+from secrets import token_hex
 
 from fastlstm.errors import RunError
 
 CONFIG = "config.json"  # what tells a run from other folders
+REPLACED = ".replaced"  # what the folder is called that a new one takes the place of, for a moment
 BEFORE_A_RUN = {"checkpoint", "study.db", "study.db-journal"}  # what lies in its folder before it is done
 
 
@@ -74,7 +76,8 @@ def written_whole(folder: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
 
     Examples
     --------
-    >>> with tempfile.TemporaryDirectory() as parent:
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as parent:
     ...     with written_whole(Path(parent, "run")) as folder:
     ...         write_through(folder / "note.txt", b"done")
     ...     Path(parent, "run", "note.txt").read_text()
@@ -85,8 +88,8 @@ def written_whole(folder: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
     temporary = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".writing", dir=place.parent))
-        temporary.chmod(0o777 & ~_umask())
+        temporary = place.with_name(f".{place.name}.{token_hex(4)}.writing")
+        temporary.mkdir()
         yield temporary
         _replace(place, temporary, keep)
     except BaseException as error:
@@ -120,11 +123,23 @@ def write_through(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def find_replaced(folder: Path) -> Path | None:
+    """Return where what a folder held lies, if the process was killed at the moment when it was to be replaced.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder that is not there.
+    """
+    place = folder.resolve()
+    return next(place.parent.glob(f".{escape(place.name)}.*{REPLACED}"), None)
+
+
 def _replace(folder: Path, temporary: Path, keep: Sequence[str]) -> None:
     if not folder.exists():
         temporary.rename(folder)
         return
-    old = temporary.with_suffix(".replaced")
+    old = temporary.with_suffix(REPLACED)
     folder.rename(old)
     kept = [name for name in keep if (old / name).exists()]
     try:
@@ -138,9 +153,3 @@ def _replace(folder: Path, temporary: Path, keep: Sequence[str]) -> None:
         old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

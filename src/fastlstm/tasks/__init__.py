@@ -57,6 +57,8 @@ def load(path: str | Path) -> Estimator:
 
     Raises
     ------
+    InputError
+        If it is no path.
     RunError
         If the folder is not a run, or a file in it is missing, cut short or altered.
     """

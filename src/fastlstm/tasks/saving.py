@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from fastlstm.errors import InputError, RunError
+from fastlstm.errors import RunError
 from fastlstm.runs import Run, load_run
 from fastlstm.training.loop import require_float32
 
@@ -57,8 +57,6 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         path : str or Path
             A run folder.
         """
-        if not isinstance(path, str | Path):
-            raise InputError(f"a run is loaded from its folder, and {path!r:.40} is no path")
         run = load_run(path)
         if run.task != cls.task:
             raise RunError(f"{path} is a run of the task {run.task!r}: load it with fastlstm.load")
