@@ -147,6 +147,28 @@ def test_a_model_that_never_ends_is_ended():
     assert found[0].log_probability == -50.0
 
 
+def test_a_text_that_is_cut_need_not_end():
+    """Ending at once has 0.01; going on has nearly 1 at every step, so that a cut text is the likeliest."""
+
+    class Long:
+        def select(self, rows):
+            return self
+
+        def start(self, context):
+            return self
+
+        def step(self, tokens, state):
+            return torch.tensor([0.99, 0.01]).log().expand(len(tokens), 2), state
+
+    (ending,), (cut,) = (
+        beam_search(Long(), None, [3], boundary=1, beam_size=2, length_normalisation=0.0, cut=cut)
+        for cut in (False, True)
+    )
+    assert ending[0].tokens == ()
+    assert cut[0].tokens == (0,) * 3
+    assert cut[0].log_probability == pytest.approx(3 * math.log(0.99))
+
+
 def test_what_ends_late_can_win_over_what_ends_early():
     """With log-probabilities by hand: the end at once has 0.5, going on 0.4, and then it surely ends after 8 steps."""
 

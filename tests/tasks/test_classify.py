@@ -583,3 +583,27 @@ def test_classes_are_numbers_of_any_size() -> None:
     fitted = small().fit(data, label=given)
     assert fitted.classes_.tolist() == [1e-05, 2.5e16]
     assert fitted.evaluate(data, labels=given).metrics["model"]["accuracy"] >= 0.5
+
+
+def test_no_more_folds_than_there_are_sequences_or_groups() -> None:
+    data, kinds = waves()
+    with pytest.raises(InputError, match="folds is 17, and there are 16 sequences: give 16 at most"):
+        small().cross_validate(data, label=kinds, folds=17)
+    with pytest.raises(InputError, match="folds is 5, and there are 4 groups: give 4 at most"):
+        small().cross_validate(data, label=kinds, groups=[0, 1, 2, 3] * 4)
+
+
+def test_values_that_a_tidy_table_has_twice_are_merged_as_asked() -> None:
+    rows = [(stay, minute, "HR", 60.0 + 40 * (stay % 2)) for stay in range(8) for minute in (0, 5)]
+    table = pl.DataFrame([*rows, (0, 0, "HR", 70.0)], ["id", "ds", "variable", "value"], orient="row")
+    labels = pl.DataFrame({"id": range(8), "label": ["low", "high"] * 4})
+    columns = {"series": "id", "time": "ds", "variable": "variable", "value": "value", "labels": labels}
+    with pytest.raises(DataError, match="--duplicates mean"):
+        small().fit(table, **columns)
+    fitted = small().fit(table, **columns, duplicates="mean")
+    assert fitted.sequences_.duplicates == "mean"
+
+
+def test_complex_numbers_are_refused() -> None:
+    with pytest.raises(DataError, match="complex numbers; give real ones"):
+        small().fit(np.ones((4, 5), complex), label=["a", "b"] * 2)

@@ -446,3 +446,14 @@ def test_training_tells_what_the_vocabulary_does_not_hold():
     report = small(level="word", vocabulary_size=6).fit([RHYME * 40]).report_
     assert report.validation.unknown > 0
     assert "tokens are not in the vocabulary; each costs what it costs to foretell" in str(report)
+
+
+def test_the_column_of_texts_is_kept(tmp_path):
+    table = pl.DataFrame({"day": range(30), "line": [RHYME] * 30})
+    fitted = Generator(**QUICK).fit(table, text="line")
+    fitted.save(tmp_path / "run")
+    loaded = Generator.load(tmp_path / "run")
+    expected = fitted.evaluate([RHYME] * 30).metrics
+    assert fitted.evaluate(table).metrics == expected
+    assert loaded.evaluate(table).metrics == expected
+    assert loaded.evaluate([RHYME] * 30).metrics == expected

@@ -136,7 +136,8 @@ def test_characters_outside_the_vocabulary_are_told(fitted):
 
 def test_every_output_is_bounded(fitted):
     assert len(fitted.predict(text="abcdef" * 60)) <= 10 + 2 * 360
-    assert len(fitted.predict(text="abcdef", longest=2)) <= 2
+    for longest in range(1, 5):
+        assert fitted.predict(text="abcdef", longest=longest) == "fedc"[:longest]
 
 
 def test_the_same_seed_gives_the_same_model():

@@ -11,7 +11,7 @@ import numpy as np
 from fastlstm.data.delimited import as_path, holds_parquet, not_utf8, open_bytes
 from fastlstm.data.rows import Integers
 from fastlstm.data.text_tables import JSON_LINES
-from fastlstm.data.texts import TextKind, read_texts
+from fastlstm.data.texts import TextKind, as_list, read_texts
 from fastlstm.data.tokens import Tokenizer
 from fastlstm.errors import DataError
 
@@ -74,7 +74,7 @@ def read_corpus(source: Any, *, text: str | None = None) -> Corpus:
     >>> read_corpus(["to be", "or not"]).characters
     11
     """
-    if text is not None or not isinstance(source, str | Path) or _holds_table(as_path(source)):
+    if text is not None or not isinstance(source, str | Path) or holds_table(source):
         found = read_texts(source, text=text, labelled=False)
         return Corpus(found.source, found.kind, tuple(map(_with_plain_ends, found.texts)))
     path = Path(source)
@@ -109,7 +109,22 @@ def join_texts(tokenizer: Tokenizer, texts: tuple[str, ...]) -> Integers:
     return joined
 
 
-def _holds_table(path: Path) -> bool:
+def holds_table(source: Any) -> bool:
+    """Whether a source is a table with a text a row rather than running text or a list of texts.
+
+    Parameters
+    ----------
+    source : path, DataFrame or list of str
+        What :func:`read_corpus` is given.
+
+    Examples
+    --------
+    >>> holds_table("plays.tsv"), holds_table("play.txt"), holds_table(["to be"])
+    (True, False, False)
+    """
+    if not isinstance(source, str | Path):
+        return as_list(source) is None
+    path = as_path(source)
     return path.name.lower().endswith(TABLES) or (path.is_file() and holds_parquet(path))
 
 

@@ -73,7 +73,9 @@ def read_labels(table: Table, column: str, *, numeric: bool = False) -> pl.Serie
     return numbers.cast(pl.Int64) if whole else numbers
 
 
-def label_of_each(table: Table, rows: Rows, column: str, *, numeric: bool = False) -> pl.Series:
+def label_of_each(
+    table: Table, rows: Rows, column: str, *, numeric: bool = False, apart: bool = False
+) -> pl.Series:
     """Read a label column of which each series has one value.
 
     Parameters
@@ -86,6 +88,8 @@ def label_of_each(table: Table, rows: Rows, column: str, *, numeric: bool = Fals
         The column's name.
     numeric : bool
         Whether all cells must be numbers.
+    apart : bool
+        Whether the table holds nothing but what there is one of a series.
 
     Returns
     -------
@@ -99,7 +103,9 @@ def label_of_each(table: Table, rows: Rows, column: str, *, numeric: bool = Fals
     """
     cells = read_labels(table, column, numeric=numeric)
     mend = "write one label a series, or give per_step (--per-step) if every row has its own"
-    if rows.names == [None]:
+    if apart:
+        mend = "keep one of its rows"
+    elif rows.names == [None]:
         mend = "name the column that tells sequences apart as series, or give per_step (--per-step)"
     return one_a_series(table, rows, column, cells, "label", mend).alias(column)
 

@@ -208,7 +208,10 @@ def series_labels(table: Table, schema: SequenceSchema, rows: Rows, joined: Apar
             f"{table.name} has no column {schema.labels[0]!r} (label), which stood in a table of its own in training; "
             "give one as labels"
         )
-    columns = [label_of_each(source, whose, name, numeric=schema.numeric_labels) for name in schema.labels]
+    columns = [
+        label_of_each(source, whose, name, numeric=schema.numeric_labels, apart=joined is not None)
+        for name in schema.labels
+    ]
     labels = pl.DataFrame([joined.gather(column) if joined else column for column in columns])
     refuse_unlabelled(source.name, names_of(rows), labels)
     return labels

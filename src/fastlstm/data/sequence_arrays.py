@@ -135,6 +135,8 @@ def _as_parts(source: Any) -> list[Numbers]:
 def _numbers(given: Any, name: str) -> Numbers:
     if isinstance(given, np.ma.MaskedArray):
         given = np.ma.filled(given.astype(np.float64), np.nan)
+    if isinstance(given, np.ndarray) and np.iscomplexobj(given):
+        raise DataError(f"{name} are complex numbers; give real ones, for instance both parts as channels")
     try:
         return np.asarray(given, np.float64)
     except (TypeError, ValueError):

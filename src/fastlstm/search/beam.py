@@ -69,6 +69,7 @@ def beam_search(
     n_best: int = 1,
     length_normalisation: float = 0.6,
     coverage_penalty: float = 0.0,
+    cut: bool = False,
 ) -> list[list[Hypothesis]]:
     r"""Search for the texts with the highest scores.
 
@@ -99,6 +100,9 @@ def beam_search(
         α, 0 or more.
     coverage_penalty : float
         β, 0 or more.
+    cut : bool
+        Whether a text of ``longest`` tokens is cut there, as likely as it is so far; else it has to end there, as
+        likely as that is.
 
     Returns
     -------
@@ -132,7 +136,7 @@ def beam_search(
     ):
         if not value >= 0:
             raise InputError(f"{name} is {value}: give 0 or more")
-    search = _Search(list(longest), boundary, beam_size, n_best, length_normalisation, coverage_penalty)
+    search = _Search(list(longest), boundary, beam_size, n_best, length_normalisation, coverage_penalty, cut)
     return search.run(model, context)
 
 
@@ -147,6 +151,7 @@ class _Search:
         n_best: int,
         length_normalisation: float,
         coverage_penalty: float,
+        cut: bool,
     ) -> None:
         self.longest = longest
         self.boundary = boundary
@@ -154,6 +159,7 @@ class _Search:
         self.n_best = n_best
         self.length_normalisation = length_normalisation
         self.coverage_penalty = coverage_penalty
+        self.cut = cut
         self.ended: list[list[Hypothesis]] = [[] for _ in longest]
 
     def run(self, model: StepModel[Context, StateT], context: Context) -> list[list[Hypothesis]]:
@@ -201,7 +207,7 @@ class _Search:
         follow = totals[:, :, None] + log_probabilities.view(rows, K, -1)
         full = torch.tensor([self.longest[row] <= length for row in live.tolist()])
         if full.any():
-            only = follow[full][:, :, self.boundary].clone()
+            only = totals[full] if self.cut else follow[full][:, :, self.boundary].clone()
             follow[full] = -torch.inf
             follow[full.nonzero().squeeze(1), :, self.boundary] = only
         found = follow.flatten(1).topk(min(2 * K, follow[0].numel()), 1)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import polars as pl
 from sklearn.base import ClassifierMixin
 
+from fastlstm.data.sequence_schema import Duplicates
 from fastlstm.errors import InputError
 from fastlstm.tasks.labelled.fitted import FittedLabels
 from fastlstm.tasks.labelled.model import AnyTarget
@@ -187,6 +188,7 @@ class Classifier(ClassifierMixin, FittedLabels):  # type: ignore[misc]  # scikit
         labels_series: str | None = None,
         columns: Sequence[str] = (),
         missing: Sequence[float] = (),
+        duplicates: Duplicates | None = None,
         text: str | None = None,
         vectors: Any | None = None,
         checkpoint: str | Path | None = None,
@@ -226,6 +228,9 @@ class Classifier(ClassifierMixin, FittedLabels):  # type: ignore[misc]  # scikit
             The names of the columns of a file without a header.
         missing : sequence of float
             Numbers that mean unknown, for instance -1.
+        duplicates : {"refuse", "mean", "first", "last"}, optional
+            What becomes of several values of one variable of a tidy table at one time. Default: they are refused
+            where they differ.
         text : str, optional
             The column of texts, where those are to be classified.
         vectors : path, optional
@@ -260,6 +265,7 @@ class Classifier(ClassifierMixin, FittedLabels):  # type: ignore[misc]  # scikit
             "labels_series": labels_series,
             "columns": columns or None,
             "missing": missing,
+            "duplicates": duplicates,
             "text": text,
             "vectors": vectors,
         }

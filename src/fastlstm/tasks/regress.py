@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 import polars as pl
 from sklearn.base import RegressorMixin
 
+from fastlstm.data.sequence_schema import Duplicates
 from fastlstm.tasks.labelled.fitted import FittedLabels
 from fastlstm.tasks.labelled.model import AnyTarget
 from fastlstm.tasks.labelled.target import NumberTarget
@@ -178,6 +179,7 @@ class Regressor(RegressorMixin, FittedLabels):  # type: ignore[misc]  # scikit-l
         labels_series: str | None = None,
         columns: Sequence[str] = (),
         missing: Sequence[float] = (),
+        duplicates: Duplicates | None = None,
         text: str | None = None,
         vectors: Any | None = None,
         checkpoint: str | Path | None = None,
@@ -220,6 +222,9 @@ class Regressor(RegressorMixin, FittedLabels):  # type: ignore[misc]  # scikit-l
             The names of the columns of a file without a header.
         missing : sequence of float
             Numbers that mean unknown, for instance -1.
+        duplicates : {"refuse", "mean", "first", "last"}, optional
+            What becomes of several values of one variable of a tidy table at one time. Default: they are refused
+            where they differ.
         text : str, optional
             The column of texts, where numbers are to be told of those.
         vectors : path, optional
@@ -255,6 +260,7 @@ class Regressor(RegressorMixin, FittedLabels):  # type: ignore[misc]  # scikit-l
             "labels_series": labels_series,
             "columns": columns or None,
             "missing": missing,
+            "duplicates": duplicates,
             "text": text,
             "vectors": vectors,
         }

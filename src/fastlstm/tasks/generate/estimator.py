@@ -175,7 +175,7 @@ class Generator(FittedGenerator):
         hooks = self._hooks(data, partial(fingerprint, *corpus.texts), roles, folder, resume)
         fitted = fit_corpus(parameters, corpus, hooks)
         self.network_, self.tokenizer_ = fitted.network, fitted.tokenizer
-        self.ends_, self.counts_ = fitted.ends, fitted.counts
+        self.ends_, self.counts_, self.text_ = fitted.ends, fitted.counts, roles["text"]
         self.history_ = fitted.training.history
         self.pictures_, self.notes_ = {}, []
         self.report_ = LanguageReport(

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from fastlstm.data.corpus import Corpus, read_corpus
+from fastlstm.data.corpus import Corpus, holds_table, read_corpus
 from fastlstm.data.frames import give_back
 from fastlstm.data.rows import Integers
 from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
@@ -41,6 +41,7 @@ class FittedGenerator(ResumableEstimator):
     tokenizer_: Tokenizer
     ends_: bool
     counts_: tuple[int, ...]
+    text_: str | None
     report_: LanguageReport | None
 
     @property
@@ -128,7 +129,7 @@ class FittedGenerator(ResumableEstimator):
         data : path, DataFrame or list of str
             As for ``fit``.
         text : str, optional
-            The column of texts of a table. Default: ``text``.
+            The column of texts of a table. Default: that of the training data, or ``text``.
 
         Returns
         -------
@@ -150,7 +151,7 @@ class FittedGenerator(ResumableEstimator):
         data : path, DataFrame or list of str
             As for ``fit``.
         text : str, optional
-            The column of texts of a table. Default: ``text``.
+            The column of texts of a table. Default: that of the training data, or ``text``.
 
         Returns
         -------
@@ -224,7 +225,7 @@ class FittedGenerator(ResumableEstimator):
         return np.concatenate([self.beginning_, ids])
 
     def _read(self, data: Any, text: str | None) -> Corpus:
-        corpus = read_corpus(data, text=text)
+        corpus = read_corpus(data, text=self.text_ if text is None and holds_table(data) else text)
         if not corpus.characters:
             raise DataError(f"{corpus.source} holds no characters; give some text")
         return corpus
@@ -237,6 +238,7 @@ class FittedGenerator(ResumableEstimator):
                 network=self.network_.settings,
                 ends=self.ends_,
                 counts=self.counts_,
+                text=self.text_,
             ),
             self.network_.state_dict(),
             {VOCABULARY: self.tokenizer_.to_json()},
@@ -247,4 +249,4 @@ class FittedGenerator(ResumableEstimator):
         self.network_.load_state_dict(run.tensors)
         self.network_.eval()
         self.tokenizer_ = Tokenizer.from_json(run.vocabulary())
-        self.ends_, self.counts_ = settings.ends, settings.counts
+        self.ends_, self.counts_, self.text_ = settings.ends, settings.counts, settings.text

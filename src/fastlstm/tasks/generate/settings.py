@@ -53,6 +53,8 @@ class RunSettings(BaseModel):
         Whether it learnt from several texts, and so where one ends.
     counts : tuple of int
         How often each token came in the training part; of the boundary last.
+    text : str, optional
+        The column of texts that was named.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,3 +63,4 @@ class RunSettings(BaseModel):
     network: LanguageSettings
     ends: bool
     counts: tuple[int, ...]
+    text: str | None = None

@@ -121,8 +121,8 @@ class FittedLabels(ResumableEstimator):
         data : path, DataFrame, array or list
             As for ``fit``.
         folds : int
-            How many parts, at most one a sequence or group; each holds the same share of every class, and ``groups``
-            stay in one piece.
+            How many parts, no more than there are sequences or groups; each holds the same share of every class, and
+            ``groups`` stay in one piece.
         **fit
             The other arguments of ``fit``.
 
@@ -134,7 +134,7 @@ class FittedLabels(ResumableEstimator):
         Raises
         ------
         InputError
-            If there are fewer than two sequences, or than two groups.
+            If there are fewer sequences, or groups, than parts.
         """
         folds = require_whole("folds", folds, least=2)
         check_arguments(self.fit, fit, without=("data", "checkpoint"))
@@ -147,8 +147,13 @@ class FittedLabels(ResumableEstimator):
         examples = self._read_to_fit(data, **fit)
         assert examples.labels is not None
         whole = self._target(examples.labels, examples.source)
+        count, strata, groups = _units(examples, whole)
+        units = count if groups is None else len(np.unique(groups))
+        if folds > units >= 2:
+            what = "sequences" if groups is None else "groups"
+            raise InputError(f"folds is {folds}, and there are {units:,} {what}: give {units:,} at most")
         parts = []
-        for learnt, held in make_folds(*_units(examples, whole), folds, parameters.seed):
+        for learnt, held in make_folds(count, strata, groups, folds, parameters.seed):
             seen, judged = examples.subset(learnt), examples.subset(held)
             fitted = fit_examples(parameters, seen, self._target_of(seen, whole), _vectors(vectors))
             parts.append(_judged(fitted.model, judged, fitted.model.lay_out(judged)))

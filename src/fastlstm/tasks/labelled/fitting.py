@@ -324,8 +324,8 @@ def _notes(features: Features, longest: int, words: WordVectors | None, networks
     first = networks[0]
     if isinstance(first, SequenceNetwork) and first.phrases is not None:
         notes.append(
-            f"{len(first.phrases.keys):,} words and pairs of words are evidence of their own, in a share of "
-            f"{float(first.phrases.share):.2f} beside the LSTM"
+            f"{len(first.phrases.keys):,} words and pairs of words are evidence of their own, which counts "
+            f"{float(first.phrases.share):.2f} times as much as the LSTM's"
         )
     return notes
 

@@ -140,6 +140,7 @@ class TranslationModel:
                     n_best=options.n_best,
                     length_normalisation=options.length_normalisation,
                     coverage_penalty=options.coverage_penalty,
+                    cut=options.longest is not None,
                 )
                 for place, hypotheses in zip(which.tolist(), answers, strict=True):
                     found[places[place]] = [
