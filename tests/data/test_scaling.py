@@ -80,3 +80,19 @@ def test_standardizer_without_columns() -> None:
         2,
         0,
     )
+
+
+@pytest.mark.parametrize("location", ["mean", "last"])
+def test_large_levels_that_vary_little_are_scaled_by_what_they_vary(location):
+    values = 3e6 + np.array([[0.0, 2.0, 4.0, 2.0], [0.0, 0.0, 0.0, 0.0]])
+    target, observed = torch.from_numpy(values).float(), torch.ones(2, 4)
+    scale = WindowScale.of(target, observed, location=location)
+    assert scale.scale[0, 0].item() == pytest.approx(np.sqrt(2))  # of 0, 2, 4, 2
+    assert scale.scale[1, 0].item() == pytest.approx(3e6)  # constant: by its size
+    torch.testing.assert_close(scale.invert(scale.apply(target, observed)), target, rtol=0, atol=0.25)
+
+
+def test_a_counter_far_from_zero():
+    counter = 12_345_678 + torch.arange(12.0)[None]
+    scale = WindowScale.of(counter, torch.ones(1, 12))
+    assert scale.scale.item() == pytest.approx(np.sqrt((12**2 - 1) / 12), rel=1e-3)

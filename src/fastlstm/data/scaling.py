@@ -13,6 +13,9 @@ from torch import Tensor
 Floats = npt.NDArray[np.float32]
 Location = Literal["zero", "mean", "last"]
 
+SMALL = 1e-3  # of the level: deviations that are to be looked at twice
+NOTHING = 1e-10  # of the level: what rounding leaves of none; one float32 is 6e-8 of its size from the next
+
 
 class WindowScale(NamedTuple):
     """The scale of the windows of a batch: ``z = (y - location) / scale``.
@@ -62,10 +65,14 @@ class WindowScale(NamedTuple):
             return cls(torch.zeros_like(count), scale.masked_fill_(scale == 0, 1.0))
         mean = target.sum(1, keepdim=True).div_(count)
         deviation = torch.addcmul(target, observed, mean, value=-1)
-        scale = deviation.square_().sum(1, keepdim=True).div_(count).sqrt_()
+        scale = deviation.square().sum(1, keepdim=True).div_(count).sqrt_()
         size = mean.abs()
-        # Rounding leaves a constant float32 context a spread of some 1e-7 of its size.
-        scale = torch.where(scale <= 1e-6 * size, size, scale)
+        if (scale <= SMALL * size).any():  # the mean's own rounding is not small beside such deviations
+            rounding = deviation.sum(1, keepdim=True).div_(count)
+            mean = mean + rounding
+            scale = deviation.addcmul_(observed, rounding, value=-1).square_().sum(1, keepdim=True)
+            scale = scale.div_(count).sqrt_()
+            scale = torch.where(scale <= NOTHING * size, size, scale)
         scale = scale.masked_fill(scale == 0, 1.0)
         if location == "last":
             steps = torch.arange(target.shape[1], device=target.device)
