@@ -189,3 +189,18 @@ def test_months_dated_by_their_first_working_day_go_on_from_the_first() -> None:
     table = pl.DataFrame({"t": working, "y": np.arange(len(months))})
     series = read_series(table, Columns(target=("y",), time="t"))
     assert (series.report.gaps, series.schema.day) == (0, 1)
+
+
+def test_days_at_midnight_with_offsets_go_on_over_the_changes_of_the_clocks():
+    """The days of a place are the days that are written, whatever the offset."""
+    cells = [stamp.isoformat() for stamp in pd.date_range("2023-03-01", periods=60, tz="Europe/Berlin")]
+    winter, both = series_of(cells[:20]), series_of(cells[:40])
+    for known, begun in ((winter, 20), (both, 40)):
+        assert (known.report.moved_rows, known.schema.frequency) == (0, "1d")
+        new = read_series(pl.DataFrame({"t": cells[10:], "y": range(10, 60)}), COLUMNS, schema=known.schema)
+        assert (new.report.moved_rows, new.report.gaps) == (0, 0)
+        positions, moved = known.axis.frequency.positions(new.axis.origins, known.axis.origins)
+        assert (positions.tolist(), moved.any()) == ([10], False)
+        stamp = known.axis.stamps(0, begun, 1)
+        assert stamp.dt.to_string("%Y-%m-%d %H").to_list() == [cells[begun][:10] + " 00"]
+    assert both.axis.stamps(0, 40, 1).dt.to_string("%:z").to_list() == ["+02:00"]

@@ -1,6 +1,6 @@
 """Time columns as people write them."""
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -83,7 +83,7 @@ def test_integers_count_steps_and_dates_stay_dates():
             ["monday", "tuesday"],
             "row 0: 'monday' in column 't' \\(time\\) is no timestamp; write times as 2013-01-31",
         ),
-        ([0.5, 1.0], "holds Float64; write times as"),
+        ([0.5, 1.0], r"row 0: 0.5 in column .* is no whole number that could count steps; write times as"),
     ],
 )
 def test_a_time_that_cannot_be_read_is_named(cells, message):
@@ -96,3 +96,29 @@ def test_a_column_of_times_is_told_from_others():
     assert [name for name in table.columns if looks_like_time(table, name)] == ["day"]
     damaged = read_table(pl.DataFrame({"t": ["2013-01-31", "", "2013-02-30", "2013-03-01", "2013-03-02"]}))
     assert looks_like_time(damaged, "t")
+
+
+@pytest.mark.parametrize("form", ["%Y%m%d%H", "%Y%m%d%H%M", "%Y%m%d%H%M%S"])
+def test_dates_with_clocks_without_marks(form):
+    stamps = [datetime(2023, 1, 31, 22) + timedelta(hours=step) for step in range(4)]
+    for cells in (
+        [stamp.strftime(form) for stamp in stamps],
+        [int(stamp.strftime(form)) for stamp in stamps],
+    ):
+        times = read(cells)
+        assert times.format == form
+        assert (times.ticks // 1_000_000).tolist() == [
+            int(stamp.replace(tzinfo=UTC).timestamp()) for stamp in stamps
+        ]
+
+
+def test_seconds_since_1970_are_no_dates():
+    seconds = [2_000_000_000 + 3600 * step for step in range(5)]
+    assert read(seconds).format == "epoch s"
+
+
+@pytest.mark.parametrize("far", [2**63 - 1, -(2**63), 2**62, "99999999999999999999", "44931.5"])
+def test_a_number_that_counts_no_steps_is_named(far):
+    cells = [str(step) if isinstance(far, str) else step for step in range(9)]
+    with pytest.raises(DataError, match="row 9: .* is no whole number that could count steps"):
+        read([*cells, far])

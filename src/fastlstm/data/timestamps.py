@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -18,8 +18,6 @@ TimeKind = Literal["row", "integer", "date", "timestamp"]
 SAMPLE = 1000
 MEND = "write times as 2013-01-31 14:00:00, 2013-01-31 or 2013-01, or as whole numbers that count the steps"
 
-# Whole numbers in these bounds are seconds since 1970 and its parts, of the years 1990 to 2100: nobody counts
-# steps from there.
 # Offsets from UTC that are no whole hours, and zones whose clocks have long stood so.
 OF_PART_HOURS = {
     "+0430": "Asia/Kabul",
@@ -30,7 +28,12 @@ OF_PART_HOURS = {
     "+0930": "Australia/Darwin",
     "-0930": "Pacific/Marquesas",
 }
+# Dates, with clocks or without, whose parts have nothing between them, and how many digits they have.
+COMPACT = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
+MOST_STEPS = 2**53
 EPOCH = "epoch"
+# Whole numbers in these bounds are seconds since 1970 and its parts, of the years 1990 to 2100: nobody counts
+# steps from there.
 FIRST_SECOND, LAST_SECOND = 631_152_000, 4_102_444_800
 EPOCH_UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
@@ -102,10 +105,8 @@ def read_times(table: Table, column: str, known: str | None = None) -> Times:
         )
     if cells.dtype == pl.String:
         return _from_text(table, column, cells, known)
-    if cells.dtype.is_integer():
-        return _from_integers(cells.cast(pl.Int64))
-    if cells.dtype.is_float() and _whole(cells):
-        return _from_integers(cells.cast(pl.Int64))
+    if cells.dtype.is_numeric():
+        return _from_numbers(table, column, cells)
     if cells.dtype == pl.Date:
         return Times(_ticks(cells.cast(pl.Datetime("us"))), "date")
     if isinstance(cells.dtype, pl.Datetime):
@@ -142,11 +143,11 @@ def looks_like_time(table: Table, column: str) -> bool:
 
 
 def _from_text(table: Table, column: str, cells: pl.Series, known: str | None) -> Times:
-    integers = cells.cast(pl.Int64, strict=False)
-    if integers.null_count() and (floats := cells.cast(pl.Float64, strict=False)).null_count() == 0:
-        integers = floats.cast(pl.Int64) if _whole(floats) else integers
-    if integers.null_count() == 0:
-        return _from_integers(integers)
+    numbers = cells.cast(pl.Int64, strict=False)
+    if numbers.null_count():
+        numbers = cells.cast(pl.Float64, strict=False)
+    if numbers.null_count() == 0:
+        return _from_numbers(table, column, numbers)
     normalised = normal(cells)
     if known is not None and not known.startswith(EPOCH):
         stamps = parse(normalised, known)
@@ -188,11 +189,17 @@ def _fill_midnights(cells: pl.Series, stamps: pl.Series, form: str) -> pl.Series
     return stamps
 
 
-def _from_integers(integers: pl.Series) -> Times:
-    if integers.is_between(1800_01_01, 2200_12_31).all():
-        days = parse(integers.cast(pl.String), "%Y%m%d")
-        if days.null_count() == 0:
-            return Times(_ticks(days), "timestamp", "%Y%m%d")
+def _from_numbers(table: Table, column: str, numbers: pl.Series) -> Times:
+    """Tell what whole numbers mean: dates and clocks without marks, seconds since 1970 and its parts, or steps."""
+    if numbers.dtype.is_float():
+        _refuse_number(table, column, ~((numbers == numbers.round()) & (numbers.abs() < MOST_STEPS)))
+    integers = numbers.cast(pl.Int64)
+    for form, digits in COMPACT.items():
+        if integers.is_between(1800 * 10 ** (digits - 4), 2201 * 10 ** (digits - 4)).all():
+            cells = integers.cast(pl.String)
+            stamps = parse(cells + "00", form + "%M") if form.endswith("%H") else parse(cells, form)
+            if stamps.null_count() == 0:
+                return Times(_ticks(stamps), "timestamp", form)
     if integers.is_between(1800_01, 2200_12).all() and (integers % 100).is_between(1, 12).all():
         months = parse(integers.cast(pl.String), "%Y%m")
         return Times(_ticks(months), "timestamp", "%Y%m")
@@ -200,7 +207,18 @@ def _from_integers(integers: pl.Series) -> Times:
         if integers.is_between(FIRST_SECOND * size, LAST_SECOND * size).all():
             micros = integers * (10**6 // size) if size <= 10**6 else integers // 1000
             return Times(_ticks(micros), "timestamp", f"{EPOCH} {unit}")
+    _refuse_number(table, column, ~integers.is_between(-MOST_STEPS, MOST_STEPS))
     return Times(_ticks(integers), "integer")
+
+
+def _refuse_number(table: Table, column: str, wrong: pl.Series) -> None:
+    """Raise for the first number that counts neither steps nor seconds."""
+    if wrong.any():
+        row = wrong.arg_max() or 0
+        raise DataError(
+            f"{table.where(row)}: {table.frame[column][row]!r:.40} in column {column!r} (time) is no whole number that "
+            f"could count steps; {MEND}"
+        )
 
 
 def to_epoch(ticks: pl.Series, form: str) -> pl.Series:
@@ -223,21 +241,32 @@ def to_epoch(ticks: pl.Series, form: str) -> pl.Series:
 
 
 def _with_offset(cells: pl.Series, stamps: pl.Series, form: str) -> Times:
-    """Keep the local clock of one offset from UTC; where offsets change, or no zone has it, count in UTC."""
-    if form.endswith("%:z"):
-        offsets = cells.str.extract(r"([+-]\d{2}(?::?\d{2})?)$").str.replace(":", "").unique()
-        if len(offsets) == 1 and offsets[0] is not None:
-            hours, minutes = int(offsets[0][:3]), int(offsets[0][3:] or 0)
-            if minutes == 0 and hours != 0:
-                stamps = stamps.dt.convert_time_zone(f"Etc/GMT{-hours:+d}")  # signs as POSIX has them
-            elif offsets[0] in OF_PART_HOURS:
-                local = stamps.dt.convert_time_zone(OF_PART_HOURS[offsets[0]])
-                apart = (
-                    local.dt.replace_time_zone("UTC") - stamps.dt.convert_time_zone("UTC")
-                ).dt.total_minutes()
-                if (apart == 60 * hours + (minutes if hours >= 0 else -minutes)).all():  # then as now
-                    stamps = local
-    return _from_instants(stamps, form)
+    """Read the local clock as it is written, beside the instants; the zone is that of the last offset from UTC."""
+    if not form.endswith("%:z"):
+        return _from_instants(stamps, form)
+    offsets = cells.str.extract(r"([+-]\d{2}(?::?\d{2})?)$").str.replace(":", "").fill_null("+00")
+    if offsets.n_unique() == 1:
+        return _from_instants(_in_zone(stamps, offsets[0]), form)
+    times = _from_instants(_in_zone(stamps, offsets[int(stamps.arg_max() or 0)]), form)
+    hours = offsets.str.head(3).cast(pl.Int64)
+    minutes = offsets.str.slice(3).replace("", "0").cast(pl.Int64)
+    apart = 60 * hours.abs() + minutes
+    signs = offsets.str.starts_with("-").replace_strict({True: -1, False: 1})
+    assert times.instants is not None
+    return replace(times, ticks=times.instants + (apart * signs * 60_000_000).to_numpy())
+
+
+def _in_zone(stamps: pl.Series, offset: str) -> pl.Series:
+    """Show instants on the clock of an offset from UTC, ``+0530``, where there is a zone that has it."""
+    hours, minutes = int(offset[:3]), int(offset[3:] or 0)
+    if minutes == 0 and hours != 0:
+        return stamps.dt.convert_time_zone(f"Etc/GMT{-hours:+d}")  # signs as POSIX has them
+    if offset in OF_PART_HOURS:
+        local = stamps.dt.convert_time_zone(OF_PART_HOURS[offset])
+        apart = (local.dt.replace_time_zone("UTC") - stamps.dt.convert_time_zone("UTC")).dt.total_minutes()
+        if (apart == 60 * hours + (minutes if hours >= 0 else -minutes)).all():  # then as now
+            return local
+    return stamps
 
 
 def _from_instants(stamps: pl.Series, form: str | None) -> Times:
@@ -245,10 +274,6 @@ def _from_instants(stamps: pl.Series, form: str | None) -> Times:
     if zone is None:
         return Times(_ticks(stamps), "timestamp", form)
     return Times(_ticks(stamps.dt.replace_time_zone(None)), "timestamp", form, zone, _ticks(stamps))
-
-
-def _whole(numbers: pl.Series) -> bool:
-    return bool((numbers == numbers.round()).all() and (numbers.abs() < 2**53).all())
 
 
 def _ticks(column: pl.Series) -> npt.NDArray[np.int64]:
