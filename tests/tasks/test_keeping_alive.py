@@ -97,7 +97,7 @@ def test_a_series_that_was_never_fitted_is_told(run: Path) -> None:
     model.predict(new)
     assert model.notes_ == []
     model.predict(new.with_columns(shop=pl.lit("z")).unique("hour", maintain_order=True))
-    assert "never fitted, and forecast by what the others taught: 'z'" in model.notes_
+    assert "series not seen in fit, forecast by what the others taught: 'z'" in model.notes_
 
 
 def test_gaps_are_missing_and_late_rows_fill_them(run: Path) -> None:
@@ -171,6 +171,35 @@ def test_rows_without_times_follow_those_that_are_known() -> None:
     updated = forecaster.update(wave.slice(60, 20))
     assert updated.predict()["step"].to_list() == [80, 81, 82]
     np.testing.assert_allclose(updated.predict()["y"], whole["y"], rtol=1e-5)
+
+
+def test_rows_without_times_mean_the_same_to_every_command() -> None:
+    """New rows alone follow; a table that holds the known ones too is known again by them."""
+    wave = pl.DataFrame({"y": np.sin(np.arange(80.0)) + np.arange(80) / 50})
+    new = wave.slice(60, 20)
+    forecaster = small(3, 8).fit(wave.head(60))
+    whole = forecaster.predict(wave)
+    assert forecaster.notes_ == []
+    after = forecaster.predict(new)
+    assert after["step"].to_list() == [80, 81, 82]
+    np.testing.assert_allclose(after["y"], whole["y"], rtol=1e-5)
+    assert forecaster.notes_ == ["there is no time column: the rows are taken to follow those that are known"]
+    judged = forecaster.evaluate(new)
+    assert judged.frame()["step"].to_list() == list(range(62, 80))
+    assert len(forecaster.notes_) == 1
+    updated = forecaster.update(wave)
+    assert updated.predict()["step"].to_list() == [80, 81, 82]
+    assert updated.update(new).predict()["step"].to_list() == [80, 81, 82]
+
+
+def test_update_and_evaluate_name_series_that_were_not_known() -> None:
+    table = pl.DataFrame({"unique_id": ["a", "b"] * 40, "ds": np.repeat(range(40), 2), "y": range(80)})
+    forecaster = small(3, 8).fit(table.filter(pl.col("ds") < 30))
+    late = table.filter(pl.col("ds") >= 30).with_columns(pl.col("unique_id").replace("b", "B"))
+    forecaster.evaluate(late)
+    assert forecaster.notes_[0] == "series not seen in fit, forecast by what the others taught: 'B'"
+    forecaster.update(late)
+    assert forecaster.notes_ == ["new series, taken up beside those that are known: 'B'"]
 
 
 def test_what_came_by_update_was_not_learnt_and_can_be_backtested(run: Path) -> None:

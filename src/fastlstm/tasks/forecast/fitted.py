@@ -22,8 +22,13 @@ from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all
 from fastlstm.tasks.forecast.frames import forecast_frame, paths_frame
-from fastlstm.tasks.forecast.joining import continue_series, extend_series
-from fastlstm.tasks.forecast.known_ahead import describe_covariates, describe_read, describe_strangers
+from fastlstm.tasks.forecast.joining import continue_series, describe_rows, extend_series
+from fastlstm.tasks.forecast.known_ahead import (
+    describe_covariates,
+    describe_new,
+    describe_read,
+    describe_strangers,
+)
 from fastlstm.tasks.forecast.pictures import draw_forecast
 from fastlstm.tasks.forecast.prediction import forecast_ahead, sample_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
@@ -82,7 +87,11 @@ class FittedForecaster(SavedEstimator):
         known = self._require_fitted().series_
         read = self._read(data)
         self.series_ = extend_series(known, read, replaced=replace)
-        self.notes_ = describe_read([read.report])
+        self.notes_ = [
+            *describe_rows(known, read),
+            *describe_new(read.names, known.names),
+            *describe_read([read.report]),
+        ]
         fresh = learnt_from(self.series_, 0)
         fresh[: len(known)] = self.learnt_until_
         fresh[len(known) :] = self.series_.axis.origins[len(known) :]
@@ -133,7 +142,9 @@ class FittedForecaster(SavedEstimator):
         """
         series = self._read(data)
         read = [] if data is None else [series.report]
+        joining: list[str] = []
         if data is not None:
+            joining = describe_rows(self.series_, series)
             series, _ = continue_series(self.series_, series, self.context_)
         if future is not None:
             series = add_future(series, future)
@@ -151,6 +162,7 @@ class FittedForecaster(SavedEstimator):
             steps = drawn.shape[2]
             frame, path = paths_frame(ends, index, drawn)
         self.notes_ = [
+            *joining,
             *describe_strangers(series.names, self.series_.names),
             *describe(without_network(ends)),
             *describe_covariates(ends, index, steps, read),
@@ -228,11 +240,17 @@ class FittedForecaster(SavedEstimator):
         self._require_fitted()
         if stride is not None:
             stride = require_whole("stride", stride, least=1)
-        series, joined = continue_series(self.series_, self._read(data), self.context_)
+        read = self._read(data)
+        series, joined = continue_series(self.series_, read, self.context_)
         fresh = self._fresh(series)
         found = evaluate_all(self.network_, series, self.scaling_, joined, self.season_, fresh, stride)
         unseen = all_unseen(series, found.index, self._learnt())
-        self.notes_ = [] if unseen else ["some of these rows were learnt from: the figures are too good"]
+        self.notes_ = [
+            *describe_rows(self.series_, read),
+            *describe_strangers(read.names, self.series_.names),
+            *([] if unseen else ["some of these rows were learnt from: the figures are too good"]),
+            *read.report.coarse,
+        ]
         return found
 
     def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Figure:

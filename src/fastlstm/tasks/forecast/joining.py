@@ -13,6 +13,7 @@ from fastlstm.data.schema import Role
 from fastlstm.data.series import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
 from fastlstm.errors import DataError
 
+RECOGNISED, FEWEST_RECOGNISED = 16, 4  # rows by which a table without times is known again
 MOST_STEPS_A_ROW = 100  # more than this come of a wrong time, not of a gap
 STATIC = ("static", "static_categories")
 COLUMNS: dict[str, tuple[Role, bool]] = {
@@ -41,7 +42,8 @@ def place_in_known(known: SeriesSet, new: SeriesSet) -> tuple[Integers, Integers
         (S,) int64, which of the known series each one is, -1 where it is none of them.
     positions : numpy.ndarray
         (S,) int64, the position in that series of each one's first row, negative before its start; 0 where it is
-        not known. Without a time column rows follow the last observed one.
+        not known. Without a time column rows follow the last observed one, unless the last known ones are among
+        them.
 
     Raises
     ------
@@ -53,7 +55,11 @@ def place_in_known(known: SeriesSet, new: SeriesSet) -> tuple[Integers, Integers
     positions = np.zeros(len(new), np.int64)
     there = np.flatnonzero(source >= 0)
     if new.axis.kind == "row":
-        positions[there] = known.last_observed[source[there]]
+        for series in there.tolist():
+            end = int(known.last_observed[source[series]])
+            tail = known.target[known.offsets[source[series]] :][max(end - RECOGNISED, 0) : end]
+            rows = new.target[new.offsets[series] : new.offsets[series + 1]]
+            positions[series] = end - _past_repeated(tail, rows)
         return source, positions
     frequency, origins = known.axis.frequency, known.axis.origins[source[there]]
     positions[there], moved = frequency.positions(new.axis.origins[there], origins)
@@ -64,6 +70,35 @@ def place_in_known(known: SeriesSet, new: SeriesSet) -> tuple[Integers, Integers
             f"whole number of steps of {frequency} after {known.when(int(source[series]), 0)}: give rows that are"
         )
     return source, positions
+
+
+def _past_repeated(tail: npt.NDArray[np.float32], rows: npt.NDArray[np.float32]) -> int:
+    """Return the place in rows just past those that repeat a tail, the last of such places; 0 where none do.
+
+    What is the same throughout, or too short, is not known again.
+    """
+    length = len(tail)
+    if length < FEWEST_RECOGNISED or (tail == tail[0]).all():
+        return 0
+    tail, rows = np.nan_to_num(tail, nan=np.inf), np.nan_to_num(rows, nan=np.inf)  # values are finite
+    ends = np.flatnonzero((rows[length - 1 :] == tail[-1]).all(axis=1))[::-1]
+    return next((int(end) + length for end in ends if (rows[end : end + length] == tail).all()), 0)
+
+
+def describe_rows(known: SeriesSet, new: SeriesSet) -> list[str]:
+    """Say where rows go that no time column tells the time of.
+
+    Parameters
+    ----------
+    known, new : SeriesSet
+        As for ``place_in_known``.
+    """
+    if new.axis.kind != "row":
+        return []
+    source, positions = place_in_known(known, new)
+    follow = int((positions[source >= 0] == known.last_observed[source[source >= 0]]).sum())
+    rows = "the rows are" if len(new) == 1 else f"the rows of {follow:,} series are"
+    return [f"there is no time column: {rows} taken to follow those that are known"] if follow else []
 
 
 def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -> SeriesSet:
@@ -197,7 +232,7 @@ def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[Ser
 
     A series is continued where its name is known and its rows begin after the known start, by no more than a
     context after the known end, and do not end before that; the steps between are missing. Its own rows count
-    where both have some. Without a time column nothing tells that rows are new.
+    where both have some.
 
     Parameters
     ----------
@@ -216,8 +251,6 @@ def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[Ser
         (S,) int64, how many steps now lie before each one's own rows.
     """
     joined = np.zeros(len(new), np.int64)
-    if new.axis.kind == "row":
-        return new, joined
     source, positions = place_in_known(known, new)
     end = np.where(source >= 0, known.last_observed[source], 0)
     continued = (

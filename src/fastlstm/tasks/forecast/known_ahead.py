@@ -77,8 +77,26 @@ def describe_strangers(names: Sequence[Any], known: Sequence[Any]) -> list[str]:
     Examples
     --------
     >>> describe_strangers(["a", 7], ["a", "7"]), describe_strangers(["b"], ["a"])
-    ([], ["never fitted, and forecast by what the others taught: 'b'"])
+    ([], ["series not seen in fit, forecast by what the others taught: 'b'"])
     """
+    strange = _others(names, known)
+    return (
+        [f"series not seen in fit, forecast by what the others taught: {listed(strange)}"] if strange else []
+    )
+
+
+def describe_new(names: Sequence[Any], known: Sequence[Any]) -> list[str]:
+    """Say which series were not known before their rows came.
+
+    Parameters
+    ----------
+    names, known : sequence
+        Ids of the series that came, and of those that are known.
+    """
+    strange = _others(names, known)
+    return [f"new series, taken up beside those that are known: {listed(strange)}"] if strange else []
+
+
+def _others(names: Sequence[Any], known: Sequence[Any]) -> list[Any]:
     fitted = {str(name) for name in known}
-    strange = [name for name in names if str(name) not in fitted]
-    return [f"never fitted, and forecast by what the others taught: {listed(strange)}"] if strange else []
+    return [name for name in names if str(name) not in fitted]
