@@ -12,7 +12,7 @@ from fastlstm.data.gaps import GapReport
 from fastlstm.data.series import Integers
 from fastlstm.errors import listed
 from fastlstm.tasks.detect.settings import Method
-from fastlstm.training.learner import ENDINGS, TrainingResult, effort
+from fastlstm.training.learner import TrainingResult, outcome
 
 
 class Stretch(NamedTuple):
@@ -154,8 +154,7 @@ class DetectionReport:
         model, naive = self.errors.values()
         what = ("next value", "last") if self.method == "forecast" else ("reconstructed value", "usual")
         lines += [
-            f"{effort([self.training])} ({ENDINGS[self.training.stopped]}); "
-            f"weights of step {self.training.best_step:,}; {self.parameters:,} parameters",
+            outcome([self.training], self.parameters),
             f"{what[0]}, on stretches held out: error {model:.4g}, of the {what[1]} value {naive:.4g}, in deviations",
             "",
             f"alarm from score {self.threshold:.2f} on, for {self.allowed:.3g} false alarms {self.unit}; "
