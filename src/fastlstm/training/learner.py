@@ -10,9 +10,8 @@ from typing import Generic, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from fastlstm.errors import listed
 from fastlstm.training.checkpoint import TrainingState
-
-NUMBERED = 5  # examples of a batch that a message names
 
 Batch = TypeVar("Batch")
 CHECKPOINT_SECONDS = 60.0  # at least so long between two of them
@@ -206,9 +205,7 @@ def numbered(what: str, which: Tensor) -> str:
     >>> numbered("pairs", torch.tensor([7, 2]))
     'pairs number 7, 2, counted from 0'
     """
-    places = which.tolist()
-    more = f" and {len(places) - NUMBERED} more" if len(places) > NUMBERED else ""
-    return f"{what} number {', '.join(map(str, places[:NUMBERED]))}{more}, counted from 0"
+    return f"{what} number {listed(which.tolist(), form=str, counted=True)}, counted from 0"
 
 
 def history_of(training: Sequence[TrainingResult]) -> list[dict[str, float]]:

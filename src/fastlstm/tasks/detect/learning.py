@@ -158,10 +158,7 @@ class DetectorLearning:
     def describe(self, network: nn.Module, batch: StretchBatch) -> str:
         """Name the series of a batch."""
         del network
-        names = [str(self.series.names[code]) for code in sorted(set(batch.series.tolist()))]
-        if names == ["None"]:
-            return "the only series"
-        return f"series {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        return self.series.called(batch.series.tolist())
 
     def _run(self, code: int) -> tuple[float, float]:
         total = count = 0.0

@@ -14,12 +14,11 @@ import torch
 from torch import nn
 
 from fastlstm.data.audio import check_rate, rate_of, resample, usual_rate
-from fastlstm.data.labels import shown
 from fastlstm.data.log_mel import Frames, LogMel
 from fastlstm.data.manifest import SpeechSet
 from fastlstm.data.rows import Integers
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, listed
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
 from fastlstm.tasks.folds import make_folds
@@ -274,7 +273,7 @@ def sound_notes(several: int, others: Counter[int], rate: int, silent: Sequence[
             notes.append(f"{_recordings(count)} resampled from {other:,} to {rate:,} Hz")
     if silent:
         notes.append(
-            f"nothing was heard in {shown(silent)}"
+            f"nothing was heard in {listed(silent)}"
             + (f" ({len(silent):,} in all)" if len(silent) > 1 else "")
         )
     return notes
@@ -340,12 +339,13 @@ def _too_short(speech: SpeechSet, short: npt.NDArray[np.bool_], lengths: Integer
     if not len(places):
         return []
     assert speech.texts is not None
-    named = ", ".join(
-        f"{speech.called(place)}, {lengths[place] * mel.hop:.2f} s for {speech.texts[place]!r:.40}"
-        for place in places[:MOST_NAMED]
-    )
-    more = f" and {len(places) - MOST_NAMED:,} more" if len(places) > MOST_NAMED else ""
-    return [f"{_recordings(len(places))} too short for the text, and left out: {named}{more}"]
+    texts = speech.texts
+
+    def form(place: int) -> str:
+        return f"{speech.called(place)}, {lengths[place] * mel.hop:.2f} s for {texts[place]!r:.40}"
+
+    named = listed(places.tolist(), MOST_NAMED, form=form, counted=True)
+    return [f"{_recordings(len(places))} too short for the text, and left out: {named}"]
 
 
 def _validate(
@@ -354,7 +354,7 @@ def _validate(
     assert speech.texts is not None
     found = model.log_probabilities([parts[place] for place in held])
     heard = [model.text(agree(members)[0]) for members in found]
-    names, texts = ([listed[place] for place in held] for listed in (speech.names, speech.texts))
+    names, texts = ([of_each[place] for place in held] for of_each in (speech.names, speech.texts))
     return SpeechEvaluation(names, texts, heard, usual)
 
 
@@ -362,9 +362,8 @@ def _describe(speech: SpeechSet, held: Integers) -> str:
     count = f"{len(held):,} recording" + "s" * (len(held) != 1)
     if speech.groups is None:
         return count
-    groups = sorted(map(str, speech.groups[held].unique()))
-    shown = ", ".join(groups[:5]) + (f" and {len(groups) - 5:,} more" if len(groups) > 5 else "")
-    return f"{count} of {speech.schema.groups or 'groups'} {shown}"
+    named = listed(sorted(map(str, speech.groups[held].unique())), form=str, counted=True)
+    return f"{count} of {speech.schema.groups or 'groups'} {named}"
 
 
 def _recordings(count: int) -> str:
