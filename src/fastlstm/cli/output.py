@@ -36,30 +36,6 @@ def print_json(metrics: Metrics) -> None:
     print(json.dumps(finite({**metrics["model"], **others})))
 
 
-def print_metrics(metrics: Metrics) -> None:
-    """Print metrics as a table, one row the model's and one for each of what it is compared with.
-
-    Parameters
-    ----------
-    metrics : mapping
-        ``model``, and the others, each with its metrics.
-
-    Examples
-    --------
-    >>> print_metrics({"model": {"mae": 40.5, "rmse": 61.25}, "naive": {"mae": 120.0}})
-                        mae           rmse
-    model              40.5          61.25
-    naive               120              -
-    """
-    measures = list(dict.fromkeys(measure for values in metrics.values() for measure in values))
-    width = max(len(name) for name in metrics)
-    wide = max(15, *(len(measure) + 2 for measure in measures))
-    print(" " * width + "".join(f"{measure:>{wide}}" for measure in measures))
-    for name, values in metrics.items():
-        cells = (values.get(measure) for measure in measures)
-        print(f"{name:<{width}}" + "".join(f"{_short(cell):>{wide}}" for cell in cells))
-
-
 NEWLINE = "\n"
 WRITTEN = (".csv", ".parquet")
 
@@ -207,7 +183,3 @@ def _as_text(times: pl.Series, form: str | None) -> pl.Series:
             else f"%Y-%m-%d %H:%M:%S%.f{zone}"
         )
     return times if form is None else times.dt.strftime(form)
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

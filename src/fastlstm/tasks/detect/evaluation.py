@@ -14,6 +14,7 @@ import polars as pl
 from fastlstm.data.series import Integers
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.report import Stretch, stretches
+from fastlstm.tasks.metric_table import metric_table
 from fastlstm.training.label_metrics import area_under_roc
 
 Array = npt.NDArray[np.float64]
@@ -93,13 +94,7 @@ class DetectionEvaluation:
 
     def __str__(self) -> str:
         """Write the metrics as a table of text."""
-        names = list(self.metrics["model"])
-        lines = [f"{'':22}" + "".join(f"{LABELS[name]:>18}" for name in self.metrics)]
-        lines += [
-            f"{metric:22}" + "".join(f"{values[metric]:>18.4g}" for values in self.metrics.values())
-            for metric in names
-        ]
-        return "\n".join(lines)
+        return metric_table(self.metrics, LABELS)
 
 
 def detection_metrics(
