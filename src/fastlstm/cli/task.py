@@ -8,9 +8,9 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from fastlstm.cli import INTERRUPTED
 from fastlstm.cli.flags import command, flag, flags
 from fastlstm.cli.living import (
-    INTERRUPTED,
     given_after,
     living_commands,
     load_of,

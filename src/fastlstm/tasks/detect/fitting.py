@@ -31,10 +31,8 @@ from fastlstm.tasks.detect.running import (
 )
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import Method, Parameters
-from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
+from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator, train
 
-VALIDATIONS = 20
-STEPS_BEFORE_STOPPING = 200
 FEWEST_ROWS = 100  # from fewer nothing is told of what is usual
 DECODER = 16  # units
 USUAL_A_DAY = 0.3  # false alarms …
@@ -242,15 +240,7 @@ def fit_table(
         stretch=stretch,
         device=accelerator.device,
     )
-    loop = LoopSettings(
-        steps=parameters.max_steps,
-        learning_rate=parameters.learning_rate,
-        validate_every=max(1, parameters.max_steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=STEPS_BEFORE_STOPPING,
-        seed=parameters.seed,
-        progress=parameters.progress,
-    )
+    loop = parameters.loop(parameters.max_steps, parameters.learning_rate)
     training = train(learning.learner(), loop, accelerator, hooks)
     rates = rates_of(parameters)
     expected = expect_all(network, series, steps, rates)

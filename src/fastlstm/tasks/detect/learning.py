@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.model.detector import RowBatch
 from fastlstm.tasks.detect.inputs import Carried, Steps, read_on
-from fastlstm.tasks.detect.running import Network
+from fastlstm.tasks.detect.running import STEPS_AT_ONCE, Network
 from fastlstm.training.loop import Learner
 
 Mask = npt.NDArray[np.bool_]
 
 STRETCHES = 8  # of the data that are held out: one alone may be an anomaly from end to end
 HELD_OUT = 0.15  # of all rows
-STEPS_AT_ONCE = 4096  # when running over a whole series
 
 
 class StretchBatch(NamedTuple):

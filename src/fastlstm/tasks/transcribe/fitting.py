@@ -28,10 +28,9 @@ from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
 from fastlstm.tasks.transcribe.model import SpeechModel, agree
 from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import Parameters
-from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator
+from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
 
-VALIDATIONS = 20
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
 EPOCHS = 50
 MOST_HELD = 1000  # recordings that choose the weights, where none belong together
@@ -161,15 +160,7 @@ def fit_speech(
         augmentation=SpeechAugmentation() if augmented else None,
     )
     steps = parameters.max_steps or default_steps(len(learnt), learning.batch_size)
-    loop = LoopSettings(
-        steps=steps,
-        learning_rate=parameters.learning_rate,
-        validate_every=max(1, steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=min(FEWEST_STEPS, steps),
-        seed=parameters.seed,
-        progress=parameters.progress,
-    )
+    loop = parameters.loop(steps, parameters.learning_rate, fewest_steps=FEWEST_STEPS)
     learners = [partial(learning.learner, network) for network in networks]
     training = train_members(networks, learners, loop, accelerator, hooks)
     del networks[useful_members(training) :]
