@@ -92,11 +92,6 @@ class Evaluation:
         }
 
     @property
-    def better_than_baselines(self) -> bool:
-        """Whether the model's MAE is below that of both baselines."""
-        return all(self.metrics["model"]["mae"] < self.metrics[name]["mae"] for name in BASELINES)
-
-    @property
     def verdict(self) -> str:
         """How the model stands beside the better baseline, in a sentence."""
         model = self.metrics["model"]["mae"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +25,6 @@ class LanguageReport:
         V.
     level : str
         What a token is.
-    notes : tuple of str
-        What was met in reading.
     training : TrainingResult
         How training went.
     parameters : int
@@ -44,7 +41,6 @@ class LanguageReport:
     tokens: int
     vocabulary: int
     level: str
-    notes: Sequence[str]
     training: TrainingResult
     parameters: int
     validation: LanguageEvaluation
@@ -62,7 +58,6 @@ class LanguageReport:
         lines = [
             f"{self.source}: {self.characters:,} characters{pieces}; {self.tokens:,} tokens ({self.level}) to learn "
             f"from, a vocabulary of {self.vocabulary:,}; {held.characters:,} characters held out",
-            *self.notes,
             outcome([self.training], self.parameters),
             "",
             "held out (it chose the weights)",
