@@ -13,7 +13,7 @@ import polars as pl
 
 from fastlstm.data.series import Integers
 from fastlstm.tasks.detect.reading import DetectionTable
-from fastlstm.tasks.detect.report import Stretch, stretches
+from fastlstm.tasks.detect.stretches import Stretch, stretches
 from fastlstm.tasks.metric_table import metric_table
 from fastlstm.training.label_metrics import area_under_roc
 

@@ -20,7 +20,7 @@ from fastlstm.tasks.detect.inputs import DetectorScaling, Steps, lay_steps
 from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
 from fastlstm.tasks.detect.learning import DetectorLearning, Mask, held_out
 from fastlstm.tasks.detect.reading import DetectionTable
-from fastlstm.tasks.detect.report import DetectionReport, stretches
+from fastlstm.tasks.detect.report import DetectionReport
 from fastlstm.tasks.detect.running import (
     Expected,
     Memory,
@@ -31,6 +31,7 @@ from fastlstm.tasks.detect.running import (
 )
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import Method, Parameters
+from fastlstm.tasks.detect.stretches import stretches
 from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator, train
 
 FEWEST_ROWS = 100  # from fewer nothing is told of what is usual

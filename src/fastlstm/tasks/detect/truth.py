@@ -19,7 +19,7 @@ from fastlstm.data.timestamps import read_times
 from fastlstm.data.values import read_numbers
 from fastlstm.errors import DataError, listed
 from fastlstm.tasks.detect.reading import DetectionTable
-from fastlstm.tasks.detect.report import Stretch, stretches
+from fastlstm.tasks.detect.stretches import Stretch, stretches
 
 FORMS = 'a JSON list [["start", "end"], …], or a CSV file with columns start and end'
 
