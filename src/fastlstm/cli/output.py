@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import polars as pl
 
 from fastlstm.data import read_table
 from fastlstm.errors import InputError
-from fastlstm.runs import finite
+from fastlstm.runs import finite, replace_file
 
 Metrics = Mapping[str, Mapping[str, float | None]]
 
@@ -157,20 +156,15 @@ def write_whole(content: bytes, path: Path) -> None:
         If it cannot be written.
     """
     path = path.resolve()  # a link stays one, and what it names is replaced
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
         if path.exists() and not path.is_file():  # a pipe or a device, which is to stay one
             path.write_bytes(content)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        replace_file(path, content)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}; make room or choose another file"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _as_text(times: pl.Series, form: str | None) -> pl.Series:
