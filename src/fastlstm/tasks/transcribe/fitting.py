@@ -128,24 +128,10 @@ def fit_speech(
         raise InputError(
             f"{speech.source}: hardly a recording is long enough for its text: are the texts the right ones?"
         )
-    settings = SpeechSettings(
-        bands=mel.bands,
-        subsampling=subsampling,
-        channels=parameters.channels,
-        hidden_size=parameters.hidden_size,
-        num_layers=parameters.num_layers,
-        bidirectional=not parameters.live,
-        dropout=parameters.dropout,
-        outputs=len(tokenizer),
-    )
+    settings = _network(parameters, mel, subsampling, len(tokenizer))
     scaling = SpeechScaling.fit([parts[place] for place in learnt], by_recording=not parameters.live)
     members = parameters.members or default_members(seconds, live=parameters.live)
-    networks = nn.ModuleList()
-    for member in range(members):
-        with torch.random.fork_rng([]):
-            torch.manual_seed(parameters.seed + member)
-            networks.append(SpeechNetwork(settings))
-    networks = networks.to(accelerator.device)
+    networks = _first_networks(settings, parameters.seed, members).to(accelerator.device)
     augmented = seconds < LITTLE if parameters.augmentation is None else parameters.augmentation
     learning = SpeechLearning(
         SpeechFeatures(parts, accelerator.device),
@@ -305,6 +291,32 @@ def default_steps(learnt: int, batch_size: int) -> int:
     (600, 2500, 20000)
     """
     return min(max(EPOCHS * learnt // batch_size, FEWEST_STEPS), MOST_STEPS)
+
+
+def _network(
+    parameters: Parameters, mel: LogMel, subsampling: Literal[1, 2, 4], outputs: int
+) -> SpeechSettings:
+    """Return how each network is built."""
+    return SpeechSettings(
+        bands=mel.bands,
+        subsampling=subsampling,
+        channels=parameters.channels,
+        hidden_size=parameters.hidden_size,
+        num_layers=parameters.num_layers,
+        bidirectional=not parameters.live,
+        dropout=parameters.dropout,
+        outputs=outputs,
+    )
+
+
+def _first_networks(settings: SpeechSettings, seed: int, members: int) -> nn.ModuleList:
+    """Return networks before training."""
+    networks = nn.ModuleList()
+    for member in range(members):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed + member)
+            networks.append(SpeechNetwork(settings))
+    return networks
 
 
 def _split(speech: SpeechSet, texts: Sequence[str], seed: int) -> tuple[Integers, Integers]:
