@@ -1,4 +1,4 @@
-"""Runs of rows: of an alarm, of an anomaly that is known, of what nobody has marked."""
+"""Runs of rows: alarms, and anomalies that are known."""
 
 from __future__ import annotations
 
