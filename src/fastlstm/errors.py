@@ -64,7 +64,9 @@ def require_whole(name: str, value: Any, *, least: int) -> int:
     raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
 
 
-def listed(names: Sequence[Any], most: int = 5, *, form: Callable[[Any], str] = repr) -> str:
+def listed(
+    names: Sequence[Any], most: int = 5, *, form: Callable[[Any], str] = repr, counted: bool = False
+) -> str:
     """Name the first of some, and show that there are more.
 
     Parameters
@@ -75,10 +77,14 @@ def listed(names: Sequence[Any], most: int = 5, *, form: Callable[[Any], str] = 
         How many.
     form : callable
         How each is written.
+    counted : bool
+        Whether to say how many more.
 
     Examples
     --------
-    >>> listed(["a", "b", "c"], 2), listed([7], form=str)
-    ("'a', 'b' …", '7')
+    >>> listed(["a", "b", "c"], 2), listed([7, 8, 9], 1, form=str, counted=True), listed([7])
+    ("'a', 'b', …", '7 and 2 more', '7')
     """
-    return ", ".join(map(form, names[:most])) + (" …" if len(names) > most else "")
+    rest = len(names) - most
+    more = f" and {rest:,} more" if counted else ", …"
+    return ", ".join(map(form, names[:most])) + (more if rest > 0 else "")

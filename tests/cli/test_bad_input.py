@@ -263,7 +263,7 @@ def test_a_full_disk_while_training_is_saved(train, table, monkeypatch):
 
 def test_a_full_disk_while_a_forecast_is_written(refused, trained, table, tmp_path, monkeypatch):
     week = table(rows=hourly_rows(6, datetime(2024, 1, 6), target=False))
-    monkeypatch.setattr("pathlib.Path.write_bytes", full_disk)
+    monkeypatch.setattr(os, "fsync", full_disk)
     line = refused("forecast", "predict", trained, "--future", week, "--out", tmp_path / "forecast.csv")
     assert "forecast.csv cannot be written: No space left on device" in line
 

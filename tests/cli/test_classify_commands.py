@@ -66,7 +66,7 @@ def test_beneath_the_metrics_stands_what_each_class_came_to(trained, stays, capf
     rows, ends = stays
     assert run("classify", "evaluate", trained, rows, "--labels", ends) == 0
     metrics, classes = capfd.readouterr().out.split("\n\n")
-    assert [line.split()[0] for line in metrics.splitlines()] == ["accuracy", "model", "majority"]
+    assert [line.split()[0] for line in metrics.splitlines()] == ["accuracy", "LSTM", "majority"]
     assert run("classify", "predict", trained, rows) == 0
     told = pl.read_csv(capfd.readouterr().out.encode())["label"].to_numpy()
     true = np.arange(16) % 2

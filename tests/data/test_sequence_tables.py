@@ -200,7 +200,7 @@ def test_evaluation_asks_for_the_table_of_labels_again(tmp_path):
         (OUTCOMES.replace("a,1", "a,"), r"the label 'died' is missing for 1 of 3 series: 'a'"),
         (OUTCOMES + "a,0,61,n\n", r"outcomes.csv, line 6: 0 in column 'died' \(label\) of series 'a', which was 1"),
         (OUTCOMES.replace("a,", "7,").replace("b,", "8,").replace("c,", "9,"),
-         r"do not join: none of the 3 series \('b', 'c', 'a'\) is among the 4 of column 'RecordID' \('7', '8', '9', …"),
+         r"do not join: none of the 3 series \('b', 'c', 'a'\) is among the 4 of column 'RecordID' \('7', '8', '9'"),
     ],
 )  # fmt: skip
 def test_tables_that_do_not_join_are_refused(tmp_path, outcomes, message):

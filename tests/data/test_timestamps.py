@@ -120,5 +120,5 @@ def test_seconds_since_1970_are_no_dates():
 @pytest.mark.parametrize("far", [2**63 - 1, -(2**63), 2**62, "99999999999999999999", "44931.5"])
 def test_a_number_that_counts_no_steps_is_named(far):
     cells = [str(step) if isinstance(far, str) else step for step in range(9)]
-    with pytest.raises(DataError, match="row 9: .* is no whole number that could count steps"):
+    with pytest.raises(DataError, match=r"row 9: .* is no whole number that could count steps"):
         read([*cells, far])

@@ -58,7 +58,7 @@ def test_case_is_kept_where_it_is_to_be():
     assert split_words("The FILM", lowercase=False) == ["The", "FILM"]
     kept = Tokenizer.fit(["The film the"], lowercase=False)
     assert kept.vocabulary == ("The", "film", "the")
-    assert kept.unknown_share(["THE film"]) == 0.5
+    assert kept.encode(["THE film"])[0].tolist() == [UNKNOWN, 3]
     assert Tokenizer.from_json(kept.to_json()) == kept
 
 
@@ -165,7 +165,6 @@ def test_a_text_without_tokens_is_one_unknown(level):
     ids, offsets = tokenizer.encode(["", "ab", "", "", "ab", ""])
     assert ids.tolist() == [1, *known, 1, 1, *known, 1]
     assert np.diff(offsets).tolist() == [1, len(known), 1, 1, len(known), 1]
-    assert tokenizer.unknown_share([""]) == 0
     ids, offsets = tokenizer.encode([])
     assert (ids.tolist(), offsets.tolist()) == ([], [0])
 
@@ -175,13 +174,8 @@ def test_blanks_are_no_words():
     assert (ids.tolist(), offsets.tolist()) == ([1, 2], [0, 1, 2])
 
 
-def test_unknown_tokens_are_counted():
-    tokenizer = Tokenizer.fit(["the film"])
-    assert tokenizer.unknown_share(["the book", "", "a film !"]) == 3 / 5
-    characters = Tokenizer.fit(["ab"], level="char")
-    assert characters.unknown_share(["abc", "d"]) == 0.5
-    assert characters.encode(["a\U0010ffffb"])[0].tolist() == [2, 1, 3]
-    assert BYTE_PAIRS.unknown_share(["ζ"]) == 0
+def test_characters_past_all_tables_are_unknown():
+    assert Tokenizer.fit(["ab"], level="char").encode(["a\U0010ffffb"])[0].tolist() == [2, 1, 3]
 
 
 @pytest.mark.parametrize(

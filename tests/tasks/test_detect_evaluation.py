@@ -11,11 +11,12 @@ from fastlstm.data import read_table
 from fastlstm.errors import DataError
 from fastlstm.tasks.detect.baseline import rolling_z_score
 from fastlstm.tasks.detect.calibration import Tail
-from fastlstm.tasks.detect.evaluation import Judgement, area_under_roc, detection_metrics
+from fastlstm.tasks.detect.evaluation import Judgement, detection_metrics
 from fastlstm.tasks.detect.reading import find_channels, read_detection_table
-from fastlstm.tasks.detect.report import Stretch
 from fastlstm.tasks.detect.scoring import Scorer
+from fastlstm.tasks.detect.stretches import Stretch
 from fastlstm.tasks.detect.truth import labelled, windowed
+from fastlstm.training.label_metrics import area_under_roc
 
 
 def read(frame, **roles):

@@ -13,8 +13,8 @@ from cyclopts import Parameter
 
 def info(run: Annotated[Path, Parameter(help="The folder that train --out made.")], /) -> None:
     """Say what a run folder holds."""
-    from fastlstm.cli.output import print_metrics  # deferred, as the next: the list of commands needs neither
-    from fastlstm.runs import load_run
+    from fastlstm.runs import load_run  # deferred, as the next: the list of commands needs neither
+    from fastlstm.tasks.metric_table import metric_table
 
     found = load_run(run, tensors=False)
     print(f"{run}: a {found.task} run, written by fastlstm {found.config.fastlstm}")
@@ -25,8 +25,7 @@ def info(run: Annotated[Path, Parameter(help="The folder that train --out made."
             print(f"{name:<26} {_brief(value)}")
     for name, values in sections.items():
         if isinstance(values, Mapping) and "model" in values:
-            print(f"\n{name}")
-            print_metrics(values)
+            print(f"\n{name}\n{metric_table(values)}")
         elif isinstance(values, Mapping):
             missing = "by default" if name == "parameters" else "none"
             lines = (f"  {key:<24} {_brief(value, missing)}" for key, value in values.items())

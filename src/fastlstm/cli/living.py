@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+from fastlstm.cli import INTERRUPTED
 from fastlstm.cli.flags import command, flag, flags
 from fastlstm.cli.output import check_form, print_json, print_notes, write_frame
 from fastlstm.errors import RunError
@@ -20,8 +21,6 @@ from fastlstm.tasks.tuning import STUDY
 
 if TYPE_CHECKING:
     from fastlstm.tasks.contract import Estimator, LivingEstimator, Rolled
-
-INTERRUPTED = 130
 
 
 def living_commands(

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from fastlstm.cli.measuring import Problem, check_agreement, medians
+from fastlstm.ops.onnx import GATES
 
-# Which of torch's blocks of weights (i f g o; r z n) ONNX's order (i o f c; z r h) takes.
-_GATE_ORDER: Final = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
 _OPSET, _IR_VERSION = 14, 8  # old enough for every release of these years
 
 
@@ -122,5 +121,5 @@ def graph(problem: Problem) -> Any:
 
 
 def _reordered(weight: Tensor, cell: str) -> np.ndarray[Any, Any]:
-    blocks = weight.numpy().reshape(len(_GATE_ORDER[cell]), -1, *weight.shape[1:])
-    return np.concatenate([blocks[block] for block in _GATE_ORDER[cell]])
+    blocks = weight.numpy().reshape(len(GATES[cell]), -1, *weight.shape[1:])
+    return np.concatenate([blocks[block] for block in GATES[cell]])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import polars as pl
 
 from fastlstm.data import read_table
 from fastlstm.errors import InputError
-from fastlstm.runs import finite
+from fastlstm.runs import finite, replace_file
 
 Metrics = Mapping[str, Mapping[str, float | None]]
 
@@ -34,30 +33,6 @@ def print_json(metrics: Metrics) -> None:
     """
     others = {name: values for name, values in metrics.items() if name != "model"}
     print(json.dumps(finite({**metrics["model"], **others})))
-
-
-def print_metrics(metrics: Metrics) -> None:
-    """Print metrics as a table, one row the model's and one for each of what it is compared with.
-
-    Parameters
-    ----------
-    metrics : mapping
-        ``model``, and the others, each with its metrics.
-
-    Examples
-    --------
-    >>> print_metrics({"model": {"mae": 40.5, "rmse": 61.25}, "naive": {"mae": 120.0}})
-                        mae           rmse
-    model              40.5          61.25
-    naive               120              -
-    """
-    measures = list(dict.fromkeys(measure for values in metrics.values() for measure in values))
-    width = max(len(name) for name in metrics)
-    wide = max(15, *(len(measure) + 2 for measure in measures))
-    print(" " * width + "".join(f"{measure:>{wide}}" for measure in measures))
-    for name, values in metrics.items():
-        cells = (values.get(measure) for measure in measures)
-        print(f"{name:<{width}}" + "".join(f"{_short(cell):>{wide}}" for cell in cells))
 
 
 NEWLINE = "\n"
@@ -181,20 +156,15 @@ def write_whole(content: bytes, path: Path) -> None:
         If it cannot be written.
     """
     path = path.resolve()  # a link stays one, and what it names is replaced
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
         if path.exists() and not path.is_file():  # a pipe or a device, which is to stay one
             path.write_bytes(content)
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        replace_file(path, content)
     except OSError as error:
         raise InputError(
             f"{path} cannot be written: {error.strerror or error}; make room or choose another file"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _as_text(times: pl.Series, form: str | None) -> pl.Series:
@@ -207,7 +177,3 @@ def _as_text(times: pl.Series, form: str | None) -> pl.Series:
             else f"%Y-%m-%d %H:%M:%S%.f{zone}"
         )
     return times if form is None else times.dt.strftime(form)
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

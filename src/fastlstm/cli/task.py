@@ -8,9 +8,9 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from fastlstm.cli import INTERRUPTED
 from fastlstm.cli.flags import command, flag, flags
 from fastlstm.cli.living import (
-    INTERRUPTED,
     given_after,
     living_commands,
     load_of,
@@ -18,12 +18,13 @@ from fastlstm.cli.living import (
     require_task,
     training_flags,
 )
-from fastlstm.cli.output import check_form, print_json, print_metrics, print_notes, write_answer
+from fastlstm.cli.output import check_form, print_json, print_notes, write_answer
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator
+from fastlstm.tasks.metric_table import metric_table
 
 if TYPE_CHECKING:
-    from fastlstm.tasks.contract import Detailed, Estimator, LivingEstimator
+    from fastlstm.tasks.contract import Estimator, LivingEstimator
 
 RESUME = "Go on with the training that was left in this run folder, exactly where it stood; nothing else need be given."
 
@@ -140,19 +141,17 @@ def _evaluate(task: str, given: dict[str, Any]) -> None:
         saved = load_run(folder, tensors=False).metrics
         part = "test" if "test" in saved else "validation"
         print(f"metrics of the {part} part of the training data", file=sys.stderr)
-        metrics, details = saved[part], ""
+        metrics = saved[part]
+        printed = metric_table(metrics)
     else:
         loaded = load_of(folder, task)
         judged = loaded.evaluate(data, **given)
-        metrics = judged.metrics
-        details = cast("Detailed", judged).details if hasattr(judged, "details") else ""
+        metrics, printed = judged.metrics, str(judged)
         print_notes(loaded.notes_)
     if json:
         print_json(metrics)
     else:
-        print_metrics(metrics)
-        if details:
-            print(f"\n{details}")
+        print(printed)
 
 
 def _predict(kind: type[Estimator], task: str, given: dict[str, Any]) -> None:

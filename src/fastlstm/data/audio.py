@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.errors import DataError, InputError
+from fastlstm.errors import DataError, InputError, listed
 from fastlstm.extras import library
 
 Samples = npt.NDArray[np.float32]
@@ -220,11 +220,15 @@ def refuse_missing(paths: Sequence[Path], places: Sequence[str]) -> None:
     missing = [(path, place) for path, place in zip(paths, places, strict=True) if not path.is_file()]
     if not missing:
         return
-    named = ", ".join(f"{path} ({place})" if place else f"{path}" for path, place in missing[:MOST_NAMED])
-    more = f" and {len(missing) - MOST_NAMED:,} more" if len(missing) > MOST_NAMED else ""
+    named = listed(
+        [f"{path} ({place})" if place else f"{path}" for path, place in missing],
+        MOST_NAMED,
+        form=str,
+        counted=True,
+    )
     count = "1 audio file is" if len(missing) == 1 else f"{len(missing):,} audio files are"
-    listed = ", which count from the manifest's folder" if any(place for _, place in missing) else ""
-    raise DataError(f"{count} not there: {named}{more}; check the paths{listed}")
+    whence = ", which count from the manifest's folder" if any(place for _, place in missing) else ""
+    raise DataError(f"{count} not there: {named}; check the paths{whence}")
 
 
 def resample(samples: Samples, rate: int, to: int) -> Samples:

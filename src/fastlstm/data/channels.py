@@ -11,7 +11,7 @@ import polars as pl
 from fastlstm.data.rows import Floats
 from fastlstm.data.table import Table
 from fastlstm.data.values import coarse_notes, encode, holds_numbers, read_categories, read_numbers
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, listed
 
 MOST_CATEGORIES = 256  # of a column that is named; each is a channel
 MOST_CATEGORIES_UNASKED = 50  # of one that is not: with more it is free text, or an id
@@ -231,10 +231,10 @@ def notes_on(
     notes = []
     empty = {column.name: count for column in columns if (count := column.null_count())}
     if empty:
-        most = sorted(empty, key=lambda name: -empty[name])[:3]
-        listed = ", ".join(f"{name!r} {empty[name]:,}" for name in most) + (", …" if len(empty) > 3 else "")
+        most = sorted(empty, key=lambda name: -empty[name])
+        named = listed(most, 3, form=lambda name: f"{name!r} {empty[name]:,}")
         cells = sum(len(column) for column in columns)
-        notes.append(f"{source}: {sum(empty.values()):,} of {cells:,} cells are missing: {listed}")
+        notes.append(f"{source}: {sum(empty.values()):,} of {cells:,} cells are missing: {named}")
     for column in columns:
         if column.name in vocabularies:
             unknown = column.filter(~column.is_in(list(vocabularies[column.name]))).drop_nulls()

@@ -14,11 +14,10 @@ from fastlstm.data.schema import Columns
 from fastlstm.data.static import one_a_series
 from fastlstm.data.table import Table
 from fastlstm.data.values import read_numbers
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, listed
 
 # A class may be called "none" or "-", so that fewer words than elsewhere mean that there is nothing.
 MISSING_LABELS = ("", "?", "na", "n/a", "nan", "null", "<na>")
-NAMES_SHOWN = 3
 
 
 def read_labels(table: Table, column: str, *, numeric: bool = False) -> pl.Series:
@@ -132,7 +131,7 @@ def refuse_unlabelled(source: str, names: Sequence[Any], labels: pl.DataFrame) -
         if without:
             raise DataError(
                 f"{source}: the label {column.name!r} is missing for {len(without):,} of {len(names):,} series: "
-                f"{shown([names[index] for index in without])}; fill it in or leave them out"
+                f"{listed([names[index] for index in without])}; fill it in or leave them out"
             )
 
 
@@ -192,21 +191,21 @@ class Apart:
         without = [name for name, place in zip(names, places, strict=True) if place < 0]
         if len(without) == len(names):
             raise DataError(
-                f"{source} and {table.name} do not join: none of the {len(names):,} series ({shown(names)}) is among "
-                f"the {len(rows.names):,} of column {column!r} ({shown(rows.names)}); "
+                f"{source} and {table.name} do not join: none of the {len(names):,} series ({listed(names)}) is among "
+                f"the {len(rows.names):,} of column {column!r} ({listed(rows.names)}); "
                 "give the column of the same ids as labels_series"
             )
         if without:
             raise DataError(
                 f"{table.name} has no row for {len(without):,} of {len(names):,} series of {source}: "
-                f"{shown(without)}; "
+                f"{listed(without)}; "
                 f"add them to column {column!r}, or leave these series out"
             )
         matched = set(places.tolist())
         others = [name for place, name in enumerate(rows.names) if place not in matched]
         note = (
             f"{table.name}: {len(others):,} of {len(rows.names):,} series have no row in {source}: "
-            f"{shown(others)}"
+            f"{listed(others)}"
         )
         return cls(table, rows, places, (note,) if others else ())
 
@@ -219,23 +218,6 @@ class Apart:
             One value for each of ``rows.names``.
         """
         return column[self.places]
-
-
-def shown(names: Sequence[Any]) -> str:
-    """Say the first few names, and that there are more.
-
-    Parameters
-    ----------
-    names : sequence
-        Ids.
-
-    Examples
-    --------
-    >>> shown(["a", "b", "c", "d"]), shown([7])
-    ("'a', 'b', 'c', …", '7')
-    """
-    more = ", …" if len(names) > NAMES_SHOWN else ""
-    return ", ".join(repr(name) for name in names[:NAMES_SHOWN]) + more
 
 
 def _plain(name: Any) -> str:

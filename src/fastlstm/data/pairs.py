@@ -14,10 +14,9 @@ from fastlstm.data.rows import Integers
 from fastlstm.data.table import Table
 from fastlstm.data.text_tables import read_text_table
 from fastlstm.data.texts import TEXTS, TextKind, as_list, refuse_surrogates, text_cells
-from fastlstm.errors import DataError, InputError
+from fastlstm.errors import DataError, InputError, listed
 
 SOURCE, TARGET = "source", "target"  # the columns, where no others are named
-NAMED = 5  # rows that a message names
 
 
 class PairSchema(BaseModel):
@@ -182,13 +181,14 @@ def _refuse_empty(table: Table, sides: dict[str, pl.Series]) -> None:
     rows = np.flatnonzero(blank[SOURCE] | blank[TARGET])
     if not len(rows):
         return
-    named = []
-    for row in rows[:NAMED].tolist():
+
+    def form(row: int) -> str:
         roles = " and ".join(role for role in sides if blank[role][row])
-        named.append(f"{table.where(row).removeprefix(f'{table.name}, ')} ({roles})")
-    more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
+        return f"{table.where(row).removeprefix(f'{table.name}, ')} ({roles})"
+
+    named = listed(rows.tolist(), form=form, counted=True)
     what = "1 pair has an empty side" if len(rows) == 1 else f"{len(rows):,} pairs have an empty side"
-    raise DataError(f"{table.name}: {what}: {', '.join(named)}{more}; fill them in or delete the rows")
+    raise DataError(f"{table.name}: {what}: {named}; fill them in or delete the rows")
 
 
 def _read_lists(sources: list[Any], targets: Any, schema: PairSchema, *, paired: bool) -> PairSet:

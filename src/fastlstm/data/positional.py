@@ -65,43 +65,15 @@ def assemble(
     """
     if not parts:
         raise DataError(f"{source}: there is no sequence in it")
-    channels = parts[0].shape[1]
-    for index, part in enumerate(parts):
-        if len(part) == 0:
-            raise DataError(f"{where(index)} is empty; leave it out")
-        if part.shape[1] != channels:
-            raise DataError(
-                f"{where(index)} has {part.shape[1]} channels and the first has {channels}; give all the same channels"
-            )
-    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
-    values = np.concatenate(parts)
-    huge = np.abs(values) > FLOAT32_MAX
-    if huge.any():
-        row, channel = np.argwhere(huge)[0]
-        index = int(np.searchsorted(offsets, row, side="right") - 1)
-        raise DataError(
-            f"{where(index)}: step {row - offsets[index]} of channel {channel} is {values[row, channel]}; "
-            "infinite and huge values cannot be used: correct it, or write NaN where it is unknown"
-        )
+    values, offsets = _joined(parts, where)
     values = without(values, roles.missing)
     empty = int(np.isnan(values).sum())
     if empty:
         notes = (*notes, f"{source}: {empty:,} of {values.size:,} values are missing")
-    schema = roles
     named = ((f"channel {channel}", column) for channel, column in enumerate(values.T))
     notes = (*notes, *coarse_notes(named, source))
-    if learning:
-        schema = roles.model_copy(
-            update={
-                "features": tuple(f"channel_{channel}" for channel in range(channels)),
-                "static": tuple(
-                    f"static_{column}" for column in range(0 if static is None else static.shape[1])
-                ),
-                "time_kind": "row" if times is None else "number",
-                "labels": () if labels is None else tuple(labels.columns),
-                "per_step": roles.per_step or roles.until_end,
-            }
-        )
+    channels = values.shape[1]
+    schema = _learnt(roles, channels, times, static, labels) if learning else roles
     _refuse_others(source, schema, channels, times, static)
     elapsed = np.arange(len(values), dtype=np.float64) - np.repeat(offsets[:-1], np.diff(offsets))
     if times is not None:
@@ -158,6 +130,45 @@ def trimmed(parts: Sequence[Numbers], source: str) -> tuple[list[Numbers], tuple
         f"{source}: {cut:,} of {len(parts):,} sequences end before the last step, and are taken to be shorter"
     )
     return short, (note,) if cut else ()
+
+
+def _joined(parts: Sequence[Numbers], where: Callable[[int], str]) -> tuple[Numbers, npt.NDArray[np.int64]]:
+    """Return the values of all steps, and where each sequence begins; raise where they cannot be put together."""
+    channels = parts[0].shape[1]
+    for index, part in enumerate(parts):
+        if len(part) == 0:
+            raise DataError(f"{where(index)} is empty; leave it out")
+        if part.shape[1] != channels:
+            raise DataError(
+                f"{where(index)} has {part.shape[1]} channels and the first has {channels}; give all the same channels"
+            )
+    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    values = np.concatenate(parts)
+    huge = np.abs(values) > FLOAT32_MAX
+    if huge.any():
+        row, channel = np.argwhere(huge)[0]
+        index = int(np.searchsorted(offsets, row, side="right") - 1)
+        raise DataError(
+            f"{where(index)}: step {row - offsets[index]} of channel {channel} is {values[row, channel]}; "
+            "infinite and huge values cannot be used: correct it, or write NaN where it is unknown"
+        )
+    return values, offsets
+
+
+def _learnt(
+    roles: SequenceSchema, channels: int, times: object, static: Numbers | None, labels: pl.DataFrame | None
+) -> SequenceSchema:
+    """Return what is known of sequences, with what these hold."""
+    columns = 0 if static is None else static.shape[1]
+    return roles.model_copy(
+        update={
+            "features": tuple(f"channel_{channel}" for channel in range(channels)),
+            "static": tuple(f"static_{column}" for column in range(columns)),
+            "time_kind": "row" if times is None else "number",
+            "labels": () if labels is None else tuple(labels.columns),
+            "per_step": roles.per_step or roles.until_end,
+        }
+    )
 
 
 def _as_numbers(labels: pl.DataFrame, where: Callable[[int], str]) -> pl.DataFrame:

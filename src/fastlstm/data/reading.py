@@ -17,7 +17,7 @@ from fastlstm.data.schema import Columns, Role, Schema
 from fastlstm.data.series import SeriesSet, make_axis
 from fastlstm.data.static import static_categories, static_numbers
 from fastlstm.data.table import Table, read_table
-from fastlstm.data.time_axis import counts_instants
+from fastlstm.data.time_axis import TimeAxis, counts_instants
 from fastlstm.data.time_parts import join_times
 from fastlstm.data.timestamps import Times
 from fastlstm.data.values import SQUARED, count_unresolved, holds_numbers, read_categories, read_numbers
@@ -88,37 +88,18 @@ def read_series(
         table.require(name, "target")
     table, rows, targets, leading = _begin_with_targets(table, columns, schema)
     order = np.lexsort((rows.instants, rows.codes))
-    codes = rows.codes[order]
-    firsts, lasts = _ends(codes)
     learns = schema is None
     schema = schema or _learn(table, columns, rows, order, frequency, forms)
-    ticks = grid_ticks(table, rows.times, schema)[order]
-    axis = make_axis(schema, ticks[firsts])
-    positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
-    _refuse_collisions(table, rows, order, positions, schema)
-    lengths = positions[lasts] + 1
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    _refuse_sparse(table, len(codes), int(offsets[-1]), schema.frequency)
-
-    places = np.empty_like(rows.codes)
-    places[order] = offsets[codes] + positions
-    row_positions = places - offsets[rows.codes]
+    axis, offsets, places, moved = _lay_on_grid(table, rows, order, schema)
+    steps, positions = int(offsets[-1]), places - offsets[rows.codes]
     if not silent:
         require_values(table.name, targets)
-    last_observed = _last_observed(rows, targets, row_positions)
+    last_observed = _last_observed(rows, targets, positions)
     coarse = {name: count_unresolved(values, rows.codes) for name, values in targets.items()}
-    observed = row_positions < last_observed[rows.codes]
-    seen = Grid(table, schema, places, int(offsets[-1]), observed)
-    ahead = Grid(
-        table,
-        schema,
-        places,
-        int(offsets[-1]),
-        np.ones_like(observed),
-        seen.empty,
-        seen.unknown,
-        seen.unresolved,
-    )
+    observed = positions < last_observed[rows.codes]
+    seen = Grid(table, schema, places, steps, observed)
+    everywhere = np.ones_like(observed)
+    ahead = Grid(table, schema, places, steps, everywhere, seen.empty, seen.unknown, seen.unresolved)
     return SeriesSet(
         names=rows.names,
         offsets=offsets,
@@ -127,7 +108,7 @@ def read_series(
         schema=schema,
         kind=table.kind,
         source=table.name,
-        earlier=nothing(len(firsts), len(columns.target)),
+        earlier=nothing(len(rows.names), len(columns.target)),
         static=static_numbers(table, schema, rows),
         static_categories=static_categories(table, schema, rows),
         target=seen.lay(columns.target, targets),
@@ -136,14 +117,14 @@ def read_series(
         future=ahead.numbers(schema.numeric("future"), "future_covariates"),
         future_categories=ahead.categories(schema.categorical("future"), "future_covariates"),
         report=GapReport(
-            rows=len(codes),
-            series=len(firsts),
-            gaps=int(offsets[-1]) - len(codes),
+            rows=len(places),
+            series=len(rows.names),
+            gaps=steps - len(places),
             empty=seen.empty,
             unknown=seen.unknown,
             unresolved={name: count for name, count in coarse.items() if count} | seen.unresolved,
             sorted_rows=_count_descents(rows),
-            moved_rows=int(moved.sum()),
+            moved_rows=moved,
             late=leading.series,
             leading=leading.rows,
             left_out=left_out,
@@ -310,6 +291,23 @@ def _learn(
         calendar=calendar_cycles(step, span) if dated else (),
         vocabularies=vocabularies,
     )
+
+
+def _lay_on_grid(
+    table: Table, rows: Rows, order: Integers, schema: Schema
+) -> tuple[TimeAxis, Integers, Integers, int]:
+    """Return the series' axis, where each begins (S + 1,), where each row lies (rows,), and how many were moved."""
+    codes = rows.codes[order]
+    firsts, lasts = _ends(codes)
+    ticks = grid_ticks(table, rows.times, schema)[order]
+    axis = make_axis(schema, ticks[firsts])
+    positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
+    _refuse_collisions(table, rows, order, positions, schema)
+    offsets = np.concatenate([[0], np.cumsum(positions[lasts] + 1)])
+    _refuse_sparse(table, len(codes), int(offsets[-1]), schema.frequency)
+    places = np.empty_like(rows.codes)
+    places[order] = offsets[codes] + positions
+    return axis, offsets, places, int(moved.sum())
 
 
 def _ends(codes: Integers) -> tuple[Integers, Integers]:

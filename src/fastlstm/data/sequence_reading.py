@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from fastlstm.data.bare import read_bare, split_names
-from fastlstm.data.labels import shown
 from fastlstm.data.long_sequences import read_long
 from fastlstm.data.schema import Names, several, single
 from fastlstm.data.sequence_arrays import holds_arrays, read_arrays
@@ -17,7 +16,7 @@ from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.table import Table, read_table
 from fastlstm.data.tidy import read_tidy
 from fastlstm.data.ts_files import is_ts, read_ts
-from fastlstm.errors import DataError, InputError
+from fastlstm.errors import DataError, InputError, listed
 
 
 def read_sequences(
@@ -220,7 +219,7 @@ def _require_positional(roles: SequenceSchema, what: str) -> None:
     """Raise where training was on data with columns."""
     if roles.form != "positional":
         raise InputError(
-            f"training was on a table with columns ({shown(roles.features)}), and {what} has none; give a table"
+            f"training was on a table with columns ({listed(roles.features)}), and {what} has none; give a table"
         )
 
 
@@ -251,6 +250,6 @@ def _refuse_empty(sequences: SequenceSet) -> SequenceSet:
     if empty.size:
         raise DataError(
             f"{sequences.source}: {empty.size:,} of {len(sequences):,} series are empty, all their values are missing: "
-            f"{shown([sequences.names[index] for index in empty])}; leave them out"
+            f"{listed([sequences.names[index] for index in empty])}; leave them out"
         )
     return sequences

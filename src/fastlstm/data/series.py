@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -18,7 +18,7 @@ from fastlstm.data.history import add_pairs, nothing, summarise
 from fastlstm.data.rows import Floats, Integers, of_series
 from fastlstm.data.schema import Schema
 from fastlstm.data.time_axis import TimeAxis
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, listed
 
 __all__ = ["SERIES_ARRAYS", "STEP_ARRAYS", "Floats", "GapReport", "Integers", "SeriesSet", "make_axis"]
 
@@ -110,6 +110,17 @@ class SeriesSet:
         """(N, C) float32, calendar features of every step; ``axis.calendar`` gives those past the end."""
         origins = np.repeat(self.axis.origins, self.lengths)
         return self.axis.features(self.axis.frequency.ticks(origins, self.positions, self.axis.day))
+
+    def called(self, codes: Iterable[int]) -> str:
+        """Name series, for a message.
+
+        Parameters
+        ----------
+        codes : iterable of int
+            Which; one may come several times.
+        """
+        names = [self.names[code] for code in sorted(set(codes))]
+        return "the only series" if names == [None] else f"series {listed(names, form=str, counted=True)}"
 
     def tail(self, steps: int | Integers, *, season: int | None = None) -> Self:
         """Return the last observed steps of each series and its known future: what a forecast needs.

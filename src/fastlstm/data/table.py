@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from fastlstm.data.delimited import (
     refuse_foreign,
 )
 from fastlstm.data.frames import Kind, refuse_twins, take_frame
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, listed
 
 PARQUET = (".parquet", ".pq", ".parquet.gz", ".pq.gz")
 
@@ -133,7 +133,7 @@ class Table:
         near = difflib.get_close_matches(column.casefold(), lowered, n=1, cutoff=0.6)
         if near:
             raise DataError(f"{found}: did you mean {lowered[near[0]]!r}?")
-        raise DataError(f"{found}: it has {_listing(self.columns)}")
+        raise DataError(f"{found}: it has {listed(self.columns, 12, counted=True)}")
 
 
 def read_table(source: Any) -> Table:
@@ -265,8 +265,3 @@ def _why_unreadable(path: Path, error: Exception) -> str:
             pass
     kind = "a Parquet file" if path.name.endswith(PARQUET) else "a table"
     return f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"
-
-
-def _listing(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(repr(name) for name in names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from fastlstm.data.channels import distinct, expand, learn_categories, notes_on, without
-from fastlstm.data.labels import Apart, shown
+from fastlstm.data.labels import Apart
 from fastlstm.data.measurements import Measurements, as_categories, expand_grid, static_variable
 from fastlstm.data.per_series import (
     STATIC_MEND,
@@ -30,7 +30,7 @@ from fastlstm.data.sequence_times import Clock, read_clock, with_clock
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.table import Table
 from fastlstm.data.values import read_numbers
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, listed
 
 
 class Cells(NamedTuple):
@@ -232,11 +232,11 @@ def _settle_variables(
             role = "static" if name in variables else "features" if name in schema.features else "categories"
             lowered = {other.casefold(): other for other in reversed(found)}
             near = difflib.get_close_matches(name.casefold(), lowered, n=1)
-            mend = f"did you mean {lowered[near[0]]!r}?" if near else f"it has {shown(found)}"
+            mend = f"did you mean {lowered[near[0]]!r}?" if near else f"it has {listed(found)}"
             raise DataError(f"{table.name}: no row has {name!r} as {schema.variable} ({role}): {mend}")
     features = schema.features or tuple(name for name in found if name not in schema.static)
     if not features:
-        raise DataError(f"{table.name}: no variable is left to be a feature; it has {shown(found)}")
+        raise DataError(f"{table.name}: no variable is left to be a feature; it has {listed(found)}")
     vocabularies = learn_categories(table, columns, categories, "static")
     if apart is not None:
         vocabularies |= learn_categories(
@@ -254,14 +254,14 @@ def _note_variables(table: Table, schema: SequenceSchema, found: list[str], note
     absent = [name for name in schema.features if name not in found]
     if len(absent) == len(schema.features):
         raise DataError(
-            f"{table.name}: column {schema.variable!r} holds {shown(found)}, none of the {len(absent)} variables "
-            f"of training ({shown(schema.features)})"
+            f"{table.name}: column {schema.variable!r} holds {listed(found)}, none of the {len(absent)} variables "
+            f"of training ({listed(schema.features)})"
         )
     if absent:
-        notes.append(f"{table.name}: {len(absent)} variables of training are not in it: {shown(absent)}")
+        notes.append(f"{table.name}: {len(absent)} variables of training are not in it: {listed(absent)}")
     new = [name for name in found if name not in schema.features and name not in schema.static]
     if new:
-        notes.append(f"{table.name}: {len(new)} variables were not used in training: {shown(new)}")
+        notes.append(f"{table.name}: {len(new)} variables were not used in training: {listed(new)}")
 
 
 def _statics(

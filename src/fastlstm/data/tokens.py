@@ -223,22 +223,6 @@ class Tokenizer:
             f" {word}" if parted(before, word) else word for before, word in pairwise(["", *tokens])
         )
 
-    def unknown_share(self, texts: Sequence[str]) -> float:
-        """Which share of the tokens of texts is not in the vocabulary, from 0 to 1.
-
-        Parameters
-        ----------
-        texts : sequence of str
-            The texts; those without tokens count for nothing.
-
-        Examples
-        --------
-        >>> Tokenizer.fit(["the film", "the end"]).unknown_share(["the book", "the end"])
-        0.25
-        """
-        ids, _ = self._encoded(_checked(texts, strictly=self.level == "bpe"))
-        return float((ids == UNKNOWN).mean()) if ids.size else 0.0
-
     def to_json(self) -> str:
         """Write the tokenizer as JSON that people can read: the ``vocabulary.json`` of a run folder."""
         if self.byte_pairs is None:

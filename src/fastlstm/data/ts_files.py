@@ -21,7 +21,7 @@ from fastlstm.data.positional import assemble, trimmed
 from fastlstm.data.sequence_schema import LABEL_COLUMN, SequenceSchema
 from fastlstm.data.sequences import SequenceSet
 from fastlstm.data.time_forms import FORMS, normal, parse
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, listed
 
 Numbers = npt.NDArray[np.float64]
 
@@ -195,9 +195,9 @@ def _label(where: str, label: str, header: Header) -> str | float:
         raise DataError(f"{where}: the label is missing; fill it in or delete the line")
     if header.classes is not None:
         if label not in header.classes:
-            shown = ", ".join(header.classes[:12]) + (", …" if len(header.classes) > 12 else "")
             raise DataError(
-                f"{where}: label {label[:40]!r} is none of the classes of @classLabel ({shown}); "
+                f"{where}: label {label[:40]!r} is none of the classes of @classLabel "
+                f"({listed(header.classes, 12, form=str)}); "
                 "correct it, or add it to the header"
             )
         return label

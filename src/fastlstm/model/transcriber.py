@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from fastlstm.model.dropout import Dropout
 from fastlstm.nn import LSTM
 
-BLANK = 0  # of CTC; a tokenizer's padding, which no text holds
 SPAN = 3  # frames, and bands, that a convolution sees
 STRIDES = {1: (1, 1), 2: (2, 1), 4: (2, 2)}  # subsampling: how far each convolution goes on in time
 

@@ -12,10 +12,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm import ops
 from fastlstm.nn import arguments, checkpoint
-from fastlstm.nn.reduced import ReducedError, compare, step_by_step
+from fastlstm.nn.reduced import ReducedError, compare, refuse, step_by_step
 from fastlstm.nn.step import Stepping
 from fastlstm.ops import native
-from fastlstm.ops import step as step_op
 from fastlstm.ops.reference import check_lengths
 from fastlstm.ops.stack import MOST_SEQUENCES, stack
 
@@ -164,10 +163,6 @@ class Recurrent(Stepping):
 
     def _check_reduced(self, weights: str, x: Any) -> None:
         """Say why weights cannot be reduced, where they cannot."""
-        if weights not in step_op.REDUCED:
-            raise ValueError(
-                f"weights: expected one of {', '.join(step_op.REDUCED)} or None, got {weights!r}"
-            )
         reason = None
         tensors = [getattr(self, name) for layer in self._all_weights for name in layer]
         data = x.data if isinstance(x, PackedSequence) else x
@@ -181,8 +176,7 @@ class Recurrent(Stepping):
             reason = "step after step, which a layer of both directions does not take; use weights='bfloat16'"
         elif weights == "int8" and isinstance(x, PackedSequence):
             reason = "not of a packed sequence; give the padded tensor and lengths="
-        if reason:
-            raise ValueError(f"weights={weights!r}: {reason}")
+        refuse(weights, reason)
 
     def _forward_padded(
         self,

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from fastlstm.ops.step import REDUCED
+
 
 class ReducedError(NamedTuple):
     """How far outputs with reduced weights are from those with full ones.
@@ -32,6 +34,20 @@ def compare(full: Tensor, reduced: Tensor) -> ReducedError:
     full, difference = full.double(), (reduced.double() - full.double())
     error, size = (values.square().mean().sqrt().item() for values in (difference, full))
     return ReducedError(difference.abs().max().item(), error, error / size if size else 0.0)
+
+
+def refuse(weights: str, reason: str | None) -> None:
+    """Raise where weights are of no kind that there is, or cannot be of it for a reason.
+
+    Raises
+    ------
+    ValueError
+        With the kinds, or the reason.
+    """
+    if weights not in REDUCED:
+        raise ValueError(f"weights: expected one of {', '.join(REDUCED)} or None, got {weights!r}")
+    if reason:
+        raise ValueError(f"weights={weights!r}: {reason}")
 
 
 def step_by_step(

@@ -12,7 +12,7 @@ from torch.compiler import is_compiling, is_dynamo_compiling
 
 from fastlstm.nn import arguments
 from fastlstm.nn.parameters import RecurrentParameters
-from fastlstm.nn.reduced import ReducedError, compare
+from fastlstm.nn.reduced import ReducedError, compare, refuse
 from fastlstm.ops import step as step_op
 from fastlstm.ops.step import take_step
 
@@ -205,10 +205,6 @@ class Stepping(RecurrentParameters):
         return tuple(tensors) if self.cell.has_cell_state else tensors[0]
 
     def _refuse_reduced(self, weights: str, x: Tensor, state: Any) -> None:
-        if weights not in step_op.REDUCED:
-            raise ValueError(
-                f"weights: expected one of {', '.join(step_op.REDUCED)} or None, got {weights!r}"
-            )
         names = [name for layer in self._all_weights for name in layer]
         computed = [name for name in names if name not in self._parameters]
         tensors = [getattr(self, name) for name in names]
@@ -225,7 +221,7 @@ class Stepping(RecurrentParameters):
             reason = "not with dropout or zoneout in training; call eval() first"
         else:
             reason = "parameters, input or state are not plain dense tensors"
-        raise ValueError(f"weights={weights!r}: {reason}")
+        refuse(weights, reason)
 
 
 def _reset_of(reset: Any, sequences: torch.Size) -> Tensor:

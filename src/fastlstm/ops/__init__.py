@@ -125,14 +125,14 @@ def sequence(
         x,
         c0,
         weights,
-        reset,
-        recurrent_mask,
-        zoneout,
-        seed,
-        reverse,
-        batch_sizes,
-        packed_batch,
-        batch_first,
+        reset=reset,
+        recurrent_mask=recurrent_mask,
+        zoneout=zoneout,
+        seed=seed,
+        reverse=reverse,
+        batch_sizes=batch_sizes,
+        packed_batch=packed_batch,
+        batch_first=batch_first,
     )
     kernel, _ = _choose(cell, x, lengths, reset, recurrent_mask, zoneout, reverse)
     if kernel == "torch":
@@ -236,14 +236,15 @@ def check(
     x: Tensor,
     c0: Tensor | None,
     weights: Sequence[Tensor],
-    reset: Tensor | None,
-    recurrent_mask: Tensor | None,
+    *,
     zoneout: tuple[float, float],
-    seed: Tensor | None,
-    reverse: bool,
     batch_sizes: Tensor | None,
     packed_batch: int,
     batch_first: bool,
+    reset: Tensor | None = None,
+    recurrent_mask: Tensor | None = None,
+    seed: Tensor | None = None,
+    reverse: bool = False,
 ) -> None:
     """Raise for what does not fit together; sizes of x and the states are the layers' business."""
     directions, left_over = divmod(len(weights), cell.weights_per_direction)

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from fastlstm import _native
-from fastlstm.ops.native import is_traced
+from fastlstm.ops.native import address, is_traced
 
 _WORTH_THREADS = 200_000  # multiply-adds, below which one thread is done sooner
 
@@ -97,15 +97,11 @@ def _threads(sizes: tuple[int, int, int]) -> int:
     return 1 if sizes[0] * sizes[1] * sizes[2] < _WORTH_THREADS else torch.get_num_threads()
 
 
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
-
-
 def _run(x: Tensor, weight: Tensor, bias: Tensor | None, relu: tuple[bool, bool], rounded: bool) -> Tensor:
     x, weight, bias = x.contiguous(), weight.contiguous(), None if bias is None else bias.contiguous()
     y = x.new_empty((*x.shape[:-1], weight.shape[0]))
     sizes = _sizes(x, weight)
-    addresses = (x.data_ptr(), weight.data_ptr(), _address(bias), y.data_ptr())
+    addresses = (x.data_ptr(), weight.data_ptr(), address(bias), y.data_ptr())
     _native.linear(x.dtype == torch.float64, sizes, addresses, relu, _threads(sizes), rounded)
     return y
 
@@ -133,10 +129,10 @@ class _Linear(torch.autograd.Function):
         _native.linear_gradient(
             x.dtype == torch.float64,
             sizes,
-            (x.data_ptr(), weight.data_ptr(), 0, _address(y)),
+            (x.data_ptr(), weight.data_ptr(), 0, address(y)),
             ctx.relu,
             _threads(sizes),
             ctx.rounded,
-            (dy.data_ptr(), _address(dx), _address(dw), _address(db)),
+            (dy.data_ptr(), address(dx), address(dw), address(db)),
         )
         return dx, dw if wants_weight else None, db, None, None

@@ -190,6 +190,11 @@ def _dense(tensor: Tensor) -> Tensor:
     return (tensor.resolve_neg() if tensor.is_neg() else tensor).contiguous()
 
 
+def address(tensor: Tensor | None) -> int:
+    """Return where a tensor's values lie, 0 where there is none."""
+    return 0 if tensor is None else tensor.data_ptr()
+
+
 def _addresses(tensors: Sequence[Tensor | None]) -> tuple[int, ...]:
     # An empty tensor's address is 0 already.
     return tuple([0 if tensor is None else tensor.data_ptr() for tensor in tensors])

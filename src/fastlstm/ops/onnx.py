@@ -16,10 +16,8 @@ from fastlstm.ops.call import BATCH_FIRST, PACKED, Call
 from fastlstm.ops.cell import Cell, Weights
 
 # Which of our gates ONNX's are; None: a block of zeros. Ours are i, f, g, o; i, g, o; r, z, n.
-_LSTM: Final = (0, 3, 1, 2)  # i, o, f, c
+GATES: Final = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}  # i, o, f, c; z, r, h
 _COUPLED: Final = (0, 2, None, 1)
-_GRU: Final = (1, 0, 2)  # z, r, h
-_RNN: Final = (0,)
 _PEEPHOLES: Final = (0, 2, 1)  # i, o, f of ours: i, f, o
 _COUPLED_PEEPHOLES: Final = (0, 1, None)  # of ours: i, o
 _NODES: Final = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
@@ -110,8 +108,7 @@ def _in_order(blocks: Tensor, order: Sequence[int | None]) -> Tensor:
 
 def _weights(cell: Cell, directions: Sequence[Weights]) -> list[Tensor | None]:
     """Give W, R and B: ``(D, G·H, I)``, ``(D, G·H, H)`` and ``(D, 2·G·H)``."""
-    orders = {"lstm": _COUPLED if cell.coupled else _LSTM, "gru": _GRU}
-    order = orders.get(cell.kind, _RNN)
+    order = _COUPLED if cell.coupled else GATES[cell.kind.partition("_")[0]]
 
     def in_order(name: str) -> Tensor | None:
         own = [getattr(direction, name) for direction in directions]

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from fastlstm import _native
-from fastlstm.ops.native import is_traced
+from fastlstm.ops.native import address, is_traced
 
 _WORTH_THREADS = 4_000  # numbers a call, below which one thread is done sooner
 
@@ -189,14 +189,10 @@ def _run(problem: tuple[Tensor, ...], median: int, gradient: Tensor | None) -> T
     _native.quantile_loss(
         raw.dtype == torch.float64,
         (values.numel() // rules, len(levels), rules, median),
-        (*(tensor.data_ptr() for tensor in arrays), loss.data_ptr(), _address(gradient)),
+        (*(tensor.data_ptr() for tensor in arrays), loss.data_ptr(), address(gradient)),
         1 if raw.numel() < _WORTH_THREADS else torch.get_num_threads(),
     )
     return loss
-
-
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
 
 
 class _QuantileLoss(torch.autograd.Function):

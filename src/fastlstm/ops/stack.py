@@ -83,14 +83,11 @@ def stack(
             x,
             call.c0,
             weights,
-            reset,
-            None,
-            zoneout,
-            None,
-            False,
-            batch_sizes,
-            packed_batch,
-            batch_first,
+            reset=reset,
+            zoneout=zoneout,
+            batch_sizes=batch_sizes,
+            packed_batch=packed_batch,
+            batch_first=batch_first,
         )
         if not calls and not native.layers_at_once(call, len(layers), threads):
             return None

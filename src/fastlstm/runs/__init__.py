@@ -16,7 +16,7 @@ It is written whole or not at all, and nothing in it is ever unpickled.
 
 from fastlstm.runs.checkpoint import drop_checkpoint, keep_checkpoint, read_checkpoint
 from fastlstm.runs.folder import Run, finite, load_run, save_run
-from fastlstm.runs.writing import check_destination
+from fastlstm.runs.writing import check_destination, replace_file
 
 __all__ = [
     "Run",
@@ -26,5 +26,6 @@ __all__ = [
     "keep_checkpoint",
     "load_run",
     "read_checkpoint",
+    "replace_file",
     "save_run",
 ]

@@ -7,12 +7,12 @@ optimizer's moments, the states of the random generators, and as JSON in the hea
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastlstm.errors import RunError
+from fastlstm.runs.writing import replace_file
 
 if TYPE_CHECKING:
     from fastlstm.training.checkpoint import TrainingState
@@ -36,17 +36,10 @@ def keep_checkpoint(folder: str | Path, state: TrainingState) -> None:
         Where training stands.
     """
     place = Path(folder) / CHECKPOINT / STATE
-    temporary = place.with_name(f".{STATE}.{os.getpid()}.writing")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(state.to_bytes())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(place)
+        replace_file(place, state.to_bytes())
     except OSError as error:
         logger.warning("%s cannot be written: %s; training goes on without", place, error.strerror or error)
-        temporary.unlink(missing_ok=True)
 
 
 def read_checkpoint(folder: str | Path) -> TrainingState:

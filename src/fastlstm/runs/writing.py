@@ -112,11 +112,11 @@ def write_through(path: Path, content: bytes) -> None:
     Parameters
     ----------
     path : Path
-        The file; its folder is made.
+        The file; folders above it are made.
     content : bytes
         All of it.
     """
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         file.write(content)
         file.flush()
@@ -133,6 +133,29 @@ def find_replaced(folder: Path) -> Path | None:
     """
     place = folder.resolve()
     return next(place.parent.glob(f".{escape(place.name)}.*{REPLACED}"), None)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file beside its place, through to the disk, and put it there: it is there whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        The file; folders above it are made.
+    content : bytes
+        All of it.
+
+    Raises
+    ------
+    OSError
+        If the disk is full, or the place cannot be written to; what was there stays.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    try:
+        write_through(temporary, content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _replace(folder: Path, temporary: Path, keep: Sequence[str]) -> None:

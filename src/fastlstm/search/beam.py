@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fastlstm.errors import InputError, require_whole
-from fastlstm.search.contract import Context, State, StepModel
-
-StateT = TypeVar("StateT", bound=State)
+from fastlstm.search.contract import Context, Covering, State, StateT, StepModel
 
 
-class Hypothesis(NamedTuple):
+class BeamHypothesis(NamedTuple):
     """A text that ended.
 
     Attributes
@@ -30,15 +28,6 @@ class Hypothesis(NamedTuple):
     tokens: tuple[int, ...]
     score: float
     log_probability: float
-
-
-@runtime_checkable
-class Covering(Protocol):
-    """A state that knows what was attended to."""
-
-    @property
-    def coverage(self) -> Tensor:
-        """(B,) the sum over what is to be covered of log min(attention so far, 1): 0 where all is, else less."""
 
 
 def length_penalty(length: float, strength: float) -> float:
@@ -70,7 +59,7 @@ def beam_search(
     length_normalisation: float = 0.6,
     coverage_penalty: float = 0.0,
     cut: bool = False,
-) -> list[list[Hypothesis]]:
+) -> list[list[BeamHypothesis]]:
     r"""Search for the texts with the highest scores.
 
     At every step the ``beam_size`` likeliest continuations of a row's hypotheses that do not end are kept. One that
@@ -85,7 +74,8 @@ def beam_search(
     Parameters
     ----------
     model : StepModel
-        What goes token by token. Where ``coverage_penalty`` is not 0 its states are :class:`Covering`.
+        What goes token by token. Where ``coverage_penalty`` is not 0 its states are
+        :class:`~fastlstm.search.contract.Covering`.
     context
         What ``model.start`` takes, of B rows.
     longest : sequence of int
@@ -106,7 +96,7 @@ def beam_search(
 
     Returns
     -------
-    list of list of Hypothesis
+    list of list of BeamHypothesis
         For each row its ``n_best``, the best first; fewer only where there are no more.
 
     Raises
@@ -160,9 +150,9 @@ class _Search:
         self.length_normalisation = length_normalisation
         self.coverage_penalty = coverage_penalty
         self.cut = cut
-        self.ended: list[list[Hypothesis]] = [[] for _ in longest]
+        self.ended: list[list[BeamHypothesis]] = [[] for _ in longest]
 
-    def run(self, model: StepModel[Context, StateT], context: Context) -> list[list[Hypothesis]]:
+    def run(self, model: StepModel[Context, StateT], context: Context) -> list[list[BeamHypothesis]]:
         rows, K = len(self.longest), self.beam_size
         state = model.start(context).select(torch.arange(rows).repeat_interleave(K))
         live = torch.arange(rows)  # which rows are not done
@@ -230,7 +220,7 @@ class _Search:
             score = total / length_penalty(length, self.length_normalisation)
             if self.coverage_penalty:
                 score += self.coverage_penalty * float(covered[origin])
-            self.ended[int(live[place])].append(Hypothesis(tuple(lasting[origin].tolist()), score, total))
+            self.ended[int(live[place])].append(BeamHypothesis(tuple(lasting[origin].tolist()), score, total))
 
     def _goes_on(self, row: int, best: float, length: int) -> bool:
         """Whether a row's hypotheses of ``length`` tokens are to go on; the best has log-probability ``best``."""

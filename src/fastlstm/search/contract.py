@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 from torch import Tensor
 
@@ -23,6 +23,15 @@ class State(Protocol):
 
 
 StateT = TypeVar("StateT", bound=State)
+
+
+@runtime_checkable
+class Covering(Protocol):
+    """A state that knows what was attended to; a search that is to punish what was not asks for it."""
+
+    @property
+    def coverage(self) -> Tensor:
+        """(B,) the sum over what is to be covered of log min(attention so far, 1): 0 where all is, else less."""
 
 
 class StepModel(Protocol[Context, StateT]):

@@ -24,7 +24,7 @@ from fastlstm.search.contract import StepModel
 
 Array = npt.NDArray[np.float64]
 
-BLANK = 0
+BLANK = 0  # a tokenizer's padding, which no text holds
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Prior:
     bonus: float = 0.0
 
 
-class Hypothesis(NamedTuple):
+class CtcHypothesis(NamedTuple):
     """What may have been said.
 
     Attributes
@@ -72,6 +72,26 @@ class Hypothesis(NamedTuple):
 
     tokens: tuple[int, ...]
     score: float
+
+
+def collapsed(path: Integers, last: int = BLANK) -> Integers:
+    """Return what a path says: without repetitions, then without blanks.
+
+    Parameters
+    ----------
+    path : numpy.ndarray
+        (S,)
+    last : int
+        The token of the step before it.
+
+    Examples
+    --------
+    >>> collapsed(np.array([0, 2, 2, 0, 2, 3, 3]))
+    array([2, 2, 3])
+    """
+    before = np.append(last, path)[:-1]
+    found: Integers = path[(path != before) & (path != BLANK)]
+    return found
 
 
 class GreedySearch:
@@ -99,10 +119,10 @@ class GreedySearch:
             (S, V)
         """
         found = np.asarray(log_probabilities)
-        for token in found.argmax(-1).tolist() if len(found) else []:
-            if token not in (self._last, BLANK):
-                self._tokens.append(token)
-            self._last = token
+        if len(found):
+            path = found.argmax(-1)
+            self._tokens += collapsed(path, self._last).tolist()
+            self._last = int(path[-1])
 
     @property
     def tokens(self) -> tuple[int, ...]:
@@ -159,11 +179,11 @@ class PrefixBeamSearch:
         self._token = np.full(1, -np.inf)  # … and in the last token
 
     @property
-    def hypotheses(self) -> list[Hypothesis]:
+    def hypotheses(self) -> list[CtcHypothesis]:
         """The beam, the best first."""
         scores = np.logaddexp(self._blank, self._token) + self._gains()
         order = np.argsort(-scores, kind="stable")
-        return [Hypothesis(self._prefixes[place].tokens, float(scores[place])) for place in order]
+        return [CtcHypothesis(self._prefixes[place].tokens, float(scores[place])) for place in order]
 
     @property
     def tokens(self) -> tuple[int, ...]:

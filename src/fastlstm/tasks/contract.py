@@ -11,19 +11,11 @@ if TYPE_CHECKING:
 
 
 class Judged(Protocol):
-    """What ``evaluate`` gives."""
+    """What ``evaluate`` gives; printed as text."""
 
     @property
     def metrics(self) -> Mapping[str, Mapping[str, float]]:
         """``model``, and by name what it is compared with: each metric and its value."""
-
-
-class Detailed(Judged, Protocol):
-    """What ``evaluate`` gives where the metrics are not all that there is to print."""
-
-    @property
-    def details(self) -> str:
-        """Lines to print beneath the metrics; empty for none."""
 
 
 class Estimator(Protocol):

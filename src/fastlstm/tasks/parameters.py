@@ -11,6 +11,11 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
 
 from fastlstm.errors import InputError
+from fastlstm.training.learner import LoopSettings
+
+VALIDATIONS = 20
+STEPS_BEFORE_STOPPING = 200  # so few steps have validations so close together that a bad stretch looks long
+ENOUGH = 1e-3  # a classifier's or a language's validation loss, from which on there is nothing left to learn
 
 
 def as_plain(value: Any) -> Any:
@@ -113,3 +118,38 @@ class TrainingParameters(CheckedParameters):
     precision: Literal["auto", "no", "bf16", "fp16"]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     progress: bool
+
+    def loop(
+        self,
+        steps: int,
+        learning_rate: float,
+        *,
+        validations: int = VALIDATIONS,
+        fewest_steps: int = STEPS_BEFORE_STOPPING,
+        **settings: float,
+    ) -> LoopSettings:
+        """Set the training loop.
+
+        Parameters
+        ----------
+        steps : int
+            The most steps.
+        learning_rate : float
+            The peak of the schedule.
+        validations : int
+            How many there are in a training of full length.
+        fewest_steps : int
+            Before which training does not stop early.
+        **settings
+            Others of :class:`~fastlstm.training.learner.LoopSettings`.
+        """
+        return LoopSettings(
+            steps=steps,
+            learning_rate=learning_rate,
+            validate_every=max(1, steps // validations),
+            patience=self.patience,
+            fewest_steps=fewest_steps,
+            seed=self.seed,
+            progress=self.progress,
+            **settings,
+        )

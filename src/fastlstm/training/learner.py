@@ -10,9 +10,8 @@ from typing import Generic, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
+from fastlstm.errors import listed
 from fastlstm.training.checkpoint import TrainingState
-
-NUMBERED = 5  # examples of a batch that a message names
 
 Batch = TypeVar("Batch")
 CHECKPOINT_SECONDS = 60.0  # at least so long between two of them
@@ -20,7 +19,7 @@ CHECKPOINT_SECONDS = 60.0  # at least so long between two of them
 Stopped = Literal["finished", "early", "interrupted"]
 ENDINGS: dict[Stopped, str] = {
     "finished": "all steps done",
-    "early": "stopped early, the validation loss no longer fell",
+    "early": "stopped early, the validation loss was low enough or no longer fell",
     "interrupted": "interrupted; the best weights so far were kept",
 }
 
@@ -161,22 +160,34 @@ class TrainingResult:
     precision: str = "no"
 
 
-def effort(training: Sequence[TrainingResult]) -> str:
-    """Say how many steps the members of an ensemble took, how long that was, and in which precision.
+def outcome(training: Sequence[TrainingResult], parameters: int) -> str:
+    """Say what the training of an ensemble took, how it ended, and which weights it left.
 
     Parameters
     ----------
     training : sequence of TrainingResult
         That of each member.
+    parameters : int
+        Weights of all members together.
 
     Examples
     --------
-    >>> effort([TrainingResult(step=1200, seconds=31.42, precision="bf16")])
-    '1,200 training steps in 31.4 s, in bfloat16'
+    >>> outcome([TrainingResult(step=1200, best_step=1100, seconds=31.42, precision="bf16")], 9109)
+    '1,200 training steps in 31.4 s, in bfloat16 (all steps done); weights of step 1,100; 9,109 parameters'
+    >>> outcome([TrainingResult(step=40), TrainingResult(step=30, stopped="early")], 9109)
+    '40, 30 training steps in 0.0 s (1 of 2 stopped early, the validation loss was low enough or no longer ...'
     """
     steps = ", ".join(f"{result.step:,}" for result in training)
+    best = ", ".join(f"{result.best_step:,}" for result in training)
     seconds = sum(result.seconds for result in training)
-    return f"{steps} training steps in {seconds:.1f} s{_PRECISIONS[training[-1].precision]}"
+    ending = training[-1].stopped
+    early = [result.stopped for result in training].count("early")
+    some = early > 0 and ending != "interrupted"
+    share = f"{early:,} of {len(training):,} " if some and early < len(training) else ""
+    return (
+        f"{steps} training steps in {seconds:.1f} s{_PRECISIONS[training[-1].precision]} "
+        f"({share}{ENDINGS['early' if some else ending]}); weights of step {best}; {parameters:,} parameters"
+    )
 
 
 def numbered(what: str, which: Tensor) -> str:
@@ -194,9 +205,7 @@ def numbered(what: str, which: Tensor) -> str:
     >>> numbered("pairs", torch.tensor([7, 2]))
     'pairs number 7, 2, counted from 0'
     """
-    places = which.tolist()
-    more = f" and {len(places) - NUMBERED} more" if len(places) > NUMBERED else ""
-    return f"{what} number {', '.join(map(str, places[:NUMBERED]))}{more}, counted from 0"
+    return f"{what} number {listed(which.tolist(), form=str, counted=True)}, counted from 0"
 
 
 def history_of(training: Sequence[TrainingResult]) -> list[dict[str, float]]:

@@ -1,8 +1,7 @@
 """Errors of forecasts, on arrays with missing truths.
 
-W windows, L steps of the horizon, Q quantiles. A truth that is NaN is missing and counts nowhere. Every
-function takes ``truth (W, L)`` and ``forecast (W, L)`` and gives one number, NaN where nothing could be
-compared.
+W windows, L steps of the horizon, Q quantiles. A truth that is NaN is missing and counts nowhere. The functions up to
+``inside`` give a number for each step of each window, NaN where nothing can be compared; the metrics are their means.
 """
 
 from __future__ import annotations
@@ -19,41 +18,19 @@ Array = npt.NDArray[np.floating]
 METRICS = ("mae", "rmse", "mase", "smape", "mse", "quantile_loss", "coverage")
 
 
-def mean_absolute_error(truth: Array, forecast: Array) -> float:
-    """MAE: ``mean |y - ŷ|``, in the target's unit.
+def absolute_error(truth: Array, forecast: Array) -> Array:
+    """MAE is its mean: ``|y - ŷ|``, in the target's unit.
 
     Examples
     --------
-    >>> mean_absolute_error(np.array([[1.0, np.nan, 3.0]]), np.array([[2.0, 2.0, 5.0]]))
-    1.5
+    >>> absolute_error(np.array([[1.0, np.nan, 3.0]]), np.array([[2.0, 2.0, 5.0]]))
+    array([[ 1., nan,  2.]])
     """
-    return _mean(np.abs(truth - forecast))
+    return np.abs(truth - forecast)
 
 
-def mean_squared_error(truth: Array, forecast: Array) -> float:
-    """MSE: ``mean (y - ŷ)²``, in the target's unit squared.
-
-    Examples
-    --------
-    >>> mean_squared_error(np.array([[1.0, np.nan, 3.0]]), np.array([[2.0, 2.0, 5.0]]))
-    2.5
-    """
-    return _mean(np.square(truth - forecast))
-
-
-def root_mean_squared_error(truth: Array, forecast: Array) -> float:
-    """RMSE: the square root of the MSE, in the target's unit.
-
-    Examples
-    --------
-    >>> root_mean_squared_error(np.array([[1.0, 3.0]]), np.array([[4.0, 6.0]]))
-    3.0
-    """
-    return float(np.sqrt(mean_squared_error(truth, forecast)))
-
-
-def mean_absolute_scaled_error(truth: Array, forecast: Array, scale: Array) -> float:
-    """MASE: ``mean |y - ŷ| / s``, s the MAE of seasonal-naive on the window's own training rows.
+def scaled(error: Array, scale: Array) -> Array:
+    """MASE is the mean of absolute errors so scaled: ``e / s``, s the MAE of seasonal-naive on the training rows.
 
     Below 1 a forecast beats what seasonal-naive managed, one season ahead, in sample. Hyndman & Koehler 2006,
     "Another look at measures of forecast accuracy", equation for q_t in section 3; with a season, Hyndman &
@@ -61,23 +38,23 @@ def mean_absolute_scaled_error(truth: Array, forecast: Array, scale: Array) -> f
 
     Parameters
     ----------
-    truth, forecast : numpy.ndarray
+    error : numpy.ndarray
         (W, L)
     scale : numpy.ndarray
         (W,), from :func:`seasonal_scale`. Windows whose scale is 0 or NaN (a constant series, or one no
-        longer than a season) cannot be scaled and are left out.
+        longer than a season) cannot be scaled and become NaN.
 
     Examples
     --------
-    >>> mean_absolute_scaled_error(np.array([[1.0, 3.0]]), np.array([[2.0, 5.0]]), np.array([3.0]))
-    0.5
+    >>> scaled(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([2.0, 0.0]))
+    array([[0.5, 1. ],
+           [nan, nan]])
     """
-    usable = np.where(np.nan_to_num(scale) > 0, scale, np.nan)
-    return _mean(np.abs(truth - forecast) / usable[:, None])
+    return error / np.where(np.nan_to_num(scale) > 0, scale, np.nan)[:, None]
 
 
-def symmetric_mean_absolute_percentage_error(truth: Array, forecast: Array) -> float:
-    """Compute the sMAPE of the M4 competition: ``mean 200 |y - ŷ| / (|y| + |ŷ|)``, in percent.
+def symmetric_percentage_error(truth: Array, forecast: Array) -> Array:
+    """SMAPE of the M4 competition is its mean: ``200 |y - ŷ| / (|y| + |ŷ|)``, in percent.
 
     It is 0 where both are 0.
 
@@ -86,19 +63,14 @@ def symmetric_mean_absolute_percentage_error(truth: Array, forecast: Array) -> f
 
     Examples
     --------
-    >>> symmetric_mean_absolute_percentage_error(np.array([[1.0, 0.0]]), np.array([[3.0, 0.0]]))
-    50.0
+    >>> symmetric_percentage_error(np.array([[1.0, 0.0]]), np.array([[3.0, 0.0]]))
+    array([[100.,   0.]])
     """
-    error = np.abs(truth - forecast)
     size = np.abs(truth) + np.abs(forecast)
-    return _mean(
-        np.where(
-            size == 0, np.where(np.isnan(error), np.nan, 0.0), 200 * error / np.where(size == 0, 1, size)
-        )
-    )
+    return 200 * np.abs(truth - forecast) / np.where(size == 0, 1, size)
 
 
-def quantile_loss(truth: Array, forecasts: Array, quantiles: Sequence[float]) -> float:
+def quantile_loss(truth: Array, forecasts: Array, quantiles: Sequence[float]) -> Array:
     """Compute the pinball loss ``max(q (y - ŷ), (q - 1)(y - ŷ))``, mean over quantiles, in the target's unit.
 
     Koenker & Bassett 1978, "Regression quantiles", Econometrica 46. At the median alone it is half the MAE.
@@ -115,25 +87,25 @@ def quantile_loss(truth: Array, forecasts: Array, quantiles: Sequence[float]) ->
     Examples
     --------
     >>> quantile_loss(np.array([[2.0]]), np.array([[[1.0, 3.0]]]), [0.25, 0.75])
-    0.25
+    array([[0.25]])
     """
     error = truth[..., None] - forecasts
     level = np.asarray(quantiles)
-    return _mean(np.maximum(level * error, (level - 1) * error))
+    loss: Array = np.maximum(level * error, (level - 1) * error).mean(-1)
+    return loss
 
 
-def interval_coverage(truth: Array, lower: Array, upper: Array) -> float:
-    """Compute the share of truths in ``[lower, upper]``.
+def inside(truth: Array, lower: Array, upper: Array) -> Array:
+    """Coverage is its mean: 1 where a truth lies in ``[lower, upper]``, else 0.
 
-    For an interval between quantiles a < b it should be b - a.
+    For an interval between quantiles a < b the mean should be b - a.
 
     Examples
     --------
-    >>> interval_coverage(np.array([[1.0, 2.0, np.nan]]), np.zeros((1, 3)), np.full((1, 3), 1.5))
-    0.5
+    >>> inside(np.array([[1.0, 2.0, np.nan]]), np.zeros((1, 3)), np.full((1, 3), 1.5))
+    array([[ 1.,  0., nan]])
     """
-    inside = (truth >= lower) & (truth <= upper)
-    return _mean(np.where(np.isnan(truth + lower + upper), np.nan, inside))
+    return np.where(np.isnan(truth + lower + upper), np.nan, (truth >= lower) & (truth <= upper))
 
 
 def forecast_metrics(
@@ -152,22 +124,19 @@ def forecast_metrics(
     scale : numpy.ndarray
         (W,), from :func:`seasonal_scale`.
 
+    Returns
+    -------
+    dict
+        NaN where nothing could be compared.
+
     Examples
     --------
     >>> truth = np.array([[1.0, 2.0]])
     >>> forecast_metrics(truth, truth[..., None], [0.5], np.ones(1))["mae"]
     0.0
     """
-    point = forecasts[..., list(quantiles).index(0.5)]
-    return {
-        "mae": mean_absolute_error(truth, point),
-        "rmse": root_mean_squared_error(truth, point),
-        "mase": mean_absolute_scaled_error(truth, point, scale),
-        "smape": symmetric_mean_absolute_percentage_error(truth, point),
-        "mse": mean_squared_error(truth, point),
-        "quantile_loss": quantile_loss(truth, forecasts, quantiles),
-        "coverage": interval_coverage(truth, forecasts[..., 0], forecasts[..., -1]),
-    }
+    found = metrics_by_group(truth, forecasts, quantiles, scale, np.zeros((1, 1), np.int64), 1)
+    return {name: float(value[0]) for name, value in found.items()}
 
 
 def metrics_by_group(
@@ -211,22 +180,16 @@ def metrics_by_group(
         return np.where(number > 0, total / np.maximum(number, 1), np.nan)
 
     point = forecasts[..., list(quantiles).index(0.5)]
-    error = np.abs(truth - point)
-    size = np.abs(truth) + np.abs(point)
-    level = np.asarray(quantiles)
-    miss = truth[..., None] - forecasts
-    inside = (truth >= forecasts[..., 0]) & (truth <= forecasts[..., -1])
-    unknown = np.isnan(error)
-    usable = np.where(np.nan_to_num(scale) > 0, scale, np.nan)[:, None]
+    error = absolute_error(truth, point)
     squares = mean(np.square(error))
     return {
         "mae": mean(error),
         "rmse": np.sqrt(squares),
-        "mase": mean(error / usable),
-        "smape": mean(np.where(size == 0, 0.0, 200 * error / np.where(size == 0, 1, size))),
+        "mase": mean(scaled(error, scale)),
+        "smape": mean(symmetric_percentage_error(truth, point)),
         "mse": squares,
-        "quantile_loss": mean(np.maximum(level * miss, (level - 1) * miss).mean(-1)),
-        "coverage": mean(np.where(unknown | np.isnan(forecasts).any(-1), np.nan, inside)),
+        "quantile_loss": mean(quantile_loss(truth, forecasts, quantiles)),
+        "coverage": mean(inside(truth, forecasts[..., 0], forecasts[..., -1])),
     }
 
 
@@ -256,10 +219,3 @@ def seasonal_scale(history: Array, season: int, cut: Array = NO_PAIRS) -> float:
     known = ~np.isnan(apart)
     count = known.sum() + cut[0]
     return float((np.sum(apart, where=known, dtype=np.float64) + cut[1]) / count) if count else float("nan")
-
-
-def _mean(values: Array) -> float:
-    """Average what is not NaN; NaN of nothing, without a warning."""
-    known = ~np.isnan(values)
-    count = int(known.sum())
-    return float(np.sum(values, where=known, dtype=np.float64) / count) if count else float("nan")

@@ -12,6 +12,7 @@
     scoring      from what was expected and what came to scores and alarms; calibration: how rare evidence is
     judging      all of it over a table; stream: over one row after the other
     truth        labels and windows; evaluation: what was found of them; baseline: a rolling z-score
+    stretches    runs of rows that are flagged: alarms, and the windows that are known
     report       what fit tells; frames, pictures, saving
 """
 

@@ -13,7 +13,9 @@ import polars as pl
 
 from fastlstm.data.series import Integers
 from fastlstm.tasks.detect.reading import DetectionTable
-from fastlstm.tasks.detect.report import Stretch, stretches
+from fastlstm.tasks.detect.stretches import Stretch, stretches
+from fastlstm.tasks.metric_table import metric_table
+from fastlstm.training.label_metrics import area_under_roc
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -92,13 +94,7 @@ class DetectionEvaluation:
 
     def __str__(self) -> str:
         """Write the metrics as a table of text."""
-        names = list(self.metrics["model"])
-        lines = [f"{'':22}" + "".join(f"{LABELS[name]:>18}" for name in self.metrics)]
-        lines += [
-            f"{metric:22}" + "".join(f"{values[metric]:>18.4g}" for values in self.metrics.values())
-            for metric in names
-        ]
-        return "\n".join(lines)
+        return metric_table(self.metrics, LABELS)
 
 
 def detection_metrics(
@@ -177,40 +173,6 @@ def detection_metrics(
         "windows_found": len(delays),
         "windows": len(windows),
     }
-
-
-def area_under_roc(score: Array, truth: Mask) -> float:
-    """Return the probability that an anomalous row has a higher score than another, ties counted half.
-
-    Mann and Whitney's U over the number of pairs. Rows without a score count nowhere.
-
-    Parameters
-    ----------
-    score : numpy.ndarray
-        (n,), NaN where there is none.
-    truth : numpy.ndarray
-        (n,) bool
-
-    Returns
-    -------
-    float
-        NaN where all rows are of one kind.
-
-    Examples
-    --------
-    >>> area_under_roc(np.array([1.0, 2.0, 2.0, 3.0]), np.array([False, False, True, True]))
-    0.875
-    """
-    known = ~np.isnan(score)
-    score, truth = score[known], truth[known]
-    positive = int(truth.sum())
-    negative = len(truth) - positive
-    if not positive or not negative:
-        return float("nan")
-    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    total = float(ranks[inverse][truth].sum())
-    return (total - positive * (positive + 1) / 2) / (positive * negative)
 
 
 def _overlap(own: Stretch, others: Sequence[Stretch]) -> float:

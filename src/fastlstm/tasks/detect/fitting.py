@@ -20,7 +20,7 @@ from fastlstm.tasks.detect.inputs import DetectorScaling, Steps, lay_steps
 from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
 from fastlstm.tasks.detect.learning import DetectorLearning, Mask, held_out
 from fastlstm.tasks.detect.reading import DetectionTable
-from fastlstm.tasks.detect.report import DetectionReport, stretches
+from fastlstm.tasks.detect.report import DetectionReport
 from fastlstm.tasks.detect.running import (
     Expected,
     Memory,
@@ -31,10 +31,9 @@ from fastlstm.tasks.detect.running import (
 )
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import Method, Parameters
-from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator, train
+from fastlstm.tasks.detect.stretches import stretches
+from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator, train
 
-VALIDATIONS = 20
-STEPS_BEFORE_STOPPING = 200
 FEWEST_ROWS = 100  # from fewer nothing is told of what is usual
 DECODER = 16  # units
 USUAL_A_DAY = 0.3  # false alarms …
@@ -242,15 +241,7 @@ def fit_table(
         stretch=stretch,
         device=accelerator.device,
     )
-    loop = LoopSettings(
-        steps=parameters.max_steps,
-        learning_rate=parameters.learning_rate,
-        validate_every=max(1, parameters.max_steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=STEPS_BEFORE_STOPPING,
-        seed=parameters.seed,
-        progress=parameters.progress,
-    )
+    loop = parameters.loop(parameters.max_steps, parameters.learning_rate)
     training = train(learning.learner(), loop, accelerator, hooks)
     rates = rates_of(parameters)
     expected = expect_all(network, series, steps, rates)

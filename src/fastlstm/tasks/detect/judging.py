@@ -256,24 +256,3 @@ def judge_rows(
     score, channels = detection.scorer.score(fallen_on, target)
     anomalous, since = detection.scorer.alarms(score, places, since)
     return score, channels, anomalous, since
-
-
-def arrays_of(memory: Memory) -> dict[str, npt.NDArray[Any]]:
-    """Return a memory as arrays, to save.
-
-    Parameters
-    ----------
-    memory : Memory
-        After at least one step.
-    """
-    assert memory.state is not None
-    state = {f"state.{place}": part.detach().cpu().numpy() for place, part in enumerate(memory.state)}
-    carried = {f"carried.{name}": value for name, value in memory.carried._asdict().items()}
-    return {
-        **carried,
-        **state,
-        **{f"pending.{place}": made for place, made in enumerate(memory.pending)},
-        "smooth": memory.smooth,
-        "since": np.array([memory.since]),
-        "age": np.array([memory.age]),
-    }

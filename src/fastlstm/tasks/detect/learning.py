@@ -12,14 +12,13 @@ from torch import Tensor, nn
 from fastlstm.data.series import Integers, SeriesSet
 from fastlstm.model.detector import RowBatch
 from fastlstm.tasks.detect.inputs import Carried, Steps, read_on
-from fastlstm.tasks.detect.running import Network
+from fastlstm.tasks.detect.running import STEPS_AT_ONCE, Network
 from fastlstm.training.loop import Learner
 
 Mask = npt.NDArray[np.bool_]
 
 STRETCHES = 8  # of the data that are held out: one alone may be an anomaly from end to end
 HELD_OUT = 0.15  # of all rows
-STEPS_AT_ONCE = 4096  # when running over a whole series
 
 
 class StretchBatch(NamedTuple):
@@ -158,10 +157,7 @@ class DetectorLearning:
     def describe(self, network: nn.Module, batch: StretchBatch) -> str:
         """Name the series of a batch."""
         del network
-        names = [str(self.series.names[code]) for code in sorted(set(batch.series.tolist()))]
-        if names == ["None"]:
-            return "the only series"
-        return f"series {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        return self.series.called(batch.series.tolist())
 
     def _run(self, code: int) -> tuple[float, float]:
         total = count = 0.0

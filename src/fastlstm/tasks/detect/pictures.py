@@ -9,7 +9,7 @@ import numpy as np
 from fastlstm.runs.plots import BASELINES, MODEL, TRUTH
 from fastlstm.tasks.detect.judging import Verdicts
 from fastlstm.tasks.detect.reading import DetectionTable
-from fastlstm.tasks.detect.report import stretches
+from fastlstm.tasks.detect.stretches import stretches
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

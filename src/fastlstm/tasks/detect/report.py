@@ -3,59 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from fastlstm.data.gaps import GapReport
-from fastlstm.data.series import Integers
 from fastlstm.errors import listed
 from fastlstm.tasks.detect.settings import Method
-from fastlstm.training.learner import ENDINGS, TrainingResult, effort
-
-
-class Stretch(NamedTuple):
-    """Rows of one series that follow one another in time.
-
-    Attributes
-    ----------
-    series : int
-        Which series.
-    first, end : int
-        Places among the rows in the order of time: from ``first`` up to ``end``.
-    """
-
-    series: int
-    first: int
-    end: int
-
-
-def stretches(flags: npt.NDArray[np.bool_], series: Integers) -> list[Stretch]:
-    """Find the runs of rows that are flagged.
-
-    Parameters
-    ----------
-    flags : numpy.ndarray
-        (n,) bool, in the order of time, series by series.
-    series : numpy.ndarray
-        (n,) int64, which series each row is of.
-
-    Examples
-    --------
-    >>> found = stretches(np.array([False, True, True, False, True, True]), np.array([0, 0, 0, 0, 0, 1]))
-    >>> [run[1:] for run in found]
-    [(1, 3), (4, 5), (5, 6)]
-    """
-    rows = np.flatnonzero(flags)
-    begins = np.ones(len(rows), bool)
-    begins[1:] = (np.diff(rows) > 1) | (np.diff(series[rows]) != 0)
-    firsts = rows[begins]
-    lasts = rows[np.append(begins[1:], True)[: len(rows)]]
-    return [
-        Stretch(int(series[first]), int(first), int(last) + 1)
-        for first, last in zip(firsts, lasts, strict=True)
-    ]
+from fastlstm.training.learner import TrainingResult, outcome
 
 
 @dataclass(frozen=True)
@@ -154,8 +107,7 @@ class DetectionReport:
         model, naive = self.errors.values()
         what = ("next value", "last") if self.method == "forecast" else ("reconstructed value", "usual")
         lines += [
-            f"{effort([self.training])} ({ENDINGS[self.training.stopped]}); "
-            f"weights of step {self.training.best_step:,}; {self.parameters:,} parameters",
+            outcome([self.training], self.parameters),
             f"{what[0]}, on stretches held out: error {model:.4g}, of the {what[1]} value {naive:.4g}, in deviations",
             "",
             f"alarm from score {self.threshold:.2f} on, for {self.allowed:.3g} false alarms {self.unit}; "

@@ -17,7 +17,7 @@ from fastlstm.tasks.detect.inputs import Carried, Steps, read_on
 
 Array = npt.NDArray[np.float64]
 
-STEPS_AT_ONCE = 4096
+STEPS_AT_ONCE = 4096  # when running over a whole series
 LONG_AGO = 2**62
 LEAST = 1e-300  # a probability: its logarithm is finite
 

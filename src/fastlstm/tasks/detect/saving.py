@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from fastlstm.runs import Run
 from fastlstm.tasks.detect.inputs import Carried
-from fastlstm.tasks.detect.judging import Detection, Ended, arrays_of
+from fastlstm.tasks.detect.judging import Detection, Ended
 from fastlstm.tasks.detect.running import Memory, build_network
 from fastlstm.tasks.detect.settings import Parameters, RunSettings
 
@@ -28,7 +29,7 @@ def saved_detector(detector: FittedDetector) -> tuple[RunSettings, dict[str, Ten
     """
     detection = detector.detection_
     network = {f"network.{name}": value for name, value in detection.network.state_dict().items()}
-    ends = [arrays_of(ended.memory) for ended in detector.ended_.values()]
+    ends = [_arrays(ended.memory) for ended in detector.ended_.values()]
     memory = {f"memory.{name}": torch.from_numpy(np.stack([end[name] for end in ends])) for name in ends[0]}
     settings = RunSettings(
         parameters=Parameters.check(detector.get_params()),
@@ -68,6 +69,18 @@ def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) 
     detector.schema_ = settings.table
     detector.kind_ = settings.kind
     detector.table_ = detector.verdicts_ = None
+
+
+def _arrays(memory: Memory) -> dict[str, npt.NDArray[Any]]:
+    assert memory.state is not None
+    return {
+        **{f"carried.{name}": value for name, value in memory.carried._asdict().items()},
+        **{f"state.{place}": part.detach().cpu().numpy() for place, part in enumerate(memory.state)},
+        **{f"pending.{place}": made for place, made in enumerate(memory.pending)},
+        "smooth": memory.smooth,
+        "since": np.array([memory.since]),
+        "age": np.array([memory.age]),
+    }
 
 
 def _memory(tensors: dict[str, Tensor]) -> Memory:

@@ -17,9 +17,9 @@ from fastlstm.data.reading import grid_ticks
 from fastlstm.data.table import Table, read_table
 from fastlstm.data.timestamps import read_times
 from fastlstm.data.values import read_numbers
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, listed
 from fastlstm.tasks.detect.reading import DetectionTable
-from fastlstm.tasks.detect.report import Stretch, stretches
+from fastlstm.tasks.detect.stretches import Stretch, stretches
 
 FORMS = 'a JSON list [["start", "end"], …], or a CSV file with columns start and end'
 
@@ -186,9 +186,9 @@ def _from_json(name: str, content: Any, table: DetectionTable) -> list[tuple[str
     keys = [key for key in content if key.rsplit("/", 1)[-1] == file]
     keys = keys or (list(content) if len(content) == 1 else [])
     if not keys:
-        shown = ", ".join(list(content)[:6]) + (" …" if len(content) > 6 else "")
         raise DataError(
-            f"{name} has windows of {shown}, none of {table.table.name}: name one of them after the file, "
+            f"{name} has windows of {listed(list(content), 6, form=str)}, "
+            f"none of {table.table.name}: name one of them after the file, "
             "or give a list"
         )
     return [(None, *pair) for pair in _pairs(name, content[keys[0]])]

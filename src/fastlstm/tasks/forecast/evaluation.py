@@ -21,6 +21,7 @@ from fastlstm.tasks.forecast.adapting import forecast_adapted
 from fastlstm.tasks.forecast.fallback import stand_in
 from fastlstm.tasks.forecast.frames import forecast_frame
 from fastlstm.tasks.forecast.learning import windows_for
+from fastlstm.tasks.metric_table import metric_table
 from fastlstm.training.metrics import Array, forecast_metrics, metrics_by_group, seasonal_scale
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 
 BASELINES = ("naive", "seasonal_naive")
 LABELS = {"model": "LSTM", "naive": "naive", "seasonal_naive": "seasonal-naive"}
+TITLES = {
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "mase": "MASE",
+    "smape": "sMAPE %",
+    "quantile_loss": "quantile loss",
+    "coverage": "coverage",
+}
+FORMS = {"mase": ".3f", "smape": ".2f", "coverage": ".1%"}
 
 
 @dataclass(frozen=True)
@@ -80,11 +90,6 @@ class Evaluation:
             name: np.sum(np.abs(self.truth - forecast[..., median]), axis=0, where=known) / count
             for name, forecast in self.forecasts.items()
         }
-
-    @property
-    def better_than_baselines(self) -> bool:
-        """Whether the model's MAE is below that of both baselines."""
-        return all(self.metrics["model"]["mae"] < self.metrics[name]["mae"] for name in BASELINES)
 
     @property
     def verdict(self) -> str:
@@ -189,17 +194,10 @@ class Evaluation:
     def __str__(self) -> str:
         """Write the metrics as a table of text, and the verdict."""
         nominal = self.quantiles[-1] - self.quantiles[0]
-        header = (
-            f"{'':16}{'MAE':>10}{'RMSE':>10}{'MASE':>8}{'sMAPE %':>9}{'quantile loss':>15}{'coverage':>10}"
-        )
-        lines = [
-            f"{LABELS[name]:16}{row['mae']:>10.4g}{row['rmse']:>10.4g}{row['mase']:>8.3f}{row['smape']:>9.2f}"
-            f"{row['quantile_loss']:>15.4g}{row['coverage']:>10.1%}"
-            for name, row in self.metrics.items()
-        ]
+        table = metric_table(self.metrics, LABELS, TITLES, FORMS)
         windows = f"{len(self.truth):,} forecasts of {self.truth.shape[1]:,} steps"
         notes = f"{windows}; season {self.season:,} for seasonal-naive and MASE; intervals for {nominal:.0%}"
-        return "\n".join([header, *lines, notes, self.verdict])
+        return "\n".join([table, notes, self.verdict])
 
 
 def evaluate_windows(

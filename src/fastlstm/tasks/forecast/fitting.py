@@ -21,11 +21,8 @@ from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import Split, split_series
 from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.tasks.forecast.unseen import fresh_from
-from fastlstm.training.loop import LoopSettings, TrainingResult, make_accelerator
+from fastlstm.training.loop import TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
-
-VALIDATIONS = 20  # in a training of full length
-STEPS_BEFORE_STOPPING = 200  # so few steps have validations so close together that a bad stretch looks long
 
 
 @dataclass(frozen=True)
@@ -151,15 +148,8 @@ def fit_series(
     network, scaling = prepared.network, prepared.scaling
     learning = prepared.learning
     steps = parameters.max_steps or default_steps(len(learning.index_origins), learning.batch_size)
-    loop = LoopSettings(
-        steps=steps,
-        learning_rate=parameters.learning_rate or USUAL[network.settings.trunk].learning_rate,
-        validate_every=max(1, steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=STEPS_BEFORE_STOPPING,
-        seed=parameters.seed,
-        progress=parameters.progress,
-    )
+    rate = parameters.learning_rate or USUAL[network.settings.trunk].learning_rate
+    loop = parameters.loop(steps, rate)
     learners = [partial(learning.learner, member) for member in range(parameters.members)]
     trained = train_members(network, learners, loop, accelerator, options.hooks(prepared))
     del network.members[useful_members(trained) :]

@@ -190,10 +190,7 @@ class ForecastLearning:
             raw: Tensor = network(batch.windows, batch.origins)
         wrong = ~raw.isfinite().flatten(1).all(1) | ~batch.windows.target.isfinite().all(1)
         codes = batch.windows.batch.series[wrong] if wrong.any() else batch.windows.batch.series
-        names = [str(self.series.names[code]) for code in sorted(set(codes.tolist()))]
-        if names == ["None"]:
-            return "the only series"
-        return f"series {', '.join(names[:5])}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+        return self.series.called(codes.tolist())
 
 
 def windows_for(

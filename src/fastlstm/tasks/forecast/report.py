@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastlstm.data.series import GapReport
 from fastlstm.tasks.forecast.evaluation import Evaluation
 from fastlstm.tasks.forecast.fallback import describe
-from fastlstm.training.learner import ENDINGS, TrainingResult, effort
+from fastlstm.training.learner import TrainingResult, outcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -90,14 +90,11 @@ class ForecastReport:
 
     def __str__(self) -> str:
         """All of it, as text."""
-        last = self.training[-1]
-        best = ", ".join(f"{member.best_step:,}" for member in self.training)
         part = "the last stretch before the test" if self.test else "the last stretch of the data"
         lines = [
             str(self.data),
             *describe(self.fallbacks),
-            f"{effort(self.training)} ({ENDINGS[last.stopped]}); "
-            f"weights of step {best}; {self.parameters:,} parameters; context {self.context}",
+            f"{outcome(self.training, self.parameters)}; context {self.context}",
             "",
             f"validation ({part}; it chose the weights{self._known('validation')})",
             str(self.validation),

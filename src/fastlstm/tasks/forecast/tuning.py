@@ -32,6 +32,7 @@ from fastlstm.tasks.tuning import (
     parse_space,
     search,
 )
+from fastlstm.training.metrics import quantile_loss, scaled
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -170,12 +171,9 @@ def scaled_quantile_loss(evaluation: Evaluation) -> float:
     evaluation : Evaluation
         Forecasts of the validation part.
     """
-    level = np.asarray(evaluation.quantiles)
-    miss = evaluation.truth[..., None] - evaluation.forecasts["model"]
-    loss = np.maximum(level * miss, (level - 1) * miss).mean(-1)
-    scale = np.where(np.nan_to_num(evaluation.scale) > 0, evaluation.scale, np.nan)
-    scaled = loss / scale[:, None]
-    chosen = scaled if np.isfinite(scaled).any() else loss
+    loss = quantile_loss(evaluation.truth, evaluation.forecasts["model"], evaluation.quantiles)
+    relative = scaled(loss, evaluation.scale)
+    chosen = relative if np.isfinite(relative).any() else loss
     return float(np.nanmean(chosen)) if np.isfinite(chosen).any() else math.nan
 
 

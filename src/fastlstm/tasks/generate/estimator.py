@@ -185,7 +185,6 @@ class Generator(FittedGenerator):
             tokens=fitted.tokens,
             vocabulary=len(fitted.tokenizer),
             level=parameters.level,
-            notes=(),
             training=fitted.training,
             parameters=sum(weight.numel() for weight in fitted.network.parameters()),
             validation=fitted.validation,

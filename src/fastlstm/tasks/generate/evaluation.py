@@ -69,7 +69,7 @@ class LanguageEvaluation:
 
     def __str__(self) -> str:
         """Return the metrics as a table."""
-        return metric_table(self.metrics, LABELS, TITLES, width=17)
+        return metric_table(self.metrics, LABELS, TITLES)
 
 
 def judge(

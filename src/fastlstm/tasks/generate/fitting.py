@@ -16,7 +16,8 @@ from fastlstm.tasks.folds import draw_units
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge_row
 from fastlstm.tasks.generate.learning import LanguageLearning
 from fastlstm.tasks.generate.settings import Parameters
-from fastlstm.training.learner import Hooks, LoopSettings, TrainingResult
+from fastlstm.tasks.parameters import ENOUGH
+from fastlstm.training.learner import Hooks, TrainingResult
 from fastlstm.training.loop import make_accelerator, train
 
 HELD_OUT = 0.05  # of the characters …
@@ -26,7 +27,6 @@ STRETCHES = 20  # … of which there are so many at most
 FEWEST_TOKENS = 200  # to learn from
 VALIDATIONS = 25
 STEPS_BEFORE_STOPPING = 300
-ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
 WIDE, USUAL, NARROW = 512, 256, 128  # units of an LSTM …
 MUCH, LITTLE = 5_000_000, 50_000  # … from so many tokens on it is wide, below so many it is narrow
 PASSES = 40  # through the training part …
@@ -191,18 +191,15 @@ def fit_corpus(parameters: Parameters, corpus: Corpus, hooks: Hooks) -> Fitted:
     steps = parameters.max_steps or max(
         FEWEST_STEPS, int(passes * len(row)) // (streams.lanes * streams.window)
     )
-    loop = LoopSettings(
-        steps=steps,
-        learning_rate=parameters.learning_rate or default_learning_rate(settings),
-        validate_every=max(1, steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
+    loop = parameters.loop(
+        steps,
+        parameters.learning_rate or default_learning_rate(settings),
+        validations=VALIDATIONS,
+        fewest_steps=STEPS_BEFORE_STOPPING,
         enough=ENOUGH,
         clip=CLIP,
         weight_decay=WEIGHT_DECAY if passes > OFTEN else LITTLE_DECAY,
         warm_up=WARM_UP,
-        seed=parameters.seed,
-        progress=parameters.progress,
     )
     training = train(LanguageLearning(streams, held_row).learner(network), loop, accelerator, hooks)
     return Fitted(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation
-from fastlstm.training.learner import ENDINGS, TrainingResult, effort
+from fastlstm.training.learner import TrainingResult, outcome
 
 
 @dataclass(frozen=True)
@@ -26,8 +25,6 @@ class LanguageReport:
         V.
     level : str
         What a token is.
-    notes : tuple of str
-        What was met in reading.
     training : TrainingResult
         How training went.
     parameters : int
@@ -44,7 +41,6 @@ class LanguageReport:
     tokens: int
     vocabulary: int
     level: str
-    notes: Sequence[str]
     training: TrainingResult
     parameters: int
     validation: LanguageEvaluation
@@ -58,14 +54,11 @@ class LanguageReport:
     def __str__(self) -> str:
         """Return the report as text."""
         held = self.validation
-        result = self.training
         pieces = "" if self.texts == 1 else f" in {self.texts:,} texts"
         lines = [
             f"{self.source}: {self.characters:,} characters{pieces}; {self.tokens:,} tokens ({self.level}) to learn "
             f"from, a vocabulary of {self.vocabulary:,}; {held.characters:,} characters held out",
-            *self.notes,
-            f"{effort([result])}, {ENDINGS[result.stopped]}; weights of step "
-            f"{result.best_step:,}; {self.parameters:,} parameters",
+            outcome([self.training], self.parameters),
             "",
             "held out (it chose the weights)",
             str(held),

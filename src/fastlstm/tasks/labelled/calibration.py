@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -51,6 +53,4 @@ def calibrated(model: Model, raw: Array, encoded: Array, threshold: float | None
         answers = target.answers(outputs / temperature).numpy()
         levels = np.unique(np.quantile(answers[:, 1], np.linspace(0.01, 0.99, 99)))
         threshold = float(levels[int(f1_by_threshold(encoded, answers[:, 1], levels).argmax())])
-    return Model(
-        target, model.networks, model.scaling, model.tokenizer, model.longest, temperature, threshold
-    )
+    return replace(model, temperature=temperature, threshold=threshold)

@@ -100,7 +100,7 @@ class LabelledEvaluation:
 
     def __str__(self) -> str:
         """Return the metrics as a table, and one of the classes."""
-        table = metric_table(self.metrics, LABELS, TITLES, width=11)
+        table = metric_table(self.metrics, LABELS, TITLES)
         return f"{table}\n\n{self.details}" if self.details else table
 
 

@@ -28,13 +28,11 @@ from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, cut_notes,
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
 from fastlstm.tasks.labelled.target import ClassTarget
+from fastlstm.tasks.parameters import ENOUGH
 from fastlstm.training.learner import Learner
-from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator
+from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
 
-VALIDATIONS = 20
-STEPS_BEFORE_STOPPING = 200
-ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
 FEWEST_STEPS, MOST_STEPS = 400, 3000
 EPOCHS = 25  # of numbers …
 GAPS_EPOCHS = 12  # … of those with gaps, of which less is to be learnt …
@@ -142,15 +140,8 @@ def fit_examples(
         )
         return learning.learner(networks[member])
 
-    loop = LoopSettings(
-        steps=steps,
-        learning_rate=parameters.learning_rate or (SLOW if settings.masked else USUAL),
-        validate_every=max(1, steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
-        enough=ENOUGH,
-        seed=parameters.seed,
-        progress=parameters.progress,
+    loop = parameters.loop(
+        steps, parameters.learning_rate or (SLOW if settings.masked else USUAL), enough=ENOUGH
     )
     learners = [partial(learner, member) for member in range(len(folds))]
     training = train_members(networks, learners, loop, accelerator, hooks)

@@ -9,7 +9,7 @@ from typing import Any
 from fastlstm.data.rows import Integers
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.target import ClassTarget
-from fastlstm.training.learner import TrainingResult, effort
+from fastlstm.training.learner import TrainingResult, outcome
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,7 @@ class LabelledReport:
             if self.text
             else (f"sequences of {lengths} steps, {self.inputs:,} channel" + "s" * (self.inputs > 1))
         )
-        lines = [f"{self.sequences:,} {what}", *self.notes]
-        best = ", ".join(f"{result.best_step:,}" for result in self.training)
-        lines.append(f"{effort(self.training)}; weights of step {best}; {self.parameters:,} parameters")
+        lines = [f"{self.sequences:,} {what}", *self.notes, outcome(self.training, self.parameters)]
         held = (
             "held out (each part judged by the network that did not learn from it)"
             if len(self.training) > 1

@@ -14,8 +14,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from fastlstm.data.labels import shown
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, listed
 from fastlstm.tasks.labelled.label_kind import Array, Label, LabelKind
 from fastlstm.training.label_metrics import class_metrics, multi_label_metrics, number_metrics
 
@@ -85,8 +84,8 @@ class ClassTarget(LabelKind):
         unknown = cells.filter(found.is_null() & cells.is_not_null()).unique()
         if len(unknown):
             raise DataError(
-                f"{source}: column {self.column!r} holds {shown(unknown.sort().to_list())}, which training never saw; "
-                f"it knew {shown(list(self.classes))}"
+                f"{source}: column {self.column!r} holds {listed(unknown.sort().to_list())}, which training never saw; "
+                f"it knew {listed(list(self.classes))}"
             )
         return found.to_numpy().astype(np.float64)
 
@@ -363,7 +362,7 @@ def _require_columns(labels: pl.DataFrame, names: Sequence[str], source: str) ->
     """Raise where there are other labels than in training; those of arrays are called by their places."""
     if set(labels.columns) != set(names):
         raise DataError(
-            f"{source}: labels are {shown(labels.columns)}, and training had {shown(list(names))}: give those"
+            f"{source}: labels are {listed(labels.columns)}, and training had {listed(list(names))}: give those"
         )
 
 

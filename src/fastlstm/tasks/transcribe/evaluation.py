@@ -69,7 +69,7 @@ class SpeechEvaluation:
 
     def __str__(self) -> str:
         """Return the metrics as a table, and some of what was heard wrong."""
-        table = metric_table(self.metrics, LABELS, TITLES, width=15, form=".4f")
+        table = metric_table(self.metrics, LABELS, TITLES, dict.fromkeys(TITLES, ".4f"))
         return f"{table}\n\n{self.details}" if self.details else table
 
 

@@ -14,12 +14,11 @@ import torch
 from torch import nn
 
 from fastlstm.data.audio import check_rate, rate_of, resample, usual_rate
-from fastlstm.data.labels import shown
 from fastlstm.data.log_mel import Frames, LogMel
 from fastlstm.data.manifest import SpeechSet
 from fastlstm.data.rows import Integers
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, listed
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
 from fastlstm.tasks.folds import make_folds
@@ -29,10 +28,9 @@ from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
 from fastlstm.tasks.transcribe.model import SpeechModel, agree
 from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import Parameters
-from fastlstm.training.loop import Hooks, LoopSettings, TrainingResult, make_accelerator
+from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
 
-VALIDATIONS = 20
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
 EPOCHS = 50
 MOST_HELD = 1000  # recordings that choose the weights, where none belong together
@@ -130,24 +128,10 @@ def fit_speech(
         raise InputError(
             f"{speech.source}: hardly a recording is long enough for its text: are the texts the right ones?"
         )
-    settings = SpeechSettings(
-        bands=mel.bands,
-        subsampling=subsampling,
-        channels=parameters.channels,
-        hidden_size=parameters.hidden_size,
-        num_layers=parameters.num_layers,
-        bidirectional=not parameters.live,
-        dropout=parameters.dropout,
-        outputs=len(tokenizer),
-    )
+    settings = _network(parameters, mel, subsampling, len(tokenizer))
     scaling = SpeechScaling.fit([parts[place] for place in learnt], by_recording=not parameters.live)
     members = parameters.members or default_members(seconds, live=parameters.live)
-    networks = nn.ModuleList()
-    for member in range(members):
-        with torch.random.fork_rng([]):
-            torch.manual_seed(parameters.seed + member)
-            networks.append(SpeechNetwork(settings))
-    networks = networks.to(accelerator.device)
+    networks = _first_networks(settings, parameters.seed, members).to(accelerator.device)
     augmented = seconds < LITTLE if parameters.augmentation is None else parameters.augmentation
     learning = SpeechLearning(
         SpeechFeatures(parts, accelerator.device),
@@ -162,15 +146,7 @@ def fit_speech(
         augmentation=SpeechAugmentation() if augmented else None,
     )
     steps = parameters.max_steps or default_steps(len(learnt), learning.batch_size)
-    loop = LoopSettings(
-        steps=steps,
-        learning_rate=parameters.learning_rate,
-        validate_every=max(1, steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=min(FEWEST_STEPS, steps),
-        seed=parameters.seed,
-        progress=parameters.progress,
-    )
+    loop = parameters.loop(steps, parameters.learning_rate, fewest_steps=FEWEST_STEPS)
     learners = [partial(learning.learner, network) for network in networks]
     training = train_members(networks, learners, loop, accelerator, hooks)
     del networks[useful_members(training) :]
@@ -274,7 +250,7 @@ def sound_notes(several: int, others: Counter[int], rate: int, silent: Sequence[
             notes.append(f"{_recordings(count)} resampled from {other:,} to {rate:,} Hz")
     if silent:
         notes.append(
-            f"nothing was heard in {shown(silent)}"
+            f"nothing was heard in {listed(silent)}"
             + (f" ({len(silent):,} in all)" if len(silent) > 1 else "")
         )
     return notes
@@ -317,6 +293,32 @@ def default_steps(learnt: int, batch_size: int) -> int:
     return min(max(EPOCHS * learnt // batch_size, FEWEST_STEPS), MOST_STEPS)
 
 
+def _network(
+    parameters: Parameters, mel: LogMel, subsampling: Literal[1, 2, 4], outputs: int
+) -> SpeechSettings:
+    """Return how each network is built."""
+    return SpeechSettings(
+        bands=mel.bands,
+        subsampling=subsampling,
+        channels=parameters.channels,
+        hidden_size=parameters.hidden_size,
+        num_layers=parameters.num_layers,
+        bidirectional=not parameters.live,
+        dropout=parameters.dropout,
+        outputs=outputs,
+    )
+
+
+def _first_networks(settings: SpeechSettings, seed: int, members: int) -> nn.ModuleList:
+    """Return networks before training."""
+    networks = nn.ModuleList()
+    for member in range(members):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(seed + member)
+            networks.append(SpeechNetwork(settings))
+    return networks
+
+
 def _split(speech: SpeechSet, texts: Sequence[str], seed: int) -> tuple[Integers, Integers]:
     """Return what is learnt from, and what chooses the weights."""
     groups = None if speech.groups is None else speech.groups.to_numpy()
@@ -340,12 +342,13 @@ def _too_short(speech: SpeechSet, short: npt.NDArray[np.bool_], lengths: Integer
     if not len(places):
         return []
     assert speech.texts is not None
-    named = ", ".join(
-        f"{speech.called(place)}, {lengths[place] * mel.hop:.2f} s for {speech.texts[place]!r:.40}"
-        for place in places[:MOST_NAMED]
-    )
-    more = f" and {len(places) - MOST_NAMED:,} more" if len(places) > MOST_NAMED else ""
-    return [f"{_recordings(len(places))} too short for the text, and left out: {named}{more}"]
+    texts = speech.texts
+
+    def form(place: int) -> str:
+        return f"{speech.called(place)}, {lengths[place] * mel.hop:.2f} s for {texts[place]!r:.40}"
+
+    named = listed(places.tolist(), MOST_NAMED, form=form, counted=True)
+    return [f"{_recordings(len(places))} too short for the text, and left out: {named}"]
 
 
 def _validate(
@@ -354,7 +357,7 @@ def _validate(
     assert speech.texts is not None
     found = model.log_probabilities([parts[place] for place in held])
     heard = [model.text(agree(members)[0]) for members in found]
-    names, texts = ([listed[place] for place in held] for listed in (speech.names, speech.texts))
+    names, texts = ([of_each[place] for place in held] for of_each in (speech.names, speech.texts))
     return SpeechEvaluation(names, texts, heard, usual)
 
 
@@ -362,9 +365,8 @@ def _describe(speech: SpeechSet, held: Integers) -> str:
     count = f"{len(held):,} recording" + "s" * (len(held) != 1)
     if speech.groups is None:
         return count
-    groups = sorted(map(str, speech.groups[held].unique()))
-    shown = ", ".join(groups[:5]) + (f" and {len(groups) - 5:,} more" if len(groups) > 5 else "")
-    return f"{count} of {speech.schema.groups or 'groups'} {shown}"
+    named = listed(sorted(map(str, speech.groups[held].unique())), form=str, counted=True)
+    return f"{count} of {speech.schema.groups or 'groups'} {named}"
 
 
 def _recordings(count: int) -> str:

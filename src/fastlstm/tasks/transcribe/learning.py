@@ -16,8 +16,7 @@ from fastlstm.data.rows import Integers
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
 from fastlstm.extras import library
 from fastlstm.model.speech_augmentation import SpeechAugmentation, mask, vary
-from fastlstm.model.transcriber import BLANK
-from fastlstm.search.ctc import fewest_steps
+from fastlstm.search.ctc import BLANK, collapsed, fewest_steps
 from fastlstm.training.learner import Learner, numbered
 
 FRAMES_AT_ONCE = 2**15  # in a training step
@@ -211,21 +210,3 @@ def fewest_frames(ids: Integers, offsets: Integers, subsampling: int) -> Integer
     """
     steps = [fewest_steps(ids[first:end]) for first, end in pairwise(offsets)]
     return (np.array(steps, np.int64) - 1) * subsampling + 1
-
-
-def collapsed(path: Integers) -> Integers:
-    """Return what a path says: without repetitions, then without blanks.
-
-    Parameters
-    ----------
-    path : numpy.ndarray
-        (S,)
-
-    Examples
-    --------
-    >>> collapsed(np.array([0, 2, 2, 0, 2, 3, 3]))
-    array([2, 2, 3])
-    """
-    kept = path[np.append(True, path[1:] != path[:-1])[: len(path)]]
-    found: Integers = kept[kept != BLANK]
-    return found

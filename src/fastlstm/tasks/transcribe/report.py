@@ -9,7 +9,7 @@ from typing import Any
 from fastlstm.data.log_mel import LogMel
 from fastlstm.data.tokens import LEVEL_NAMES, Level
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
-from fastlstm.training.learner import ENDINGS, TrainingResult, effort
+from fastlstm.training.learner import TrainingResult, outcome
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,13 @@ class SpeechReport:
 
     def __str__(self) -> str:
         """Return the report as text."""
-        best = ", ".join(f"{member.best_step:,}" for member in self.training)
         changed = "varied in pace, voice and noise" if self.augmented else "as they are"
         lines = [
             f"{self.recordings:,} recordings, {length_of(self.seconds)} at {self.mel.rate:,} Hz, in training {changed}",
             *self.notes,
             f"{self.tokens:,} {LEVEL_NAMES[self.level]}; {self.mel.bands} mel bands, a step every "
             f"{1000 * self.subsampling * self.mel.hop:.0f} ms",
-            f"{effort(self.training)} ({ENDINGS[self.training[-1].stopped]}); "
-            f"weights of step {best}; {self.parameters:,} parameters",
+            outcome(self.training, self.parameters),
             "",
             f"held out: {self.held}, which chose the weights",
             str(self.validation),

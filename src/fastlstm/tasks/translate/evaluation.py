@@ -66,7 +66,7 @@ class TranslationEvaluation:
 
     def __str__(self) -> str:
         """Return the metrics as a table, and the signatures."""
-        table = metric_table(self.metrics, LABELS, TITLES, width=12)
+        table = metric_table(self.metrics, LABELS, TITLES)
         return "\n".join([table, *(f"{TITLES[name]}: {text}" for name, text in self.signatures.items())])
 
 

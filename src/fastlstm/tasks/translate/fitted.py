@@ -17,7 +17,7 @@ from fastlstm.data.pair_tokens import PairVocabulary
 from fastlstm.data.pairs import PairSchema, PairSet, read_pairs
 from fastlstm.data.texts import TextKind
 from fastlstm.data.tokens import Tokenizer
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, listed
 from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.runs import Run
 from fastlstm.runs.attention_plot import attention_weights
@@ -265,10 +265,9 @@ class FittedTranslator(ResumableEstimator):
                 if unknown.total() > 1
                 else f"1 {what} of a source is"
             )
-            named = ", ".join(repr(part) for part, _ in unknown.most_common(NAMED))
             notes.append(
                 f"{pairs.name}: {count} not in the vocabulary, and read as unknown: "
-                f"{named}{' …' if len(unknown) > NAMED else ''}"
+                f"{listed([part for part, _ in unknown.most_common()], NAMED)}"
             )
         cut = self.model_.features(pairs.sources).cut
         if cut:

@@ -15,18 +15,16 @@ from fastlstm.data.rows import Integers
 from fastlstm.errors import DataError
 from fastlstm.model.translator import TranslatorNetwork, TranslatorSettings
 from fastlstm.tasks.folds import draw_units
+from fastlstm.tasks.parameters import ENOUGH
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation, scoring_library
 from fastlstm.tasks.translate.learning import TranslationLearning
 from fastlstm.tasks.translate.report import TranslationReport
 from fastlstm.tasks.translate.settings import Parameters
 from fastlstm.tasks.translate.translating import TOKENS, SearchOptions, TranslationModel, mean_loss
 from fastlstm.training.learner import Hooks, TrainingResult
-from fastlstm.training.loop import LoopSettings, make_accelerator, train
+from fastlstm.training.loop import make_accelerator, train
 
 MOST_HELD, HELD_SHARE = 1000, 0.05  # pairs that are held out at most, and which share of all
-VALIDATIONS = 20
-STEPS_BEFORE_STOPPING = 200
-ENOUGH = 1e-3  # validation loss, from which on there is nothing left to learn
 LONGEST = {"bpe": 200, "word": 200, "char": 500}
 GROWTH = 0.99  # the share of pairs that are no longer, beside their sources, than is written at most
 EPOCHS, FEWEST_STEPS, MOST_STEPS = 18, 1000, 7000
@@ -168,16 +166,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None
         smoothing=parameters.label_smoothing,
     )
     steps = parameters.max_steps or default_steps(learning.batches)
-    loop = LoopSettings(
-        steps=steps,
-        learning_rate=parameters.learning_rate or sizes.learning_rate,
-        validate_every=max(1, steps // VALIDATIONS),
-        patience=parameters.patience,
-        fewest_steps=min(STEPS_BEFORE_STOPPING, steps),
-        enough=ENOUGH,
-        seed=parameters.seed,
-        progress=parameters.progress,
-    )
+    loop = parameters.loop(steps, parameters.learning_rate or sizes.learning_rate, enough=ENOUGH)
     training = train(learning.learner(network), loop, accelerator, hooks)
     model = TranslationModel(network, vocabulary, _growth(features, learnt))
     notes = list(pairs.notes)

@@ -9,7 +9,7 @@ from typing import Any
 from fastlstm.data.pair_tokens import PairVocabulary
 from fastlstm.data.tokens import LEVEL_NAMES
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
-from fastlstm.training.learner import ENDINGS, TrainingResult, effort
+from fastlstm.training.learner import TrainingResult, outcome
 
 EXAMPLES = 3
 SHOWN = 100  # characters of an example
@@ -59,12 +59,10 @@ class TranslationReport:
             if self.vocabulary.shared
             else f"{len(self.vocabulary.source):,} {words} of sources, {len(self.vocabulary.target):,} of targets"
         )
-        training = self.training
         lines = [
             f"{self.pairs:,} pairs, a vocabulary of {sizes}",
             *self.notes,
-            f"{effort([training])} ({ENDINGS[training.stopped]}); "
-            f"weights of step {training.best_step:,}; {self.parameters:,} parameters",
+            outcome([self.training], self.parameters),
             "",
             f"held out: {self.held:,} pair{'s' * (self.held > 1)}, to choose the weights by",
             str(self.validation),

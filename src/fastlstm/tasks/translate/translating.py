@@ -125,10 +125,12 @@ class TranslationModel:
             require_whole("longest", options.longest, least=1)
         found = [[Translation("", math.nan)] for _ in texts]
         places = [place for place, text in enumerate(texts) if text.strip()]
-        steps = TranslationSteps(self.network)
-        features = self.features([texts[place] for place in places] or ["-"])
         at_once = max(1, ROWS // require_whole("beam_size", options.beam_size, least=1))
-        for batch in features.batches(torch.arange(len(places)), TOKENS) if places else []:
+        if not places:
+            return found
+        steps = TranslationSteps(self.network)
+        features = self.features([texts[place] for place in places])
+        for batch in features.batches(torch.arange(len(places)), TOKENS):
             for which in batch.split(at_once):
                 sources = features.gather(which)
                 answers = beam_search(
