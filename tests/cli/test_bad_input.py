@@ -256,6 +256,11 @@ def full_disk(*_, **__):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def test_a_network_that_no_memory_holds(train, table):
+    told = train(table(), context=12, hidden_size=10**8)
+    assert "there is not enough memory for that: give a smaller hidden_size" in told
+
+
 def test_a_full_disk_while_training_is_saved(train, table, monkeypatch):
     monkeypatch.setattr(os, "fsync", full_disk)
     assert "run cannot be written: No space left on device; nothing of it was kept" in train(table())

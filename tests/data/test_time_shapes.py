@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from fastlstm.data import Columns, read_series, read_table
+from fastlstm.data.schema import find_columns
 from fastlstm.data.time_forms import FORMS, as_written, parse
 from fastlstm.data.timestamps import read_times
 from fastlstm.errors import DataError
@@ -204,3 +205,36 @@ def test_days_at_midnight_with_offsets_go_on_over_the_changes_of_the_clocks():
         stamp = known.axis.stamps(0, begun, 1)
         assert stamp.dt.to_string("%Y-%m-%d %H").to_list() == [cells[begun][:10] + " 00"]
     assert both.axis.stamps(0, 40, 1).dt.to_string("%:z").to_list() == ["+02:00"]
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "kind"),
+    [
+        ("year", list(range(2023, 2003, -1)), "integer"),
+        ("Date", [20230131 - day for day in range(20)], "timestamp"),
+        ("timestamp", [1_700_000_000 + 3600 * hour for hour in range(20)], "timestamp"),
+    ],
+)
+def test_a_column_that_is_called_as_times_are_needs_no_naming(name, cells, kind):
+    table = read_table(pl.DataFrame({name: cells, "y": range(20)}))
+    columns = find_columns(table, target="y")
+    assert columns.time == name
+    series = read_series(pl.DataFrame({name: cells, "y": range(20)}), columns)
+    assert series.axis.kind == kind
+    assert series.target[0, 0] == (0 if name == "timestamp" else 19)
+
+
+def test_what_is_called_so_and_counts_no_steps_is_left():
+    for cells in ([1, 2, 3, 1, 2, 3], [0.5, 1.0, 1.5, 2.0, 2.5, 3.0], ["x"] * 6):
+        assert find_columns(read_table(pl.DataFrame({"day": cells, "y": range(6)})), target="y").time is None
+    both = pl.DataFrame({"unique_id": ["a"] * 3 + ["b"] * 3, "day": [1, 2, 3] * 2, "y": range(6)})
+    assert find_columns(read_table(both), target="y").time == "day"
+
+
+def test_a_mistyped_year_is_named_by_its_line():
+    stamps = [str(datetime(2023, 1, 1) + timedelta(hours=hour)) for hour in range(200)]
+    stamps[57] = stamps[57].replace("2023", "2203")
+    with pytest.raises(
+        DataError, match=r"row 57: 2203-01-03 09:00:00 in column 't' \(time\) lies .* correct it"
+    ):
+        series_of(stamps)

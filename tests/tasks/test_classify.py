@@ -607,3 +607,12 @@ def test_values_that_a_tidy_table_has_twice_are_merged_as_asked() -> None:
 def test_complex_numbers_are_refused() -> None:
     with pytest.raises(DataError, match="complex numbers; give real ones"):
         small().fit(np.ones((4, 5), complex), label=["a", "b"] * 2)
+
+
+def test_what_cannot_be_told_of_one_class_is_a_dash() -> None:
+    data, kinds = waves()
+    slow = [array for array, kind in zip(data, kinds, strict=True) if kind == "slow"]
+    found = small().fit(data, label=kinds).evaluate(slow, labels=["slow"] * len(slow))
+    assert np.isnan(found.metrics["model"]["auroc"])
+    assert "nan" not in str(found)
+    assert " -" in str(found).splitlines()[1]

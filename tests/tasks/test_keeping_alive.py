@@ -385,3 +385,15 @@ def test_another_table_is_not_gone_on_with(
     assert Forecaster.resume(tmp_path / "run", hourly()).report_.training[0].step == 60
     with pytest.raises(RunError, match="does not exist"):
         Forecaster.resume(tmp_path / "nowhere")
+
+
+def test_counts_stay_counts_after_training() -> None:
+    counts = pl.DataFrame({"ds": range(60), "y": [step % 5 for step in range(60)]})
+    forecaster = small(3, 8, head="negative_binomial").fit(counts.head(50))
+    for wrong in (-1.0, 2.5):
+        later = counts.slice(50).with_columns(
+            pl.when(pl.col("ds") == 55).then(wrong).otherwise("y").alias("y")
+        )
+        for command in (forecaster.update, forecaster.predict, forecaster.evaluate):
+            with pytest.raises(DataError, match=f"y is {wrong:g} at 55, which is no count"):
+                command(later)

@@ -65,6 +65,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fastlstm: interrupted, nothing was saved", file=sys.stderr)
         return INTERRUPTED
+    except (MemoryError, RuntimeError) as error:
+        torch_says = any(words in str(error) for words in ("allocate memory", "out of memory"))
+        if not (torch_says or isinstance(error, MemoryError)):
+            raise
+        print(
+            "fastlstm: there is not enough memory for that: give a smaller hidden_size, batch_size, context or longest",
+            file=sys.stderr,
+        )
+        return WRONG_INPUT
     except BrokenPipeError:  # whoever read our output, `head` for instance, has had enough
         _drop_output()
         return DONE

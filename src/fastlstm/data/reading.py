@@ -304,7 +304,7 @@ def _lay_on_grid(
     positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
     _refuse_collisions(table, rows, order, positions, schema)
     offsets = np.concatenate([[0], np.cumsum(positions[lasts] + 1)])
-    _refuse_sparse(table, len(codes), int(offsets[-1]), schema.frequency)
+    _refuse_sparse(table, rows, order, positions, int(offsets[-1]), schema)
     places = np.empty_like(rows.codes)
     places[order] = offsets[codes] + positions
     return axis, offsets, places, int(moved.sum())
@@ -367,12 +367,29 @@ def _clocks_go_back(tick: int, schema: Schema) -> bool:
     return (tick // DAY + 3) % 7 == 6 and tick % DAY < 4 * HOUR and month in (3, 4, 9, 10, 11)
 
 
-def _refuse_sparse(table: Table, rows: int, steps: int, frequency: str) -> None:
-    if steps > MOST_STEPS_A_ROW * rows + 10_000:
+def _refuse_sparse(
+    table: Table, rows: Rows, order: Integers, positions: Integers, steps: int, schema: Schema
+) -> None:
+    """Raise where rows would spread over far more steps; where one gap is most of them, name who stands alone."""
+    if steps <= MOST_STEPS_A_ROW * len(order) + 10_000:
+        return
+    spread = (
+        f"with a step of {schema.frequency} its {len(order):,} rows would spread over {steps:,} steps; "
+        "give the frequency that the rows have"
+    )
+    codes = rows.codes[order]
+    gaps = np.where(np.diff(codes) == 0, np.diff(positions), 0)
+    widest = int(gaps.argmax()) if len(gaps) else 0
+    if len(gaps) and gaps[widest] > 0.9 * steps:
+        own = np.flatnonzero(codes == codes[widest])
+        before, after = widest + 1 - own[0], own[-1] - widest
+        row = int(order[widest if before <= after else widest + 1])
+        moment = table.frame[schema.columns.time or ""][row]
         raise DataError(
-            f"{table.name}: with a step of {frequency} its {rows:,} rows would spread over {steps:,} steps; "
-            "give the frequency that the rows have"
+            f"{table.where(row)}: {moment!s} in column {schema.columns.time!r} (time) lies {gaps[widest]:,} steps of "
+            f"{schema.frequency} from the rows before or after it; correct it, or {spread.partition('; ')[2]}"
         )
+    raise DataError(f"{table.name}: {spread}")
 
 
 def _count_descents(rows: Rows) -> int:

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from fastlstm.data.table import Table
 from fastlstm.data.time_parts import joined_name
-from fastlstm.data.timestamps import TimeKind, looks_like_time
+from fastlstm.data.timestamps import TimeKind, looks_like_time, read_times
 from fastlstm.errors import DataError, InputError
 
 Role = Literal["past", "future", "static"]
 Names = str | Sequence[str]
+
+TIME_NAMES = ("time", "date", "datetime", "timestamp", "day", "week", "month", "quarter", "year")
 
 
 @dataclass(frozen=True)
@@ -228,16 +231,15 @@ def find_columns(
             f"which column of {table.name} is to be forecast? Give target: {', '.join(table.columns)}"
         )
     free = [name for name in table.columns if name not in roles]
-    found = joined_name(parts) if parts else find_time(table, free)
+    identity = series or ("unique_id" if "unique_id" in free else None)
+    found = joined_name(parts) if parts else find_time(table, free) or _called_time(table, free, identity)
     parts = parts if len(parts) > 1 else ()
     if wide:
         return _wide_columns(table, named, several(categories), series, found, parts)
-    if series is None and "unique_id" in free:
-        series = "unique_id"
     return Columns(
         target=named["target"],
         time=found,
-        series=series,
+        series=identity,
         past_covariates=named["past_covariates"],
         future_covariates=named["future_covariates"],
         static_covariates=named["static_covariates"],
@@ -325,6 +327,21 @@ def find_time(table: Table, free: Sequence[str]) -> str | None:
     if len(dated) > 1:
         raise DataError(f"{table.name}: {dated[0]!r} and {dated[1]!r} both hold times; give time")
     return dated[0] if dated else None
+
+
+def _called_time(table: Table, free: Sequence[str], series: str | None) -> str | None:
+    """Return the only column that is called as times are and counts them in numbers, one a row of a series."""
+    called = [name for name in free if name.casefold() in TIME_NAMES]
+    if len(called) != 1:
+        return None
+    try:
+        times = read_times(table, called[0])
+    except DataError:
+        return None
+    moments = pl.DataFrame({"time": times.ticks})
+    if series is not None:
+        moments = moments.with_columns(table.frame[series].alias("series"))
+    return None if moments.is_duplicated().any() else called[0]
 
 
 def _free_name(name: str, taken: Sequence[str]) -> str:

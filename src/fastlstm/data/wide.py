@@ -56,6 +56,8 @@ def to_long(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...]]:
         *columns.future_covariates,
         *columns.static_covariates,
     }
+    if columns.time is not None:
+        table.require(columns.time, "time")
     free = [name for name in table.columns if name and name not in roles]  # a nameless one counts the rows
     if columns.among:
         for name in columns.among:

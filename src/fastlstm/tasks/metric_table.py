@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 WIDEST = 120  # characters of a row; what has more is laid on its side
@@ -14,7 +15,7 @@ def metric_table(
     titles: Mapping[str, str] = NONE,
     forms: Mapping[str, str] = NONE,
 ) -> str:
-    """Lay metrics out as a table.
+    """Lay metrics out as a table; what cannot be told (an AUROC of one class) is a dash.
 
     Parameters
     ----------
@@ -50,7 +51,7 @@ def metric_table(
 
 
 def _cell(value: float | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"
+    return "-" if value is None or math.isnan(value) else f"{value:{form}}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -18,6 +18,7 @@ from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run
 from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
+from fastlstm.tasks.forecast.defaults import require_counts
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all
@@ -313,4 +314,9 @@ class FittedForecaster(SavedEstimator):
     def _read(self, data: Any | None) -> SeriesSet:
         """Read the series of other data as those of ``fit`` were; without data give those of ``fit``."""
         known = self._require_fitted().series_
-        return known if data is None else read_series(data, known.schema.columns, schema=known.schema)
+        if data is None:
+            return known
+        series = read_series(data, known.schema.columns, schema=known.schema)
+        if self.network_.settings.counts:
+            require_counts(series)
+        return series

@@ -93,7 +93,7 @@ class LabelledEvaluation:
         width = max(8, *(len(name) for name in classes["class"]))
         lines = [f"{'class':<{width}}{'count':>9}{'precision':>12}{'recall':>9}{'F1':>9}"]
         lines += [
-            f"{name:<{width}}{count:>9,}{precision:>12.3f}{recall:>9.3f}{f1:>9.3f}"
+            f"{name:<{width}}{count:>9,}{_share(precision):>12}{_share(recall):>9}{_share(f1):>9}"
             for name, count, precision, recall, f1 in classes.iter_rows()
         ]
         return "\n".join(lines)
@@ -102,6 +102,11 @@ class LabelledEvaluation:
         """Return the metrics as a table, and one of the classes."""
         table = metric_table(self.metrics, LABELS, TITLES)
         return f"{table}\n\n{self.details}" if self.details else table
+
+
+def _share(value: float) -> str:
+    """Write a share; that of none is a dash."""
+    return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 @dataclass(frozen=True)
