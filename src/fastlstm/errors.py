@@ -88,3 +88,21 @@ def listed(
     rest = len(names) - most
     more = f" and {rest:,} more" if counted else ", …"
     return ", ".join(map(form, names[:most])) + (more if rest > 0 else "")
+
+
+def many(count: int, thing: str) -> str:
+    """Say how many there are of a thing.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    thing : str
+        What one is called; more of them have an s at the end.
+
+    Examples
+    --------
+    >>> many(1, "gap"), many(1200, "empty cell")
+    ('1 gap', '1,200 empty cells')
+    """
+    return f"{count:,} {thing}" + "s" * (count != 1)

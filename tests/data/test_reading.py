@@ -57,7 +57,7 @@ def test_what_is_missing_is_counted(shops):
     assert (report.rows, report.series, report.gaps, report.sorted_rows, report.moved_rows) == (6, 2, 1, 1, 0)
     # Rows after the last known target are the known future: they need no target and no past covariates.
     assert report.empty == {"visitors": 1, "price": 1, "sky": 1}
-    assert "1 gaps in the time axis, 1 empty cells in visitors" in str(report)
+    assert "1 gap in the time axis, 1 empty cell in visitors" in str(report)
 
 
 def test_the_calendar_goes_on_past_the_end(shops):
@@ -205,7 +205,7 @@ def test_large_numbers_that_vary_little_are_told():
     )
     series = read_series(frame, Columns(target=("y",), series="id"))
     assert series.report.unresolved == {"y": 1}
-    assert "y of 1 series is large and varies too little for float32" in str(series.report)
+    assert "y of 1 series is large and differs too little for float32" in str(series.report)
 
 
 @given(st.permutations(range(12)), st.sets(st.integers(1, 10), max_size=5))

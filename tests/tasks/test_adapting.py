@@ -110,6 +110,6 @@ def test_rows_that_were_learnt_are_told() -> None:
     table = pl.DataFrame({"ds": range(120), "y": np.sin(np.arange(120))})
     fitted = Forecaster(3, context=12, progress=False, hidden_size=8, max_steps=10).fit(table[:100])
     fitted.evaluate(table)
-    assert fitted.notes_ == ["some of these rows were learnt from: the figures are too good"]
+    assert fitted.notes_ == ["some of these rows were used in training, so the figures are optimistic"]
     fitted.evaluate(table[100:])
     assert not any("learnt from" in note for note in fitted.notes_)

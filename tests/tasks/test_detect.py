@@ -1,5 +1,8 @@
 """The detector from a table to scores: what it finds, what it reads, what it keeps."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import numpy as np
 import polars as pl
 import pytest
@@ -207,7 +210,7 @@ def test_several_rows_at_one_step_are_all_judged(fitted, table):
     rest = pl.concat([found[:1001], found[1002:]])
     assert rest["score"].to_list() == expected["score"].to_list()
     again = quick(max_steps=20).fit(pl.concat([table[:1001], twin, table[1001:]]), target="heat")
-    assert "1 rows fall on the step of an earlier one" in str(again.report_)
+    assert "1 row shares a time step with an earlier one: all are scored" in str(again.report_)
 
 
 def test_series_have_scales_of_their_own(table):
@@ -221,7 +224,7 @@ def test_series_have_scales_of_their_own(table):
     # But for rounding, which decides the order of peaks that are alike.
     np.testing.assert_allclose(scores[0], scores[1], rtol=0.05, atol=0.01)
     detector.predict(large.with_columns(machine=pl.lit("new")))
-    assert "never fitted, and judged on the scale of all series: new" in detector.notes_
+    assert "series not seen in fit, scored on the pooled scale of all series: new" in detector.notes_
 
 
 def test_covariates_are_read_and_not_judged(table):
@@ -275,3 +278,22 @@ def test_bad_arguments(table, fitted):
         quick(false_alarms=40.0).fit(table)
     with pytest.raises(InputError, match="neither label nor windows is given"):
         fitted.evaluate(table)
+
+
+def test_rows_that_come_later_are_not_judged_by_how_well_others_were_learnt():
+    """A network is less surprised by what it has learnt from: calibrated on that alone it raises more alarms later."""
+    noise = pl.DataFrame({"value": np.random.default_rng(0).normal(size=12_000)}).with_columns(
+        time=pl.datetime_range(START, START + timedelta(minutes=5 * 11_999), "5m", eager=True)
+    )
+    detector = Detector(hidden_size=64, max_steps=300, patience=300, progress=False, seed=0)
+    detector.fit(noise[:2000], target="value", time="time")
+    detection = detector.detection_
+    alarms = {}
+    for kind, scorer in {"unlearnt": detection.scorer, "learnt": detection.learnt_scorer}.items():
+        detector.detection_ = replace(detection, scorer=scorer)
+        anomalous = detector.predict(noise[2000:])["anomaly"].to_numpy()
+        alarms[kind] = int((np.diff(anomalous, prepend=0) == 1).sum())
+    assert alarms["unlearnt"] < alarms["learnt"]
+    learnt = detector.predict(noise[:2000])["score"]
+    detector.detection_ = detection
+    np.testing.assert_array_equal(detector.predict(noise[:2000])["score"], learnt)

@@ -133,7 +133,7 @@ def test_a_stream_is_of_one_series():
     with pytest.raises(DataError, match="the row is of series 3, and the stream of 1: make one for each"):
         stream.score({"x": 0.5, "id": 3})
     detector.stream(77)
-    assert detector.notes_ == ["never fitted, and judged on the scale of all series: 77"]
+    assert detector.notes_ == ["series not seen in fit, scored on the pooled scale of all series: 77"]
 
 
 @pytest.mark.parametrize("row", [[1.0], None, 5.0])

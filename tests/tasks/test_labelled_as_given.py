@@ -84,7 +84,7 @@ def test_numbers_far_from_zero_are_learnt_as_those_near_it() -> None:
     )
     assert far.score(WAVES, values + 1.7e9) == pytest.approx(near.score(WAVES, values), abs=1e-3)
     shifted = quick().fit([wave + 1e8 for wave in WAVES], NAMES)
-    assert "'channel 0' is large and varies too little for float32" in shifted.report_.notes[0]
+    assert "'channel 0' is large and differs too little for float32" in shifted.report_.notes[0]
 
 
 def test_scikit_learn_knows_what_they_are() -> None:

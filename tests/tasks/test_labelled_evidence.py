@@ -92,7 +92,7 @@ def test_a_pair_of_words_tells_at_once(tmp_path) -> None:
     assert found["accuracy"] > 0.95  # two steps alone teach an LSTM nothing
     phrases = network(model).phrases
     assert phrases is not None
-    note = f"{len(phrases.keys):,} words and pairs of words are evidence of their own, in a share of"
+    note = f"{len(phrases.keys):,} words and pairs of words are evidence of their own, which counts"
     assert note in str(model.report_)
     model.save(tmp_path / "run")
     loaded = Classifier.load(tmp_path / "run")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fastlstm.errors import listed
+from fastlstm.errors import listed, many
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class GapReport:
         >>> print(GapReport(rows=17379, series=1, gaps=165, empty={"humidity": 2}))
         17,379 rows of 1 series; 165 gaps in the time axis, 2 empty cells in humidity (masked, not filled in)
         """
-        missing = [f"{self.gaps:,} gaps in the time axis"] if self.gaps else []
-        missing += [f"{count:,} empty cells in {column}" for column, count in self.empty.items()]
+        missing = [f"{many(self.gaps, 'gap')} in the time axis"] if self.gaps else []
+        missing += [f"{many(count, 'empty cell')} in {column}" for column, count in self.empty.items()]
         missing += [f"{count:,} unknown categories in {column}" for column, count in self.unknown.items()]
         notes = [f"{', '.join(missing)} (masked, not filled in)"] if missing else ["nothing missing"]
         if self.sorted_rows:
@@ -85,6 +85,6 @@ class GapReport:
     def coarse(self) -> list[str]:
         """What is said of columns that float32 cannot hold well."""
         return [
-            f"{column} of {count:,} series is large and varies too little for float32: subtract a constant"
+            f"{column} of {count:,} series is large and differs too little for float32: subtract a constant"
             for column, count in self.unresolved.items()
         ]

@@ -61,7 +61,7 @@ class SeriesSet:
     report : GapReport
         What was missing.
     kind : {"file", "pandas", "polars", "pyarrow"}
-        The kind of table that was given, for :func:`fastlstm.data.table.give_back`.
+        The kind of table that was given, for :func:`fastlstm.data.frames.give_back`.
     source : str
         What messages call the table: the file's path, or ``"the frame"``.
 

@@ -221,10 +221,10 @@ def coarse_notes(columns: Iterable[tuple[str, npt.NDArray[np.float64]]], source:
     Examples
     --------
     >>> coarse_notes([("seconds", 1.7e9 + np.arange(9.0)), ("x", np.arange(9.0))], "a.csv")
-    ["a.csv: 'seconds' is large and varies too little for float32: subtract a constant"]
+    ["a.csv: 'seconds' is large and differs too little for float32: subtract a constant"]
     """
     return [
-        f"{source}: {name!r} is large and varies too little for float32: subtract a constant"
+        f"{source}: {name!r} is large and differs too little for float32: subtract a constant"
         for name, values in columns
         if count_unresolved(values, np.zeros(len(values), np.int64))
     ]

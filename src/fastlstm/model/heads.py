@@ -181,7 +181,7 @@ class IntervalStretch(nn.Module):
     This is split conformal prediction with the forecast's own spread as the unit (Romano et al. 2019,
     "Conformalized quantile regression"; the unit as in Lei et al. 2018, section 5.2). Intervals are only
     widened, and outer quantiles at least as much as inner ones, so that they keep their order. Errors within a horizon
-    are much alike: what counts is from how many horizons, n, they come, and few are believed by half.
+    are much alike: what counts is from how many horizons, n, they come; of a single one it is the square root.
 
     Parameters
     ----------

@@ -53,8 +53,9 @@ class Classifier(ClassifierMixin, FittedLabels):  # type: ignore[misc]  # scikit
     class_weight : {"balanced"}, optional
         Let all classes count alike, however often they come. Default: each sequence counts alike.
     threshold : float, optional
-        Of two classes, the probability of the second from which on it is told. Default: one half, or where one class is
-        rarer than a quarter, the one with the highest mean F1 on what was held out.
+        Of two classes or several labels: tell the second class, or a label, where its probability is at least this.
+        Default: one half, or where one class is rarer than a quarter, the one with the highest mean F1 on what was held
+        out.
     level : {"word", "char", "bpe"}
         How texts are split. Words, alone and in pairs, also count by themselves (Wang & Manning 2012), in the share
         beside the LSTM that serves best what was held out.
@@ -97,7 +98,7 @@ class Classifier(ClassifierMixin, FittedLabels):  # type: ignore[misc]  # scikit
         What ``metrics.json`` of a run holds.
     history_ : list of dict
         One entry a validation: ``member``, ``step``, ``loss``, ``validation_loss``, ``learning_rate``, ``seconds``.
-    classes_ : list
+    classes_ : numpy.ndarray
         The classes, sorted; of several labels their names.
     model_ : Model
         The trained networks and all that goes with them.
@@ -236,7 +237,7 @@ class Classifier(ClassifierMixin, FittedLabels):  # type: ignore[misc]  # scikit
         vectors : path, optional
             A file of word vectors (GloVe, fastText as text) to begin with; ``embedding`` is their width then.
         checkpoint : path, optional
-            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
+            Folder in which the state of training is saved, every minute and on Ctrl-C; ``resume`` continues from it.
 
         Returns
         -------

@@ -52,7 +52,7 @@ def hold_back(
     if not 0 < held < units:
         what = "sequences" if groups is None else "groups"
         raise InputError(
-            f"test_share is {share:g}: of {units:,} {what} that leaves none on one of both sides"
+            f"test_share is {share:g}: of {units:,} {what} either the training or the test part would be empty"
         )
     options = {"n_splits": 1, "test_size": held, "random_state": seed}
     rows = np.zeros(examples)

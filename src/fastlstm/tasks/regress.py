@@ -230,7 +230,7 @@ class Regressor(RegressorMixin, FittedLabels):  # type: ignore[misc]  # scikit-l
         vectors : path, optional
             A file of word vectors (GloVe, fastText as text) to begin with; ``embedding`` is their width then.
         checkpoint : path, optional
-            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
+            Folder in which the state of training is saved, every minute and on Ctrl-C; ``resume`` continues from it.
 
         Returns
         -------

@@ -19,7 +19,7 @@ CLOSE = 1e-3  # levels this close together are one: between them rounding would 
 
 
 class Tail(BaseModel):
-    """A monotone map from evidence to a score: minus the decimal logarithm of how many alarms a row it would begin.
+    """A monotone map from evidence to a score: -log10 of the rate, per row, at which it would start alarms by chance.
 
     Evidence that stays high for a while is one alarm, not many: counted are runs above a threshold that lie further
     apart than an alarm is held, as when peaks over a threshold are declustered (Coles 2001, "An introduction to

@@ -34,7 +34,7 @@ class Detector(FittedDetector):
         How: an LSTM forecasts every next row from all before it; or one reads the last rows, the one to judge among
         them, into a few numbers, out of which another puts them together again.
     false_alarms : float, optional
-        How many false alarms are bearable: a day, or in 1,000 rows where rows are a day apart or more or have no time.
+        How many false alarms are allowed on average: a day, or in 1,000 rows where rows are a day apart or more or have no time.
         Default: 0.3 a day, and no more than one in 500 rows.
     window : int
         In rows: how far ahead the farther of the two forecasts looks, and over how many rows surprise is smoothed.
@@ -51,7 +51,7 @@ class Detector(FittedDetector):
     dropout : float
         Share of the hidden values set to zero during training.
     stretch : int
-        In rows: how long the stretches are that are learnt from at once.
+        Length, in rows, of a training window.
     batch_size : int
         Stretches a training step.
     max_steps : int
@@ -176,7 +176,7 @@ class Detector(FittedDetector):
         frequency : str, optional
             The step between two rows, for instance ``"5min"``. Default: found from the timestamps.
         checkpoint : path, optional
-            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
+            Folder in which the state of training is saved, every minute and on Ctrl-C; ``resume`` continues from it.
 
         Returns
         -------

@@ -54,7 +54,7 @@ class FittedDetector(ResumableEstimator):
     def predict(self, data: Any | None = None) -> Any:
         """Score rows, and tell which are anomalous.
 
-        A row's score is minus the decimal logarithm of how many alarms a row it would begin by chance: 3 is one in
+        A row's score is -log10 of the rate, per row, at which alarms this strong would start by chance: 3 means one in
         1,000 rows. From ``threshold_`` on a row is anomalous, and so are the rows for which the alarm is held. Rows
         that come after the end of what was fitted go on from there; all others begin anew, and their first rows are
         judged by little.
@@ -270,4 +270,4 @@ def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended
 def _strangers(names: Sequence[Any], ended: Mapping[str, Ended]) -> list[str]:
     unknown = [name for name in names if str(name) not in ended]
     named = listed(unknown, form=str)
-    return [f"never fitted, and judged on the scale of all series: {named}"] if unknown else []
+    return [f"series not seen in fit, scored on the pooled scale of all series: {named}"] if unknown else []

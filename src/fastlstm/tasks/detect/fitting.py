@@ -18,7 +18,7 @@ from fastlstm.tasks.detect.baseline import fit_baseline, z_scores
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.inputs import DetectorScaling, Steps, lay_steps
 from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
-from fastlstm.tasks.detect.learning import DetectorLearning, Mask, held_out
+from fastlstm.tasks.detect.learning import DetectorLearning, Mask, halves_of, held_out
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.report import DetectionReport
 from fastlstm.tasks.detect.running import (
@@ -228,25 +228,18 @@ def fit_table(
     steps = lay_steps(series, scaling)
     network = build(parameters, series, steps, accelerator.device)
     out = held_out(series)
-    batch_size, stretch = parameters.batch_size, parameters.stretch
-    if isinstance(network, Autoencoder):  # windows, as many rows of them as the stretches would have
-        stretch = network.settings.look_back
-        batch_size = max(1, batch_size * parameters.stretch // stretch)
-    learning = DetectorLearning(
-        network,
-        series,
-        steps,
-        out,
-        batch_size=batch_size,
-        stretch=stretch,
-        device=accelerator.device,
-    )
     loop = parameters.loop(parameters.max_steps, parameters.learning_rate)
-    training = train(learning.learner(), loop, accelerator, hooks)
+    learner = learn(parameters, network, series, steps, out, accelerator.device).learner()
+    training = train(learner, loop, accelerator, hooks)
     rates = rates_of(parameters)
     expected = expect_all(network, series, steps, rates)
-    scorer = Scorer.fit(expected, steps.target, rates=rates, hold=hold, alarms_a_row=allowed)
-    detection = Detection(network, scaling, scorer)
+    calibration: dict[str, Any] = {"rates": rates, "hold": hold, "alarms_a_row": allowed}
+    learnt_scorer = Scorer.fit(expected, steps.target, **calibration)
+    scorer = learnt_scorer
+    if training.stopped != "interrupted":
+        unlearnt = expect_unlearnt(parameters, series, steps, rates, training.best_step)
+        scorer = Scorer.fit(unlearnt, steps.target, **calibration)
+    detection = Detection(network, scaling, scorer, learnt_scorer, last_steps(series))
     verdicts, ended, _ = judge(detection, table, {})
     daily = rows_a_day(series)
     report = DetectionReport(
@@ -310,6 +303,89 @@ def build(parameters: Parameters, series: SeriesSet, steps: Steps, device: torch
     with torch.random.fork_rng([]):
         torch.manual_seed(parameters.seed)
         return build_network(settings).to(device)
+
+
+def learn(
+    parameters: Parameters, network: Network, series: SeriesSet, steps: Steps, out: Mask, device: torch.device
+) -> DetectorLearning:
+    """Lay out what a network learns from: stretches, or windows of as many rows where it puts those together again.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    network : DetectorNetwork or Autoencoder
+        What learns.
+    series : SeriesSet
+        The series.
+    steps : Steps
+        All of theirs.
+    out : numpy.ndarray
+        (N,) bool, the steps that are not learnt from.
+    device : torch.device
+        Where it is to compute.
+    """
+    batch_size, stretch = parameters.batch_size, parameters.stretch
+    if isinstance(network, Autoencoder):
+        stretch = network.settings.look_back
+        batch_size = max(1, batch_size * parameters.stretch // stretch)
+    return DetectorLearning(
+        network, series, steps, out, batch_size=batch_size, stretch=stretch, device=device
+    )
+
+
+def expect_unlearnt(
+    parameters: Parameters, series: SeriesSet, steps: Steps, rates: list[float], training_steps: int
+) -> Expected:
+    """Run over all series by networks that have not learnt from what they are to expect: two, from one half each.
+
+    A network is less surprised by what it has learnt from than by what comes later: calibrated on that, it would raise
+    too many alarms. These networks see as many training steps as the one whose surprises they stand for.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        The configuration.
+    series : SeriesSet
+        The series.
+    steps : Steps
+        All of theirs.
+    rates : list of float
+        How fast the smoothed evidence of each kind follows.
+    training_steps : int
+        Of each network.
+    """
+    accelerator = make_accelerator(parameters.device, parameters.precision)
+    quiet = parameters.model_copy(update={"progress": False})
+    loop = quiet.loop(max(training_steps, 1), parameters.learning_rate, validations=1)
+    halves = []
+    for half in halves_of(series):
+        network = build(parameters, series, steps, accelerator.device)
+        train(
+            learn(parameters, network, series, steps, half, accelerator.device).learner(), loop, accelerator
+        )
+        halves.append((half, expect_all(network, series, steps, rates)))
+    (first, ours), (_, others) = halves
+    return Expected(
+        *(
+            np.where(first.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+            for one, other in zip(ours, others, strict=True)
+        )
+    )
+
+
+def last_steps(series: SeriesSet) -> dict[str, int]:
+    """Return each series' last step on the time axis; nothing where rows have no time to be known again by.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        The series.
+    """
+    if series.axis.kind == "row":
+        return {}
+    ends = zip(series.names, series.lengths.tolist(), strict=True)
+    return {str(name): int(series.axis.ticks(code, end - 1, 1)[0]) for code, (name, end) in enumerate(ends)}
 
 
 def expect_all(network: Network, series: SeriesSet, steps: Steps, rates: list[float]) -> Expected:

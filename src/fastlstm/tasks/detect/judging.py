@@ -19,6 +19,7 @@ from fastlstm.tasks.detect.scoring import Scorer
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
+NEVER = np.iinfo(np.int64).min  # on the time axis
 MOST_MISSING = 10_000  # steps between the end of what is known and new rows: after more, a series begins anew
 
 
@@ -33,12 +34,18 @@ class Detection:
     scaling : DetectorScaling
         Of what it reads.
     scorer : Scorer
-        From what was expected to scores.
+        From what was expected to scores, of rows that the network has not learnt from.
+    learnt_scorer : Scorer
+        The same, of rows that it has learnt from and is less surprised by.
+    learnt_until : dict
+        Series → the last step that was learnt from, on the time axis.
     """
 
     network: Network
     scaling: DetectorScaling
     scorer: Scorer
+    learnt_scorer: Scorer
+    learnt_until: dict[str, int]
 
     def start(self, steps: Steps) -> Memory:
         """Return the memory before the first step of a series.
@@ -254,5 +261,10 @@ def judge_rows(
     target = squash(values.astype(np.float32), centre, spread).astype(np.float32)
     fallen_on = Expected(*(part[places] for part in expected))
     score, channels = detection.scorer.score(fallen_on, target)
+    ticks = series.axis.ticks(code, 0, len(expected.smooth))[places]
+    learnt = ticks <= detection.learnt_until.get(str(series.names[code]), NEVER)
+    if learnt.any():
+        known = detection.learnt_scorer.score(fallen_on, target)
+        score, channels = np.where(learnt, known[0], score), np.where(learnt[:, None], known[1], channels)
     anomalous, since = detection.scorer.alarms(score, places, since)
     return score, channels, anomalous, since

@@ -63,10 +63,32 @@ def held_out(series: SeriesSet) -> Mask:
     >>> int(out.sum()), np.flatnonzero(np.diff(out.astype(int)) == 1).tolist()
     (120, [84, 184, 284, 384, 484, 584, 684, 784])
     """
-    length = np.repeat(series.lengths, series.lengths)
-    place = series.positions * STRETCHES % np.maximum(length, 1) / np.maximum(length, 1)
-    chosen: Mask = place >= 1 - HELD_OUT
+    chosen: Mask = _place_in_stretch(series) >= 1 - HELD_OUT
     return chosen
+
+
+def halves_of(series: SeriesSet) -> tuple[Mask, Mask]:
+    """Part the data in two: of each of the stretches that ``held_out`` takes the ends of, one half and the other.
+
+    Parameters
+    ----------
+    series : SeriesSet
+        N steps.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        (N,) bool each.
+    """
+    first: Mask = _place_in_stretch(series) < 0.5
+    return first, ~first
+
+
+def _place_in_stretch(series: SeriesSet) -> npt.NDArray[np.float64]:
+    """Return (N,) how far along its stretch of a series each step lies, from 0 to 1."""
+    length = np.maximum(np.repeat(series.lengths, series.lengths), 1)
+    place: npt.NDArray[np.float64] = series.positions * STRETCHES % length / length
+    return place
 
 
 class DetectorLearning:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.data.gaps import GapReport
-from fastlstm.errors import listed
+from fastlstm.errors import listed, many
 from fastlstm.tasks.detect.settings import Method
 from fastlstm.training.learner import TrainingResult, outcome
 
@@ -102,7 +102,8 @@ class DetectionReport:
             lines.append(f"{len(self.left_out):,} constant and left out: {listed(self.left_out)}")
         if self.repeated:
             lines.append(
-                f"{self.repeated:,} rows fall on the step of an earlier one: each is judged, the first is read on"
+                f"{many(self.repeated, 'row')} share{'s' * (self.repeated == 1)} a time step with an earlier one: all "
+                "are scored, only the first is fed to the network"
             )
         model, naive = self.errors.values()
         what = ("next value", "last") if self.method == "forecast" else ("reconstructed value", "usual")

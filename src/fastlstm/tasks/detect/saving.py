@@ -36,6 +36,7 @@ def saved_detector(detector: FittedDetector) -> tuple[RunSettings, dict[str, Ten
         network=detection.network.settings,
         scaling=detection.scaling,
         scorer=detection.scorer,
+        learnt_scorer=detection.learnt_scorer,
         baseline=detector.baseline_,
         table=detector.schema_,
         names=detection.scaling.channels.names,
@@ -60,7 +61,14 @@ def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) 
     network = build_network(settings.network)
     network.load_state_dict(run.part("network"))
     memory = run.part("memory")
-    detector.detection_ = Detection(network.eval(), settings.scaling, settings.scorer)
+    limits = dict(zip(map(str, settings.names), settings.ticks, strict=True))
+    detector.detection_ = Detection(
+        network.eval(),
+        settings.scaling,
+        settings.scorer,
+        settings.learnt_scorer or settings.scorer,
+        {} if settings.table.time_kind == "row" else limits,
+    )
     detector.baseline_ = settings.baseline
     detector.ended_ = {
         str(name): Ended(_memory({key: value[place] for key, value in memory.items()}), tick)

@@ -19,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Scorer(BaseModel):
-    """The score of a row: minus the decimal logarithm of how many alarms a row it would begin by chance.
+    """The score of a row: -log10 of the rate, per row, at which alarms this strong would start by chance.
 
     Of each channel there are four kinds of evidence: how unlikely its value is by the forecast made one step before,
     which finds single outliers; the same, smoothed, which finds what goes on for some rows though no row is unlikely

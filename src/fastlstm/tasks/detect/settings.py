@@ -45,8 +45,8 @@ class RunSettings(BaseModel):
         How to build the network.
     scaling : DetectorScaling
         Of what it reads.
-    scorer : Scorer
-        From what was expected to scores.
+    scorer, learnt_scorer : Scorer
+        From what was expected to scores, of rows that the network has not learnt from, and of those that it has.
     baseline : list of Tail
         Of the rolling z-score: of each channel, and of the greatest.
     table : Schema
@@ -65,6 +65,7 @@ class RunSettings(BaseModel):
     network: NetworkSettings
     scaling: DetectorScaling
     scorer: Scorer
+    learnt_scorer: Scorer | None = None
     baseline: list[Tail]
     table: Schema
     names: list[int | str | None]

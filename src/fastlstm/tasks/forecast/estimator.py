@@ -226,7 +226,7 @@ class Forecaster(FittedForecaster):
             categories are taken over, and categories that it never saw count as unknown. Where it has learnt rows of
             the validation or the test part, the report says so: their figures are too good.
         checkpoint : path, optional
-            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
+            Folder in which the state of training is saved, every minute and on Ctrl-C; ``resume`` continues from it.
 
         Returns
         -------

@@ -183,8 +183,9 @@ class FittedForecaster(SavedEstimator):
 
         A model that forecasts from an origin has seen nothing from there on: neither weights, nor scalers, nor early
         stopping, nor calibration, nor categories. Where ``fit`` held back (``test_windows``) all that is forecast,
-        that is the model at hand; otherwise clones are fitted on the rows before, and ``backtest`` takes as long as
-        ``fit`` for each. The origins of each series are counted back from its own end.
+        that is the model at hand; otherwise a clone is fitted on the rows before the first origin (and at others with
+        ``refit``), which takes as long as ``fit`` for each. The origins of each series are counted back from its own
+        end.
 
         Parameters
         ----------
@@ -249,7 +250,7 @@ class FittedForecaster(SavedEstimator):
         self.notes_ = [
             *describe_rows(self.series_, read),
             *describe_strangers(read.names, self.series_.names),
-            *([] if unseen else ["some of these rows were learnt from: the figures are too good"]),
+            *([] if unseen else ["some of these rows were used in training, so the figures are optimistic"]),
             *read.report.coarse,
         ]
         return found

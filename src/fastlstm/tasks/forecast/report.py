@@ -96,7 +96,7 @@ class ForecastReport:
             *describe(self.fallbacks),
             f"{outcome(self.training, self.parameters)}; context {self.context}",
             "",
-            f"validation ({part}; it chose the weights{self._known('validation')})",
+            f"validation ({part}; it chose the weights and the width of the intervals{self._known('validation')})",
             str(self.validation),
         ]
         if self.test is not None:

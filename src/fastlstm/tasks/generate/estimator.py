@@ -147,7 +147,7 @@ class Generator(FittedGenerator):
         text : str, optional
             The column of texts of a table. Default: ``text``.
         checkpoint : path, optional
-            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
+            Folder in which the state of training is saved, every minute and on Ctrl-C; ``resume`` continues from it.
 
         Returns
         -------

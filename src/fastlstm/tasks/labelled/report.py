@@ -71,9 +71,9 @@ class LabelledReport:
         )
         lines = [f"{self.sequences:,} {what}", *self.notes, outcome(self.training, self.parameters)]
         held = (
-            "held out (each part judged by the network that did not learn from it)"
+            "held out (each part judged by the network that did not learn from it; calibrated on all of them)"
             if len(self.training) > 1
-            else "held out (it chose the weights)"
+            else "held out (it chose the weights and the calibration)"
         )
         lines += ["", held, str(self.validation)]
         lines += _verdict(self.validation)

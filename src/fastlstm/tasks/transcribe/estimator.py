@@ -51,8 +51,9 @@ class Transcriber(FittedTranscriber):
         Whether training varies recordings in pace, voice and noise, and hides bands and stretches of them (SpecAugment,
         Park et al. 2019). Default: where there are less than ten hours.
     members : int, optional
-        How many networks learn, each from other first weights; what is told is the likeliest for all together, of
-        what each of them would tell. Default: 3 where there is less than an hour, else 1; ``live`` listens with one.
+        How many networks learn, each from other first weights; the transcript is, of the networks' own candidates, the
+        likeliest under all of them together. Default: 3 where there is less than an hour, else 1; ``live`` listens with
+        one.
     batch_size : int
         Recordings a training step.
     max_steps : int, optional
@@ -170,7 +171,7 @@ class Transcriber(FittedTranscriber):
             The column of what a split must not tear apart, for instance the speaker: weights are then chosen by
             speakers that are not learnt from. Of a list one value for each recording.
         checkpoint : path, optional
-            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
+            Folder in which the state of training is saved, every minute and on Ctrl-C; ``resume`` continues from it.
 
         Returns
         -------

@@ -162,7 +162,7 @@ class Translator(FittedTranslator):
         target : str or sequence of str, optional
             The column of the targets. Default: ``target``. Of a list of sources the targets themselves.
         checkpoint : path, optional
-            A run folder to keep in, every minute and on Ctrl-C, where training stands; ``resume`` goes on from there.
+            Folder in which the state of training is saved, every minute and on Ctrl-C; ``resume`` continues from it.
 
         Returns
         -------
