@@ -3,9 +3,9 @@
     python -m benchmarks.step [--threads N] [--seconds S]
 
 Every side streams: it takes the state of its last step. Sides take turns of a tenth of a second, so that each has its
-own weights in the caches, as a stream has; the first fiftieth of a second of a turn is not counted, in which threads of
-the side before still spin. Microseconds a call, from Python to Python: the median and the 99th
-percentile. Beside ours stands what reading the weights once would take: their bytes over the rate at which as many
+own weights in the caches, as a stream has. Before each turn nothing runs for a tenth of a second, so that the threads of
+the side before no longer spin, and its first fiftieth of a second is not counted. Microseconds a call, from Python to
+Python: the median and the 99th percentile. Beside ours stands what reading the weights once would take: their bytes over the rate at which as many
 threads as the step uses read a buffer of that size again and again, from whichever caches hold it, measured in the
 same run. The error is the root mean square of what reduced weights change in the outputs, over that of the outputs.
 """
@@ -32,6 +32,7 @@ from fastlstm.cli.measuring import check_agreement
 
 SIZES = [(32, 64, 1), (32, 64, 2), (128, 256, 2), (512, 512, 1)]  # I, H, layers
 TURN = 0.1  # seconds
+REST = 0.1  # seconds before a turn: ONNX Runtime's threads spin for some 0.07 after its last call
 SETTLING = 0.02  # seconds of a turn that are not counted
 BYTES = {None: 4, "bfloat16": 2, "int8": 1}  # of a weight
 BYTES_PER_THREAD = 1 << 19  # kStepBytesPerThread of native/step.h
@@ -111,10 +112,11 @@ def read_limit(layer: LSTM, weights: str | None, threads: int) -> float:
 def times_of(sides: dict[str, Side], inputs: np.ndarray, seconds: float) -> dict[str, list[float]]:
     """Seconds of every call, but for those that begin in the first ``SETTLING`` seconds of a turn."""
     times: dict[str, list[float]] = {name: [] for name in sides}
-    until = time.perf_counter() + seconds * len(sides)
+    until = time.perf_counter() + seconds * len(sides) * (REST + TURN) / (TURN - SETTLING)
     while time.perf_counter() < until:
         for name, (step, prepare) in sides.items():
             prepared = [prepare(x) for x in inputs]
+            time.sleep(REST)
             turn = time.perf_counter()
             begin = turn
             while begin < turn + TURN:
