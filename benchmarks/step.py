@@ -3,11 +3,12 @@
     python -m benchmarks.step [--threads N] [--seconds S]
 
 Every side streams: it takes the state of its last step. Sides take turns of a tenth of a second, so that each has its
-own weights in the caches, as a stream has. Before each turn nothing runs for a tenth of a second, so that the threads of
-the side before no longer spin, and its first fiftieth of a second is not counted. Microseconds a call, from Python to
-Python: the median and the 99th percentile. Beside ours stands what reading the weights once would take: their bytes over the rate at which as many
-threads as the step uses read a buffer of that size again and again, from whichever caches hold it, measured in the
-same run. The error is the root mean square of what reduced weights change in the outputs, over that of the outputs.
+own weights in the caches, as a stream has. Before each turn nothing runs for a tenth of a second, so that the threads
+of the side before no longer spin, and its first fiftieth of a second is not counted. Microseconds a call, from Python
+to Python: the median and the 99th percentile. Beside ours stands what reading the weights once would take: their bytes
+over the rate at which as many threads as the step uses read a buffer of that size again and again, from whichever
+caches hold it, measured in the same run. The error is the root mean square of what reduced weights change in the
+outputs, over that of the outputs.
 """
 
 from __future__ import annotations

@@ -397,3 +397,11 @@ def test_counts_stay_counts_after_training() -> None:
         for command in (forecaster.update, forecaster.predict, forecaster.evaluate):
             with pytest.raises(DataError, match=f"y is {wrong:g} at 55, which is no count"):
                 command(later)
+
+
+def test_rows_before_those_that_a_run_keeps_are_told(run: Path) -> None:
+    model = Forecaster.load(run)
+    kept = int(model.series_.last_observed.sum())
+    whole = days(hourly(days=20), 0, 16)
+    model.update(whole)
+    assert model.notes_ == [f"{2 * 14 * 24 - kept} steps before the first that is known: left out"]

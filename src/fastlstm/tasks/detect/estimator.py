@@ -34,8 +34,8 @@ class Detector(FittedDetector):
         How: an LSTM forecasts every next row from all before it; or one reads the last rows, the one to judge among
         them, into a few numbers, out of which another puts them together again.
     false_alarms : float, optional
-        How many false alarms are allowed on average: a day, or in 1,000 rows where rows are a day apart or more or have no time.
-        Default: 0.3 a day, and no more than one in 500 rows.
+        How many false alarms are allowed on average: a day, or in 1,000 rows where rows are a day apart or more or have
+        no time. Default: 0.3 a day, and no more than one in 500 rows.
     window : int
         In rows: how far ahead the farther of the two forecasts looks, and over how many rows surprise is smoothed.
         What is reconstructed are four windows.

@@ -23,7 +23,7 @@ from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all
 from fastlstm.tasks.forecast.frames import forecast_frame, paths_frame
-from fastlstm.tasks.forecast.joining import continue_series, describe_rows, extend_series
+from fastlstm.tasks.forecast.joining import continue_series, describe_left_out, describe_rows, extend_series
 from fastlstm.tasks.forecast.known_ahead import (
     describe_covariates,
     describe_new,
@@ -90,6 +90,7 @@ class FittedForecaster(SavedEstimator):
         self.series_ = extend_series(known, read, replaced=replace)
         self.notes_ = [
             *describe_rows(known, read),
+            *describe_left_out(known, read),
             *describe_new(read.names, known.names),
             *describe_read([read.report]),
         ]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastlstm.data.rows import of_series
 from fastlstm.data.schema import Role
 from fastlstm.data.series import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, many
 
 RECOGNISED, FEWEST_RECOGNISED = 16, 4  # rows by which a table without times is known again
 MOST_STEPS_A_ROW = 100  # more than this come of a wrong time, not of a gap
@@ -99,6 +99,19 @@ def describe_rows(known: SeriesSet, new: SeriesSet) -> list[str]:
     follow = int((positions[source >= 0] == known.last_observed[source[source >= 0]]).sum())
     rows = "the rows are" if len(new) == 1 else f"the rows of {follow:,} series are"
     return [f"there is no time column: {rows} taken to follow those that are known"] if follow else []
+
+
+def describe_left_out(known: SeriesSet, new: SeriesSet) -> list[str]:
+    """Say how many steps of new rows lie before the known ones, which takes them nowhere.
+
+    Parameters
+    ----------
+    known, new : SeriesSet
+        As for ``place_in_known``.
+    """
+    source, positions = place_in_known(known, new)
+    before = int(np.minimum(np.maximum(-positions, 0), new.lengths)[source >= 0].sum())
+    return [f"{many(before, 'step')} before the first that is known: left out"] if before else []
 
 
 def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -> SeriesSet:
