@@ -526,7 +526,8 @@ def test_what_is_held_back_is_never_learnt_from() -> None:
 def test_a_share_that_holds_nothing_back_is_refused() -> None:
     data, kinds = waves(8)
     with pytest.raises(
-        InputError, match=r"test_share is 0\.01: of 8 sequences that leaves none on one of both"
+        InputError,
+        match=r"test_share is 0\.01: of 8 sequences either the training or the test part would be empty",
     ):
         small(test_share=0.01).fit(data, label=kinds)
     with pytest.raises(InputError, match=r"test_share is 0\.5: each part is a test in its turn"):

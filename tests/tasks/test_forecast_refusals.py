@@ -131,7 +131,7 @@ def test_a_time_that_clocks_leap_over_is_the_first_after_the_leap() -> None:
 def test_numbers_whose_squares_no_float_holds() -> None:
     with pytest.raises(DataError, match="in column 'y' \\(target\\) is infinite or too large"):
         quick().fit(daily().with_columns(pl.col("y") * 1e20), target="y")
-    assert "x of 1 series is large and varies too little" in str(
+    assert "x of 1 series is large and differs too little" in str(
         quick()
         .fit(daily().with_columns(x=pl.col("y") + 1.7e9), target="y", past_covariates=["x"])
         .report_.data
