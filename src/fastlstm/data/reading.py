@@ -373,10 +373,7 @@ def _refuse_sparse(
     """Raise where rows would spread over far more steps; where one gap is most of them, name who stands alone."""
     if steps <= MOST_STEPS_A_ROW * len(order) + 10_000:
         return
-    spread = (
-        f"with a step of {schema.frequency} its {len(order):,} rows would spread over {steps:,} steps; "
-        "give the frequency that the rows have"
-    )
+    mend = "give the frequency that the rows have"
     codes = rows.codes[order]
     gaps = np.where(np.diff(codes) == 0, np.diff(positions), 0)
     widest = int(gaps.argmax()) if len(gaps) else 0
@@ -387,9 +384,12 @@ def _refuse_sparse(
         moment = table.frame[schema.columns.time or ""][row]
         raise DataError(
             f"{table.where(row)}: {moment!s} in column {schema.columns.time!r} (time) lies {gaps[widest]:,} steps of "
-            f"{schema.frequency} from the rows before or after it; correct it, or {spread.partition('; ')[2]}"
+            f"{schema.frequency} from the rows before or after it; correct it, or {mend}"
         )
-    raise DataError(f"{table.name}: {spread}")
+    raise DataError(
+        f"{table.name}: with a step of {schema.frequency} its {len(order):,} rows would spread over {steps:,} steps; "
+        f"{mend}"
+    )
 
 
 def _count_descents(rows: Rows) -> int:

@@ -248,23 +248,26 @@ def _with_offset(cells: pl.Series, stamps: pl.Series, form: str) -> Times:
     if offsets.n_unique() == 1:
         return _from_instants(_in_zone(stamps, offsets[0]), form)
     times = _from_instants(_in_zone(stamps, offsets[int(stamps.arg_max() or 0)]), form)
-    hours = offsets.str.head(3).cast(pl.Int64)
-    minutes = offsets.str.slice(3).replace("", "0").cast(pl.Int64)
-    apart = 60 * hours.abs() + minutes
-    signs = offsets.str.starts_with("-").replace_strict({True: -1, False: 1})
+    minutes = offsets.replace_strict({offset: _minutes(offset) for offset in offsets.unique()})
     assert times.instants is not None
-    return replace(times, ticks=times.instants + (apart * signs * 60_000_000).to_numpy())
+    return replace(times, ticks=times.instants + (minutes * 60_000_000).to_numpy())
+
+
+def _minutes(offset: str) -> int:
+    """Return how far an offset from UTC, ``+0530`` or ``-05``, lies east of it."""
+    minutes = 60 * int(offset[1:3]) + int(offset[3:] or 0)
+    return -minutes if offset.startswith("-") else minutes
 
 
 def _in_zone(stamps: pl.Series, offset: str) -> pl.Series:
-    """Show instants on the clock of an offset from UTC, ``+0530``, where there is a zone that has it."""
-    hours, minutes = int(offset[:3]), int(offset[3:] or 0)
-    if minutes == 0 and hours != 0:
-        return stamps.dt.convert_time_zone(f"Etc/GMT{-hours:+d}")  # signs as POSIX has them
+    """Show instants on the clock of an offset from UTC, where there is a zone that has it."""
+    minutes = _minutes(offset)
+    if minutes and minutes % 60 == 0:
+        return stamps.dt.convert_time_zone(f"Etc/GMT{-minutes // 60:+d}")  # signs as POSIX has them
     if offset in OF_PART_HOURS:
         local = stamps.dt.convert_time_zone(OF_PART_HOURS[offset])
         apart = (local.dt.replace_time_zone("UTC") - stamps.dt.convert_time_zone("UTC")).dt.total_minutes()
-        if (apart == 60 * hours + (minutes if hours >= 0 else -minutes)).all():  # then as now
+        if (apart == minutes).all():  # then as now
             return local
     return stamps
 

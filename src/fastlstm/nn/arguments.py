@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LSTM_ONLY = ("layer_norm", "peephole", "coupled", "forget_bias")
+# What only an LSTM has, and what it is where nobody asks for it.
+LSTM_ONLY = {"layer_norm": False, "peephole": False, "coupled": False, "forget_bias": None}
 
 
 def lengths_given(lengths: Tensor | Sequence[int] | None, batch: int, batched: bool) -> Tensor | None:
@@ -147,10 +148,10 @@ def refuse(layer: str, unknown: dict[str, object]) -> None:
         For what no layer has.
     """
     for name, value in unknown.items():
-        if name in LSTM_ONLY and value is (None if name == "forget_bias" else False):
-            continue  # not asked for
         if name == "proj_size":
             raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         if name in LSTM_ONLY:
+            if value is LSTM_ONLY[name]:
+                continue
             raise ValueError(f"{name}: only an LSTM has it; {layer} has no input, forget and output gates")
         raise TypeError(f"{layer}: unexpected keyword argument {name!r}")

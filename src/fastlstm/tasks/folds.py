@@ -47,12 +47,11 @@ def hold_back(
     """
     from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit  # deferred
 
-    units = examples if groups is None else len(np.unique(groups))
+    units, what = count_units(examples, groups)
     held = round(share * units)
     if not 0 < held < units:
-        what = "sequences" if groups is None else "groups"
         raise InputError(
-            f"test_share is {share:g}: of {units:,} {what} either the training or the test part would be empty"
+            f"test_share is {share:g}: of {units:,} {what}s either the training or the test part would be empty"
         )
     options = {"n_splits": 1, "test_size": held, "random_state": seed}
     rows = np.zeros(examples)
@@ -64,6 +63,22 @@ def hold_back(
             parts = StratifiedShuffleSplit(**options).split(rows, strata)
     learnt, test = next(iter(parts))
     return np.sort(np.asarray(learnt, np.int64)), np.sort(np.asarray(test, np.int64))
+
+
+def count_units(examples: int, groups: npt.NDArray[np.generic] | None) -> tuple[int, str]:
+    """Say how many pieces there are that no split tears apart, and what one is called.
+
+    Parameters
+    ----------
+    examples, groups
+        As for :func:`make_folds`.
+
+    Examples
+    --------
+    >>> count_units(3, None), count_units(3, np.array([7, 7, 9]))
+    ((3, 'sequence'), (2, 'group'))
+    """
+    return (examples, "sequence") if groups is None else (len(np.unique(groups)), "group")
 
 
 def draw_units(sizes: Integers, wanted: float, seed: int) -> npt.NDArray[np.bool_]:
@@ -143,9 +158,9 @@ def make_folds(
         StratifiedKFold,
     )
 
-    units = examples if groups is None else len(np.unique(groups))
+    units, what = count_units(examples, groups)
     if units < 2:
-        only = ("only one " if units else "no ") + ("sequence" if groups is None else "group")
+        only = ("only one " if units else "no ") + what
         raise InputError(
             f"there is {only}: give two or more, to learn from some and choose weights by others"
         )

@@ -44,13 +44,27 @@ def metric_table(
     shown = [measure for measure in measures if not titles or measure in titles]
     rows = [["", *(titles.get(measure, measure) for measure in shown)]]
     for name, found in metrics.items():
-        cells = (_cell(found.get(measure), forms.get(measure, ".4g")) for measure in shown)
+        cells = (shown_number(found.get(measure), forms.get(measure, ".4g")) for measure in shown)
         rows.append([labels.get(name, name), *cells])
     upright = _aligned(rows)
     return upright if upright.index("\n") <= WIDEST else _aligned(list(zip(*rows, strict=True)))
 
 
-def _cell(value: float | None, form: str) -> str:
+def shown_number(value: float | None, form: str) -> str:
+    """Write a number; a dash where there is none, or it cannot be told.
+
+    Parameters
+    ----------
+    value : float, optional
+        NaN for what cannot be told.
+    form : str
+        How it is written.
+
+    Examples
+    --------
+    >>> shown_number(0.5, ".1%"), shown_number(math.nan, ".3f"), shown_number(None, ".3f")
+    ('50.0%', '-', '-')
+    """
     return "-" if value is None or math.isnan(value) else f"{value:{form}}"
 
 

@@ -237,7 +237,7 @@ def fit_table(
     learnt_scorer = Scorer.fit(expected, steps.target, **calibration)
     scorer = learnt_scorer
     if training.stopped != "interrupted":
-        unlearnt = expect_unlearnt(parameters, series, steps, rates, training.best_step)
+        unlearnt = expect_unlearnt(parameters, accelerator, series, steps, rates, training.best_step)
         scorer = Scorer.fit(unlearnt, steps.target, **calibration)
     detection = Detection(network, scaling, scorer, learnt_scorer, last_steps(series))
     verdicts, ended, _ = judge(detection, table, {})
@@ -335,7 +335,12 @@ def learn(
 
 
 def expect_unlearnt(
-    parameters: Parameters, series: SeriesSet, steps: Steps, rates: list[float], training_steps: int
+    parameters: Parameters,
+    accelerator: Any,
+    series: SeriesSet,
+    steps: Steps,
+    rates: list[float],
+    training_steps: int,
 ) -> Expected:
     """Run over all series by networks that have not learnt from what they are to expect: two, from one half each.
 
@@ -346,6 +351,8 @@ def expect_unlearnt(
     ----------
     parameters : Parameters
         The configuration.
+    accelerator : Accelerator
+        Where they learn, and in which precision.
     series : SeriesSet
         The series.
     steps : Steps
@@ -355,15 +362,13 @@ def expect_unlearnt(
     training_steps : int
         Of each network.
     """
-    accelerator = make_accelerator(parameters.device, parameters.precision)
     quiet = parameters.model_copy(update={"progress": False})
     loop = quiet.loop(max(training_steps, 1), parameters.learning_rate, validations=1)
     halves = []
     for half in halves_of(series):
         network = build(parameters, series, steps, accelerator.device)
-        train(
-            learn(parameters, network, series, steps, half, accelerator.device).learner(), loop, accelerator
-        )
+        learning = learn(parameters, network, series, steps, half, accelerator.device)
+        train(learning.learner(), loop, accelerator)
         halves.append((half, expect_all(network, series, steps, rates)))
     (first, ours), (_, others) = halves
     return Expected(
@@ -375,15 +380,13 @@ def expect_unlearnt(
 
 
 def last_steps(series: SeriesSet) -> dict[str, int]:
-    """Return each series' last step on the time axis; nothing where rows have no time to be known again by.
+    """Return each series' last step on the time axis.
 
     Parameters
     ----------
     series : SeriesSet
         The series.
     """
-    if series.axis.kind == "row":
-        return {}
     ends = zip(series.names, series.lengths.tolist(), strict=True)
     return {str(name): int(series.axis.ticks(code, end - 1, 1)[0]) for code, (name, end) in enumerate(ends)}
 

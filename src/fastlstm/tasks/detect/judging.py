@@ -19,7 +19,6 @@ from fastlstm.tasks.detect.scoring import Scorer
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-NEVER = np.iinfo(np.int64).min  # on the time axis
 MOST_MISSING = 10_000  # steps between the end of what is known and new rows: after more, a series begins anew
 
 
@@ -261,10 +260,11 @@ def judge_rows(
     target = squash(values.astype(np.float32), centre, spread).astype(np.float32)
     fallen_on = Expected(*(part[places] for part in expected))
     score, channels = detection.scorer.score(fallen_on, target)
-    ticks = series.axis.ticks(code, 0, len(expected.smooth))[places]
-    learnt = ticks <= detection.learnt_until.get(str(series.names[code]), NEVER)
-    if learnt.any():
-        known = detection.learnt_scorer.score(fallen_on, target)
-        score, channels = np.where(learnt, known[0], score), np.where(learnt[:, None], known[1], channels)
+    until = detection.learnt_until.get(str(series.names[code]))
+    if until is not None and series.axis.kind != "row":  # without times nothing tells learnt rows from others
+        learnt = series.axis.ticks(code, 0, len(expected.smooth))[places] <= until
+        if learnt.any():
+            known = detection.learnt_scorer.score(fallen_on, target)
+            score, channels = np.where(learnt, known[0], score), np.where(learnt[:, None], known[1], channels)
     anomalous, since = detection.scorer.alarms(score, places, since)
     return score, channels, anomalous, since

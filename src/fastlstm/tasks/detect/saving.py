@@ -67,7 +67,7 @@ def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) 
         settings.scaling,
         settings.scorer,
         settings.learnt_scorer or settings.scorer,
-        {} if settings.table.time_kind == "row" else limits,
+        limits,
     )
     detector.baseline_ = settings.baseline
     detector.ended_ = {

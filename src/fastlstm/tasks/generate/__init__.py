@@ -8,7 +8,6 @@
     learning     the network as the training loop's learner; judgement of long texts
     evaluation   nats and bits a character, perplexity
     report       what fit tells
-    writing      tokens as pieces of text
     settings     the configuration, checked; what a run keeps
 """
 

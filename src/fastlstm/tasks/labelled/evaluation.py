@@ -11,7 +11,7 @@ import polars as pl
 
 from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget, NumberTarget
-from fastlstm.tasks.metric_table import metric_table
+from fastlstm.tasks.metric_table import metric_table, shown_number
 from fastlstm.training.label_metrics import mean_metrics
 
 LABELS = {"model": "LSTM", "majority": "majority", "mean": "mean"}
@@ -93,8 +93,12 @@ class LabelledEvaluation:
         width = max(8, *(len(name) for name in classes["class"]))
         lines = [f"{'class':<{width}}{'count':>9}{'precision':>12}{'recall':>9}{'F1':>9}"]
         lines += [
-            f"{name:<{width}}{count:>9,}{_share(precision):>12}{_share(recall):>9}{_share(f1):>9}"
-            for name, count, precision, recall, f1 in classes.iter_rows()
+            f"{name:<{width}}{count:>9,}"
+            + "".join(
+                f"{shown_number(share, '.3f'):>{wide}}"
+                for share, wide in zip(shares, (12, 9, 9), strict=True)
+            )
+            for name, count, *shares in classes.iter_rows()
         ]
         return "\n".join(lines)
 
@@ -102,11 +106,6 @@ class LabelledEvaluation:
         """Return the metrics as a table, and one of the classes."""
         table = metric_table(self.metrics, LABELS, TITLES)
         return f"{table}\n\n{self.details}" if self.details else table
-
-
-def _share(value: float) -> str:
-    """Write a share; that of none is a dash."""
-    return "-" if np.isnan(value) else f"{value:.3f}"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError, require_whole
 from fastlstm.runs import Run
-from fastlstm.tasks.folds import group_codes, hold_back, make_folds
+from fastlstm.tasks.folds import count_units, group_codes, hold_back, make_folds
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
 from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.learning import Features
@@ -148,10 +148,9 @@ class FittedLabels(ResumableEstimator):
         assert examples.labels is not None
         whole = self._target(examples.labels, examples.source)
         count, strata, groups = _units(examples, whole)
-        units = count if groups is None else len(np.unique(groups))
+        units, what = count_units(count, groups)
         if folds > units >= 2:
-            what = "sequences" if groups is None else "groups"
-            raise InputError(f"folds is {folds}, and there are {units:,} {what}: give {units:,} at most")
+            raise InputError(f"folds is {folds}, and there are {units:,} {what}s: give {units:,} at most")
         parts = []
         for learnt, held in make_folds(count, strata, groups, folds, parameters.seed):
             seen, judged = examples.subset(learnt), examples.subset(held)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.data.rows import Integers
+from fastlstm.errors import many
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.target import ClassTarget
 from fastlstm.training.learner import TrainingResult, outcome
@@ -67,7 +68,7 @@ class LabelledReport:
         what = (
             f"texts of {lengths} tokens, a vocabulary of {self.inputs:,}"
             if self.text
-            else (f"sequences of {lengths} steps, {self.inputs:,} channel" + "s" * (self.inputs > 1))
+            else f"sequences of {lengths} steps, {many(self.inputs, 'channel')}"
         )
         lines = [f"{self.sequences:,} {what}", *self.notes, outcome(self.training, self.parameters)]
         held = (

@@ -18,7 +18,7 @@ from fastlstm.data.log_mel import Frames, LogMel
 from fastlstm.data.manifest import SpeechSet
 from fastlstm.data.rows import Integers
 from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
-from fastlstm.errors import InputError, listed
+from fastlstm.errors import InputError, listed, many
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
 from fastlstm.tasks.folds import make_folds
@@ -362,7 +362,7 @@ def _validate(
 
 
 def _describe(speech: SpeechSet, held: Integers) -> str:
-    count = f"{len(held):,} recording" + "s" * (len(held) != 1)
+    count = many(len(held), "recording")
     if speech.groups is None:
         return count
     named = listed(sorted(map(str, speech.groups[held].unique())), form=str, counted=True)

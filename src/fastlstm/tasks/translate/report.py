@@ -8,6 +8,7 @@ from typing import Any
 
 from fastlstm.data.pair_tokens import PairVocabulary
 from fastlstm.data.tokens import LEVEL_NAMES
+from fastlstm.errors import many
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.training.learner import TrainingResult, outcome
 
@@ -64,7 +65,7 @@ class TranslationReport:
             *self.notes,
             outcome([self.training], self.parameters),
             "",
-            f"held out: {self.held:,} pair{'s' * (self.held > 1)}, to choose the weights by",
+            f"held out: {many(self.held, 'pair')}, to choose the weights by",
             str(self.validation),
             *self._examples(),
             *self._verdict(),
