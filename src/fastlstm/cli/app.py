@@ -19,6 +19,7 @@ MODES = {
     "cross-validate": "Fit to all parts of a table but one and judge that one, each in its turn.",
     "update": "Move a saved run on with new rows, without training.",
     "tune": "Search for the best configuration on the validation part, train with it and save a run.",
+    "export": "Write the model as one file of ONNX, which runs without fastlstm and PyTorch.",
 }
 
 

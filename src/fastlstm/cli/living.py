@@ -1,4 +1,4 @@
-"""What else is done with a model, for every task whose estimator can: backtest, cross-validate, update, tune."""
+"""What else is done with a model where the estimator can: backtest, cross-validate, update, tune, export."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ def living_commands(
         "update": lambda: _update_command(living, task),
         "tune": lambda: _tune_command(living),
         "cross-validate": lambda: _cross_validate_command(living),
+        "export": lambda: _export_command(task),
     }
     return {mode: make() for mode, make in makers.items() if hasattr(kind, mode.replace("-", "_"))}
 
@@ -207,6 +208,16 @@ def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
     held_back = max(1, -(-steps // horizon))
     fitted = kind(**configuration, test_windows=held_back).fit(given.pop("data"), **given)
     _write_evaluation(fitted.backtest(**own), outputs, fitted.time_format_)
+
+
+def _export_command(task: str) -> Callable[..., int | None]:
+    run = flag("run", Path, "The folder that train --out made.", placed=True)
+    out = flag("out", Path, "The file to make, .onnx; one that is there is replaced.")
+    return command(lambda given: _export(task, given), [run, out])
+
+
+def _export(task: str, given: dict[str, Any]) -> None:
+    print(cast("LivingEstimator", load_of(given["run"], task)).export(given["out"]))
 
 
 def _cross_validate_command(kind: type[LivingEstimator]) -> Callable[..., int | None]:

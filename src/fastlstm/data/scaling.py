@@ -67,12 +67,18 @@ class WindowScale(NamedTuple):
         deviation = torch.addcmul(target, observed, mean, value=-1)
         scale = deviation.square().sum(1, keepdim=True).div_(count).sqrt_()
         size = mean.abs()
-        if (scale <= SMALL * size).any():  # the mean's own rounding is not small beside such deviations
-            rounding = deviation.sum(1, keepdim=True).div_(count)
-            mean = mean + rounding
-            scale = deviation.addcmul_(observed, rounding, value=-1).square_().sum(1, keepdim=True)
-            scale = scale.div_(count).sqrt_()
-            scale = torch.where(scale <= NOTHING * size, size, scale)
+        # Where deviations are small beside the level, the mean's own rounding is not small beside them.
+        rounding = deviation.sum(1, keepdim=True).div_(count)
+        exact = (
+            deviation.addcmul_(observed, rounding, value=-1)
+            .square_()
+            .sum(1, keepdim=True)
+            .div_(count)
+            .sqrt_()
+        )
+        exact = torch.where(exact <= NOTHING * size, size, exact)
+        small = scale <= SMALL * size
+        mean, scale = torch.where(small, mean + rounding, mean), torch.where(small, exact, scale)
         scale = scale.masked_fill(scale == 0, 1.0)
         if location == "last":
             steps = torch.arange(target.shape[1], device=target.device)
@@ -165,6 +171,25 @@ class Standardizer:
         array([[2., 0.],
                [0., 1.]], dtype=float32)
         """
-        missing = np.isnan(values)
-        scaled = (values - np.array(self.mean)) / np.array(self.deviation)
-        return np.concatenate([np.where(missing, 0, scaled), missing], axis=1, dtype=np.float32)
+        scaled: Floats = self.apply(torch.from_numpy(values)).numpy()
+        return scaled
+
+    def apply(self, values: Tensor) -> Tensor:
+        """Standardise, and mark what is missing.
+
+        Parameters
+        ----------
+        values : Tensor
+            (…, F), NaN where missing.
+
+        Returns
+        -------
+        Tensor
+            (…, 2 F) float32
+        """
+        missing = values.isnan()
+        mean, deviation = (
+            values.new_tensor(part, dtype=torch.float64) for part in (self.mean, self.deviation)
+        )
+        scaled = ((values - mean) / deviation).float().masked_fill(missing, 0)
+        return torch.cat([scaled, missing.to(scaled.dtype)], dim=-1)

@@ -74,7 +74,8 @@ class ConvolutionalBranch(nn.Module):
             (B, last of filters), or (B, T, last of filters).
         """
         there = steps > 0
-        whole = bool(there.all())
+        # What is normalised counts in training alone; otherwise what is past an end is taken away again.
+        whole = not self.training or bool(there.all())
         # As images of one row whose channels lie side by side, which is how inputs lie, and quickest by a third.
         hidden = (inputs * steps[..., None]).transpose(1, 2).unsqueeze(2)
         for convolution, norm, before in zip(self.convolutions, self.norms, self.before, strict=True):
@@ -83,6 +84,7 @@ class ConvolutionalBranch(nn.Module):
             found = F.conv2d(padded, convolution.weight.unsqueeze(2), padding=convolution.padding)
             if whole:
                 hidden = F.relu(norm(found))
+                hidden = hidden if self.training else hidden * steps[:, None, None]
             else:
                 rows = found.squeeze(2).transpose(1, 2)
                 kept = F.relu(norm(rows[there][..., None, None]))

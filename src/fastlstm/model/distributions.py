@@ -108,12 +108,16 @@ class NormalHead(DistributionHead):
     """
 
     parameters_of = 2
+    standard: Tensor
+
+    def __init__(self, input_size: int, quantiles: Sequence[float], *, rules: int) -> None:
+        super().__init__(input_size, quantiles, rules=rules)
+        self.register_buffer("standard", torch.special.ndtri(self.levels), persistent=False)
 
     @override
     def _quantiles(self, parameters: Tensor, scale: WindowScale) -> Tensor:
         location, deviation = parameters[..., :1], _positive(parameters[..., 1:])
-        found: Tensor = location + deviation * torch.special.ndtri(self.levels)
-        return found
+        return location + deviation * self.standard
 
     @override
     def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:

@@ -221,13 +221,29 @@ class ForecastNetwork(nn.Module):
         """How many steps before the horizon a forecast looks at, the lag's included."""
         return self.settings.context + self.settings.layout.lag
 
-    def forecast(self, batch: WindowBatch) -> Tensor:
+    def scaled(self, batch: WindowBatch) -> tuple[ScaledWindows, NaiveForecasts]:
+        """Scale windows, and forecast them by rule from the end of their context.
+
+        Parameters
+        ----------
+        batch : WindowBatch
+            B windows.
+        """
+        windows = ScaledWindows.of(batch, self.settings.context, location=self.settings.location)
+        last = self._end(batch.target).expand(batch.target.shape[0], -1)
+        return windows, self.naive(windows.target, batch.observed, last)
+
+    def forecast(
+        self, batch: WindowBatch, scaled: tuple[ScaledWindows, NaiveForecasts] | None = None
+    ) -> Tensor:
         """Forecast the horizon after the window's context.
 
         Parameters
         ----------
         batch : WindowBatch
             B windows.
+        scaled : tuple, optional
+            What ``scaled`` gives of them, where it is known; it does not depend on the weights.
 
         Returns
         -------
@@ -238,11 +254,13 @@ class ForecastNetwork(nn.Module):
             drawn = sample_paths(self, batch, PATHS, torch.Generator().manual_seed(0))
             levels = torch.tensor(self.settings.quantiles, dtype=drawn.dtype, device=drawn.device)
             return drawn.quantile(levels, dim=1).permute(1, 2, 0)
-        windows = ScaledWindows.of(batch, self.settings.context, location=self.settings.location)
-        last = torch.tensor([self.settings.context - 1], device=batch.target.device)
-        naive = self.naive(windows.target, batch.observed, last.expand(len(batch.target), -1))
-        quantiles = self.head.quantiles(self(windows, last), naive, windows.scale)
+        windows, naive = self.scaled(batch) if scaled is None else scaled
+        quantiles = self.head.quantiles(self(windows, self._end(batch.target)), naive, windows.scale)
         return windows.scale.invert(quantiles[:, 0])
+
+    def _end(self, target: Tensor) -> Tensor:
+        """(1,) int64, the last step of the context."""
+        return torch.tensor([self.settings.context - 1], device=target.device)
 
 
 class ForecastEnsemble(nn.Module):
@@ -283,8 +301,9 @@ class ForecastEnsemble(nn.Module):
         Tensor
             (B, L, Q), in the target's unit.
         """
-        networks = (cast(ForecastNetwork, member) for member in self.members)
-        return torch.stack([network.forecast(batch) for network in networks]).mean(0)
+        networks = [cast(ForecastNetwork, member) for member in self.members]
+        scaled = networks[0].scaled(batch) if self.settings.decoding == "direct" else None
+        return torch.stack([network.forecast(batch, scaled) for network in networks]).mean(0)
 
     def forecast(self, batch: WindowBatch) -> Tensor:
         """Forecast the horizon after the window's context.

@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fastlstm.model.lookup import places_in
+
 MOST_SEASONS = 7  # that a seasonal mean is of
 MOST_GROWTH = 4.0  # of a level in a season
 
@@ -78,7 +80,7 @@ class NaiveForecasts(NamedTuple):
         shape = (*origins.shape, horizon)
         sums, counts = (F.pad(part.cumsum(1), (1, 0)) for part in (target, observed))
         total, count = (part.gather(1, origins + 1) for part in (sums, counts))
-        row = torch.searchsorted(counts, count) - 1  # where the count became what it is
+        row = places_in(counts, count) - 1  # where the count became what it is
         last = target.gather(1, row.clamp_(min=0))[..., None].expand(shape)
         known = count.clamp(max=1)[..., None].expand(shape)
         mean = total / count.clamp(min=1)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fastlstm.model.lookup import places_in
+from fastlstm.ops import onnx
+
 NONE = -1  # in the place of a phrase, where there is none
 
 
@@ -61,6 +64,11 @@ class Phrases(nn.Module):
         self.weights.copy_(weights)
         self.bias.copy_(bias)
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether its share is more than nothing, of which a graph does not ask."""
+        return onnx.under_way() or bool(self.share)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Weigh what is there; (B, K).
 
@@ -70,7 +78,7 @@ class Phrases(nn.Module):
             (B, T) int64, 0 past a text's end.
         """
         found = phrase_keys(tokens)
-        place = torch.searchsorted(self.keys, found).clamp(max=len(self.keys) - 1)
+        place = places_in(self.keys, found).clamp(max=len(self.keys) - 1)
         known = self.keys[place] == found
         sums: Tensor = (self.weights[place] * known[..., None]).sum(1)
         return self.share * (self.bias + sums)

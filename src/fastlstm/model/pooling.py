@@ -66,8 +66,8 @@ class Pooling(nn.Module):
             (B, H)
         """
         if self.kind == "last":
-            end = (steps.sum(1).long() - 1).clamp(min=0)
-            last = outputs[torch.arange(len(outputs), device=outputs.device), end]
+            end = (steps.sum(1).long() - 1).clamp(min=0)[:, None, None]
+            last = outputs.gather(1, end.expand(-1, -1, outputs.shape[2])).squeeze(1)
             if not self.bidirectional:
                 return last
             half = outputs.shape[2] // 2

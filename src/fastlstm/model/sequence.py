@@ -211,6 +211,6 @@ class SequenceNetwork(nn.Module):
         if self.pool is None:
             static = static[:, None].expand(-1, outputs.shape[1], -1)
         answers: Tensor = self.head(torch.cat([self.dropout(torch.cat(parts, dim=-1)), static], dim=-1))
-        if self.phrases is not None and not self.training and self.phrases.share:
+        if self.phrases is not None and not self.training and self.phrases.is_heard:
             answers = answers + self.phrases(batch.tokens)
         return answers

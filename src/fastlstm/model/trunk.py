@@ -87,7 +87,7 @@ class Trunk(nn.Module):
         """
         if self.initial is None:
             return None
-        hidden, cell = self.initial(static).view(len(static), 2, self.lstm.num_layers, -1).unbind(1)
+        hidden, cell = self.initial(static).view(static.shape[0], 2, self.lstm.num_layers, -1).unbind(1)
         return hidden.transpose(0, 1).tanh(), cell.transpose(0, 1).contiguous()
 
     def advance(self, inputs: Tensor, state: State | None) -> tuple[Tensor, State]:
@@ -192,10 +192,10 @@ class SegmentTrunk(nn.Module):
             (B, 1, M, H), a state for each segment of the horizon.
         """
         whole = F.pad(inputs, (0, 0, -inputs.shape[1] % self.segment, 0))
-        segments = whole.reshape(len(inputs), -1, self.segment * inputs.shape[2])
+        segments = whole.reshape(inputs.shape[0], -1, self.segment * inputs.shape[2])
         embedded = linear(segments, self.embedding.weight, self.embedding.bias, relu=True)
         state = self.lstm(embedded)[1]
-        ahead = self.position.expand(len(inputs), -1, -1)
+        ahead = self.position.expand(inputs.shape[0], -1, -1)
         if self.static is not None:
             ahead = ahead + self.static(static)[:, None]
         places = ahead.shape[1]

@@ -101,3 +101,6 @@ class LivingEstimator(Estimator, Protocol):
 
     def cross_validate(self, *data: Any, **options: Any) -> Judged:
         """Fit to all parts of the data but one and judge that one, each in its turn."""
+
+    def export(self, path: str | Path) -> Any:
+        """Write the model as a file that runs elsewhere, and return what is told of it."""

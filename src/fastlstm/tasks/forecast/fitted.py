@@ -16,10 +16,13 @@ from fastlstm.data.windows import CovariateScaling
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run
+from fastlstm.runs.export import Standalone
 from fastlstm.runs.plots import write_figure
+from fastlstm.tasks.exporting import ExportableEstimator
 from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
 from fastlstm.tasks.forecast.defaults import require_counts
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
+from fastlstm.tasks.forecast.exporting import standalone
 from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all
 from fastlstm.tasks.forecast.frames import forecast_frame, paths_frame
@@ -38,13 +41,12 @@ from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
 from fastlstm.tasks.forecast.tables import roles_of
 from fastlstm.tasks.forecast.tuning import TuningReport
 from fastlstm.tasks.forecast.unseen import all_unseen, fresh_from, learnt_from, limits
-from fastlstm.tasks.saving import SavedEstimator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class FittedForecaster(SavedEstimator):
+class FittedForecaster(ExportableEstimator):
     """The methods of a forecaster that was fitted or loaded; :class:`Forecaster` adds configuration and ``fit``."""
 
     task = "forecast"
@@ -304,6 +306,10 @@ class FittedForecaster(SavedEstimator):
     def _learnt(self) -> dict[str, int]:
         """Return from when on nothing was learnt of each series, by its name."""
         return limits(self.series_, self.learnt_until_)
+
+    @override
+    def _standalone(self) -> Standalone:
+        return standalone(self.network_, self.scaling_, self.series_.schema)
 
     @override
     def _save(self, path: str | Path) -> None:

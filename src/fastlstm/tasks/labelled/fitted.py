@@ -21,8 +21,11 @@ from fastlstm.data.texts import TextSchema, TextSet, read_texts
 from fastlstm.data.vectors import read_vectors
 from fastlstm.errors import InputError, require_whole
 from fastlstm.runs import Run
+from fastlstm.runs.export import Standalone
+from fastlstm.tasks.exporting import ExportableEstimator
 from fastlstm.tasks.folds import count_units, group_codes, hold_back, make_folds
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
+from fastlstm.tasks.labelled.exporting import standalone
 from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.learning import Features
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, cut_notes
@@ -36,7 +39,7 @@ from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.learner import history_of
 
 
-class FittedLabels(ResumableEstimator):
+class FittedLabels(ResumableEstimator, ExportableEstimator):
     """What classifier and regressor share; they add configuration and what a label is."""
 
     run_settings = RunSettings
@@ -163,6 +166,10 @@ class FittedLabels(ResumableEstimator):
             None,
             tuple(parts),
         )
+
+    @override
+    def _standalone(self) -> Standalone:
+        return standalone(self.model_, self.sequences_)
 
     @override
     def _save(self, path: str | Path) -> None:

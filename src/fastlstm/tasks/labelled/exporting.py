@@ -1,0 +1,156 @@
+"""A fitted classifier or regressor as a model that stands alone, and what its caller must know."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastlstm.data.sequence_features import SequenceScaling
+from fastlstm.data.sequence_schema import SequenceSchema
+from fastlstm.data.tokens import Tokenizer
+from fastlstm.errors import InputError
+from fastlstm.model.sequence import SequenceNetwork
+from fastlstm.model.standalone_sequence import StandaloneSequences
+from fastlstm.runs.export import Standalone, sprinkled
+from fastlstm.tasks.labelled.model import AnyTarget, Model
+from fastlstm.tasks.labelled.target import ClassTarget, NumberTarget
+
+STEPS = 24  # of made-up sequences
+ANY = "anything past a sequence's end"
+
+
+def standalone(model: Model, sequences: SequenceSchema | None) -> Standalone:
+    """Return a model that needs nothing but numbers, or tokens.
+
+    Parameters
+    ----------
+    model : Model
+        Trained.
+    sequences : SequenceSchema, optional
+        How numbers are read.
+
+    Raises
+    ------
+    InputError
+        If there is no graph of it.
+    """
+    (settings,) = {network.settings for network in model.networks if isinstance(network, SequenceNetwork)}
+    if settings.layer_norm:
+        raise InputError("export: ONNX's LSTM has no layer_norm: fit with layer_norm=False")
+    told, outputs = _answered(model.target, model.threshold)
+    if sequences is not None:
+        assert model.scaling is not None
+        inputs, example = _of_numbers(model.scaling, sequences)
+    else:
+        assert model.tokenizer is not None
+        inputs, example = _of_tokens(model.tokenizer, model.longest)
+    free = {
+        "values": {0: "batch", 1: "steps"},
+        "elapsed": {0: "batch", 1: "steps"},
+        "tokens": {0: "batch", 1: "steps"},
+    }
+    return Standalone(
+        module=StandaloneSequences(
+            model.networks,
+            partial(_member, model.target, model.temperature),
+            told,
+            model.scaling,
+            model.longest,
+        ).eval(),
+        example=example,
+        varying={name: free.get(name, {0: "batch"}) for name in inputs},
+        outputs=tuple(outputs),
+        description={"per_step": settings.per_step, "inputs": inputs, "outputs": outputs},
+    )
+
+
+def _member(target: AnyTarget, temperature: float, raw: Tensor) -> Tensor:
+    return target.answers(raw / temperature)
+
+
+def _answered(target: AnyTarget, threshold: float | None) -> tuple[Any, dict[str, dict[str, Any]]]:
+    """Return what is made of the members' mean, and what to say of it."""
+    if isinstance(target, NumberTarget):
+        return _alone, {"numbers": {"columns": target.names}}
+    if isinstance(target, ClassTarget):
+        decided = threshold if target.outputs == 2 else None
+        chosen = "the likeliest" if decided is None else f"the second from a probability of {decided:g} on"
+        return partial(_with_class, decided), {
+            "label": {
+                "meaning": f"a place among the classes, 0 the first: {chosen}",
+                "classes": target.classes,
+            },
+            "probabilities": {"classes": target.classes},
+        }
+    decided = 0.5 if threshold is None else threshold
+    return partial(_with_labels, decided), {
+        "label": {"meaning": f"1 from a probability of {decided:g} on", "columns": target.names},
+        "probabilities": {"columns": target.names},
+    }
+
+
+def _alone(answers: Tensor) -> tuple[Tensor, ...]:
+    return (answers,)
+
+
+def _with_class(threshold: float | None, answers: Tensor) -> tuple[Tensor, ...]:
+    label = answers.argmax(-1) if threshold is None else (answers[..., 1] >= threshold).long()
+    return label, answers
+
+
+def _with_labels(threshold: float, answers: Tensor) -> tuple[Tensor, ...]:
+    return (answers >= threshold).long(), answers
+
+
+def _of_numbers(scaling: SequenceScaling, schema: SequenceSchema) -> tuple[dict[str, dict[str, Any]], Any]:
+    inputs: dict[str, dict[str, Any]] = {
+        "lengths": {"meaning": "how many rows each sequence has"},
+        "values": {"meaning": f"NaN where missing, {ANY}", "columns": schema.channels},
+    }
+    timed = (scaling.masked or scaling.irregular) and schema.time_kind != "row"
+    if timed:
+        unit = (
+            f"in the unit of {schema.time!r}" if schema.time_kind in ("integer", "number") else "in seconds"
+        )
+        inputs["elapsed"] = {"meaning": f"when each row is, {unit} from any beginning, rising; {ANY}"}
+    if schema.static_names:
+        inputs["static"] = {"meaning": "of each sequence, NaN where missing", "columns": schema.static_names}
+
+    def example(batch: int, generator: torch.Generator) -> dict[str, Tensor]:
+        lengths = torch.randint(1, STEPS + 1, (batch,), generator=generator)
+        mean, deviation = torch.tensor(scaling.mean), torch.tensor(scaling.deviation)
+        values = mean + deviation * torch.randn(batch, STEPS, len(mean), generator=generator)
+        found = {"lengths": lengths, "values": sprinkled(values, generator)}
+        if timed:
+            gaps = torch.rand(batch, STEPS, generator=generator, dtype=torch.float64)
+            found["elapsed"] = (2 * scaling.unit * gaps).cumsum(1)
+        if schema.static_names:
+            mean, deviation = torch.tensor(scaling.static_mean), torch.tensor(scaling.static_deviation)
+            static = mean + deviation * torch.randn(batch, len(mean), generator=generator)
+            found["static"] = sprinkled(static, generator)
+        return found
+
+    return inputs, example
+
+
+def _of_tokens(tokenizer: Tokenizer, longest: int) -> tuple[dict[str, dict[str, Any]], Any]:
+    inputs: dict[str, dict[str, Any]] = {
+        "lengths": {"meaning": "how many tokens each text has"},
+        "tokens": {
+            "meaning": f"2 for the vocabulary's first token and so on, 1 for one that is not in it; {ANY}; "
+            f"at most {longest} are read of a text",
+            "tokenizer": json.loads(tokenizer.to_json()),
+        },
+    }
+
+    def example(batch: int, generator: torch.Generator) -> dict[str, Tensor]:
+        return {
+            "lengths": torch.randint(1, STEPS + 1, (batch,), generator=generator),
+            "tokens": torch.randint(1, len(tokenizer), (batch, STEPS), generator=generator),
+        }
+
+    return inputs, example
