@@ -96,6 +96,7 @@ SMALLER = {
     "classify": LABELLED,
     "regress": LABELLED,
     "detect": "--max-steps 20 --hidden-size 8",
+    "forecast": "--max-steps 2 --hidden-size 8",
     "generate": "--max-steps 20 --hidden-size 16",
     "transcribe": "",  # what it hears is shown, and so it must learn
     # So long that what is written are digits, which are compared as little as other numbers.
@@ -107,6 +108,7 @@ SMALLER = {
     ("page", "modes"),
     [
         ("classifying", {"train", "evaluate", "predict", "cross-validate"}),
+        ("deploying", {"train", "export"}),
         ("detecting", {"train", "evaluate", "predict"}),
         ("generating", {"train", "evaluate", "predict"}),
         ("transcribing", {"train", "evaluate", "predict"}),
@@ -177,6 +179,7 @@ def test_the_public_names():
         "README.md",
         "CHANGELOG.md",
         "docs/classifying.md",
+        "docs/deploying.md",
         "docs/detecting.md",
         "docs/forecasting.md",
         "docs/tables.md",
