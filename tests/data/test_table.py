@@ -166,6 +166,15 @@ def test_what_is_no_file_is_refused(tmp_path):
         read_table(tmp_path / "broken.csv.gz")
 
 
+@pytest.mark.parametrize("third", ['2,"b', '2,"b"x'], ids=["never closed", "goes on after it"])
+def test_the_line_of_a_quote_without_end_is_named(third, tmp_path):
+    """Of the record in which it is opened, not where it was noticed."""
+    lines = ["y,note", '1,"two\nlines"', third, *(f"{row},c" for row in range(50)), "3,d"]
+    (tmp_path / "notes.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match=r"notes\.csv, line 4: a quote opens a cell that does not end with one"):
+        read_table(tmp_path / "notes.csv")
+
+
 def test_an_unknown_column_is_met_with_the_nearest_name():
     table = read_table(pl.DataFrame({"Rentals": [1], "temperature": [2]}))
     with pytest.raises(DataError, match="no column 'rentals' \\(target\\): did you mean 'Rentals'\\?"):

@@ -170,6 +170,27 @@ def records(path: Path, delimiter: str) -> Iterator[list[str]]:
             yield from csv.reader(text, delimiter=delimiter)
 
 
+def find_open_quote(path: Path, delimiter: str) -> int | None:
+    """Return the line on which a record starts one of whose quoted cells has no end, or goes on after it.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    delimiter : str
+        What separates its cells.
+    """
+    with _open_text(path) as text:
+        reader = csv.reader(text, delimiter=delimiter, strict=True)
+        start = 1
+        try:
+            for _ in reader:
+                start = reader.line_num + 1
+        except csv.Error:
+            return start
+    return None
+
+
 def line_of_record(path: Path, delimiter: str, record: int) -> int:
     """Return the line on which a record starts, both counted so that the header is record 0 on line 1.
 

@@ -21,6 +21,7 @@ from polars.exceptions import PolarsError
 from fastlstm.data.delimited import (
     as_path,
     find_delimiter,
+    find_open_quote,
     holds_parquet,
     line_of_record,
     not_utf8,
@@ -259,6 +260,12 @@ def _why_unreadable(path: Path, error: Exception) -> str:
                         f"{path}, line {line}: {len(record)} cells where the header has {width}; "
                         "quote cells that hold the delimiter"
                     )
+            line = find_open_quote(path, delimiter)
+            if line is not None:
+                return (
+                    f"{path}, line {line}: a quote opens a cell that does not end with one; close it, or write a quote "
+                    "that is part of a quoted cell twice"
+                )
         except UnicodeDecodeError:
             return f"{not_utf8(path)}: save it as UTF-8 CSV"
         except (csv.Error, StopIteration):
