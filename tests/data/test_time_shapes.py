@@ -184,12 +184,24 @@ def test_days_of_an_offset_are_those_of_its_place(offset: str, tmp_path: Path) -
     ]
 
 
-def test_months_dated_by_their_first_working_day_go_on_from_the_first() -> None:
-    months = np.arange("2000-01", "2006-09", dtype="M8[M]").astype("M8[D]")
-    working = np.busday_offset(months, 0, roll="forward")
-    table = pl.DataFrame({"t": working, "y": np.arange(len(months))})
-    series = read_series(table, Columns(target=("y",), time="t"))
-    assert (series.report.gaps, series.schema.day) == (0, 1)
+@pytest.mark.parametrize("dated", ["BMS", "BME", "MS", "ME", "BQE", "QS", "BYE"])
+@pytest.mark.parametrize("told", [False, True], ids=["found", "given"])
+def test_months_are_dated_on_as_they_were(dated: str, told: bool) -> None:
+    """By their first or last days, or working days, as pandas dates them."""
+    days = pd.date_range("1990-01-01", periods=33, freq=dated)
+    table = pl.DataFrame({"t": days[:30].date.tolist(), "y": range(30)})
+    series = read_series(table, Columns(target=("y",), time="t"), frequency=dated if told else None)
+    assert (series.report.gaps, series.report.moved_rows) == (0, 0)
+    assert series.axis.stamps(0, 30, 3).to_list() == days[30:].date.tolist()
+    known = read_series(table[:24], COLUMNS, schema=series.schema)
+    assert known.axis.stamps(0, 24, 9).to_list() == days[24:].date.tolist()
+
+
+def test_months_whose_days_nothing_explains_are_the_calendars() -> None:
+    days = pd.date_range("1990-01-01", periods=30, freq="BME").date.tolist()
+    days[3] -= timedelta(2)  # a bank holiday
+    series = read_series(pl.DataFrame({"t": days, "y": range(30)}), Columns(target=("y",), time="t"))
+    assert (series.schema.frequency, series.schema.day, series.report.gaps) == ("1mo", 31, 0)
 
 
 def test_days_at_midnight_with_offsets_go_on_over_the_changes_of_the_clocks():

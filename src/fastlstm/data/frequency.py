@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -23,8 +23,9 @@ SHORTEST_MONTH = 28  # days
 DURATIONS = {"w": WEEK, "d": DAY, "h": HOUR, "min": MINUTE, "s": SECOND, "ms": 1000, "us": 1}
 MONTHS = {"y": 12, "q": 3, "mo": 1}
 # What pandas calls them; its anchors (W-SUN, QS-JAN) say where a step starts, which the data themselves show.
-ALIASES = {"t": "min", "m": "mo", "ms": "mo", "me": "mo", "bm": "mo", "bme": "mo", "qs": "q", "qe": "q"}
+ALIASES = {"t": "min", "m": "mo", "ms": "mo", "me": "mo", "qs": "q", "qe": "q"}
 ALIASES |= {"a": "y", "as": "y", "ys": "y", "ye": "y", "l": "ms", "u": "us"}
+WORKING = "b"  # before a unit of months: their days are working days
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,9 @@ class Frequency:
         What is counted: steps without a length, microseconds, months, or days from Monday to Friday.
     size : int
         How many of them a step has.
+    working : bool
+        Whether the day of a step of months is moved where it falls on a weekend: back where months are dated by their
+        ends, else on.
 
     Examples
     --------
@@ -46,13 +50,14 @@ class Frequency:
 
     kind: Literal["step", "duration", "month", "business"]
     size: int
+    working: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a frequency: a count and a unit, a count alone, or what pandas calls it.
 
-        The units are ``us ms s min h d w``, months ``mo``, quarters ``q``, years ``y``, and business days
-        ``b``.
+        The units are ``us ms s min h d w``, months ``mo``, quarters ``q``, years ``y``, business days ``b``, and
+        ``bmo bq by`` of months and more that are dated by working days.
 
         Parameters
         ----------
@@ -66,8 +71,8 @@ class Frequency:
 
         Examples
         --------
-        >>> str(Frequency.parse("60min")), str(Frequency.parse("W-SUN")), str(Frequency.parse("QE-DEC"))
-        ('1h', '1w', '1q')
+        >>> [str(Frequency.parse(text)) for text in ("60min", "W-SUN", "QE-DEC", "BME")]
+        ['1h', '1w', '1q', '1bmo']
         """
         text = getattr(text, "freqstr", text)  # an offset of pandas
         if not isinstance(text, str):
@@ -83,6 +88,9 @@ class Frequency:
             return cls("duration", count * DURATIONS[unit])
         if count > 0 and unit in MONTHS:
             return cls("month", count * MONTHS[unit])
+        months = ALIASES.get(unit.removeprefix(WORKING), unit.removeprefix(WORKING))
+        if count > 0 and unit.startswith(WORKING) and months in MONTHS:
+            return cls("month", count * MONTHS[months], working=True)
         if count > 0 and unit == "b":
             return cls("business", count)
         if count > 0 and unit == "" and match and match[1]:
@@ -99,7 +107,7 @@ class Frequency:
             return f"{self.size}b"
         units = DURATIONS if self.kind == "duration" else MONTHS
         unit = next(unit for unit, size in units.items() if self.size % size == 0)
-        return f"{self.size // units[unit]}{unit}"
+        return f"{self.size // units[unit]}{WORKING if self.working else ''}{unit}"
 
     @property
     def seasons(self) -> tuple[int, ...]:
@@ -171,6 +179,8 @@ class Frequency:
             months = _dates(origins, "M") + positions * self.size
             last = (months + 1).astype("M8[D]") - np.timedelta64(1, "D")
             days = np.minimum(months.astype("M8[D]") + np.timedelta64(day - 1, "D"), last)
+            if self.working:
+                days = np.busday_offset(days, 0, roll="backward" if day >= SHORTEST_MONTH else "forward")
             return days.astype("M8[us]").astype(np.int64) + origins % DAY
         if self.kind == "business":
             days = np.busday_offset(_dates(origins, "D"), positions * self.size, roll="forward")
@@ -226,11 +236,20 @@ def infer_frequency(ticks: Ticks, codes: npt.NDArray[np.int64], *, timestamps: b
         common = int(np.bincount(months).argmax())
         keeps_day = np.unique(days_of_month(ticks)).size == 1 or bool(_ends_month(ticks).all())
         if common > 0 and (keeps_day or (sizes.size > 1 and (months == common).mean() >= 0.8)):
-            return Frequency("month", common)
+            return _months(common, ticks)
     weekdays = (ticks // DAY + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
     if size == DAY and weekdays.max() < 5 and bool((steps == 3 * DAY).any()):
         return Frequency("business", 1)
     return Frequency("duration", size)
+
+
+def _months(size: int, ticks: Ticks) -> Frequency:
+    """Return a step of months, of working days where those explain what the calendar's own do not."""
+    day, still = usual_day(ticks), np.zeros(len(ticks), np.int64)
+    found = Frequency("month", size)
+    moved = replace(found, working=True)
+    explained = (moved.ticks(ticks, still, day) == ticks).all() and (found.ticks(ticks, still, day) != ticks).any()
+    return moved if explained else found
 
 
 def days_of_month(ticks: Ticks) -> Ticks:
