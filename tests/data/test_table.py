@@ -171,7 +171,9 @@ def test_the_line_of_a_quote_without_end_is_named(third, tmp_path):
     """Of the record in which it is opened, not where it was noticed."""
     lines = ["y,note", '1,"two\nlines"', third, *(f"{row},c" for row in range(50)), "3,d"]
     (tmp_path / "notes.csv").write_text("\n".join(lines))
-    with pytest.raises(DataError, match=r"notes\.csv, line 4: a quote opens a cell that does not end with one"):
+    with pytest.raises(
+        DataError, match=r"notes\.csv, line 4: a quote opens a cell that does not end with one"
+    ):
         read_table(tmp_path / "notes.csv")
 
 

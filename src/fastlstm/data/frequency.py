@@ -248,7 +248,9 @@ def _months(size: int, ticks: Ticks) -> Frequency:
     day, still = usual_day(ticks), np.zeros(len(ticks), np.int64)
     found = Frequency("month", size)
     moved = replace(found, working=True)
-    explained = (moved.ticks(ticks, still, day) == ticks).all() and (found.ticks(ticks, still, day) != ticks).any()
+    explained = (moved.ticks(ticks, still, day) == ticks).all() and (
+        found.ticks(ticks, still, day) != ticks
+    ).any()
     return moved if explained else found
 
 
