@@ -260,10 +260,10 @@ def _why_unreadable(path: Path, error: Exception) -> str:
                         f"{path}, line {line}: {len(record)} cells where the header has {width}; "
                         "quote cells that hold the delimiter"
                     )
-            line = find_open_quote(path, delimiter)
-            if line is not None:
+            opened = find_open_quote(path, delimiter)
+            if opened is not None:
                 return (
-                    f"{path}, line {line}: a quote opens a cell that does not end with one; close it, or write a quote "
+                    f"{path}, line {opened}: a quote opens a cell that does not end with one; close it, or write a quote "
                     "that is part of a quoted cell twice"
                 )
         except UnicodeDecodeError:
