@@ -263,8 +263,8 @@ def _why_unreadable(path: Path, error: Exception) -> str:
             opened = find_open_quote(path, delimiter)
             if opened is not None:
                 return (
-                    f"{path}, line {opened}: a quote opens a cell that does not end with one; close it, or write a quote "
-                    "that is part of a quoted cell twice"
+                    f"{path}, line {opened}: a quote opens a cell that does not end with one; close it, or write a "
+                    "quote that is part of a quoted cell twice"
                 )
         except UnicodeDecodeError:
             return f"{not_utf8(path)}: save it as UTF-8 CSV"
