@@ -40,8 +40,8 @@ def sample() -> np.ndarray:
 
 
 def fastlstm_side() -> Train:
-    from fastlstm.data.reading import read_series
-    from fastlstm.data.schema import Columns
+    from fastlstm.data.series.reading import read_series
+    from fastlstm.data.series.schema import Columns
     from fastlstm.tasks.forecast import Forecaster
     from fastlstm.tasks.forecast.fitting import prepare
     from fastlstm.tasks.forecast.settings import Parameters

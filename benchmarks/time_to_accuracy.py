@@ -27,8 +27,8 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from benchmarks.measure import machine
 from fastlstm import Classifier
 from fastlstm.data import read_sequences
-from fastlstm.data.sequence_features import SequenceFeatures, SequenceScaling
-from fastlstm.data.sequences import SequenceSet
+from fastlstm.data.sequences.features import SequenceFeatures, SequenceScaling
+from fastlstm.data.sequences.sequence_set import SequenceSet
 from fastlstm.tasks.labelled.fitting import USUAL, fit_examples
 from fastlstm.tasks.labelled.learning import answer
 from fastlstm.tasks.labelled.settings import Parameters

@@ -24,8 +24,8 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from benchmarks.measure import machine, medians
-from fastlstm.data.pair_tokens import PairFeatures
-from fastlstm.data.pairs import PairSet, read_pairs
+from fastlstm.data.texts.pair_tokens import PairFeatures
+from fastlstm.data.texts.pairs import PairSet, read_pairs
 from fastlstm.model.translator import TranslatorNetwork, TranslatorSettings
 from fastlstm.nn import LSTM
 from fastlstm.tasks.translate import Translator

@@ -9,7 +9,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from fastlstm.data.scaling import WindowScale
+from fastlstm.data.series.scaling import WindowScale
 from fastlstm.model.distributions import HEADS, DistributionHead, make_head
 from fastlstm.model.naive import NaiveForecasts
 

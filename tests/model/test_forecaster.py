@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fastlstm.data.windows import WindowBatch
+from fastlstm.data.series.windows import WindowBatch
 from fastlstm.model.forecaster import ForecastNetwork, NetworkSettings, forking_targets, steps_ahead
 from fastlstm.model.inputs import InputLayout, ScaledWindows
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlstm.data.scaling import WindowScale
+from fastlstm.data.series.scaling import WindowScale
 from fastlstm.model.distributions import HEADS, HeadKind, make_head
 from fastlstm.model.heads import IntervalStretch, QuantileHead
 from fastlstm.model.naive import NaiveForecasts

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastlstm.data.windows import WindowBatch
+from fastlstm.data.series.windows import WindowBatch
 from fastlstm.model.forecaster import ForecastNetwork, NetworkSettings
 from fastlstm.model.inputs import InputLayout, ScaledWindows
 from fastlstm.model.paths import sample_paths

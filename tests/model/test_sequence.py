@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastlstm.data.sequence_features import SequenceBatch
+from fastlstm.data.sequences.features import SequenceBatch
 from fastlstm.model.convolution import ConvolutionalBranch
 from fastlstm.model.sequence import MaskedInputs, SequenceNetwork, SequenceSettings
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fastlstm.data.log_mel import LogMel
+from fastlstm.data.speech.log_mel import LogMel
 from fastlstm.model.speech_augmentation import SpeechAugmentation, mask, vary
 
 MEL = LogMel(rate=8000, bands=60)

@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from fastlstm.data import Columns, read_series
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.windows import WindowIndex
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.windows import WindowIndex
 from fastlstm.tasks.forecast import Forecaster, adapting
 from fastlstm.tasks.forecast.adapting import adapt, windows_behind
 

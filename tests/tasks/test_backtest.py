@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from fastlstm.data.reading import read_series
-from fastlstm.data.schema import Columns
+from fastlstm.data.series.reading import read_series
+from fastlstm.data.series.schema import Columns
 from fastlstm.errors import InputError
 from fastlstm.tasks import load
 from fastlstm.tasks.forecast import Forecaster

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fastlstm.data import Columns, read_series
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.forecaster import NetworkSettings
 from fastlstm.tasks.forecast import Forecaster

@@ -11,7 +11,7 @@ import torch
 import fastlstm
 from fastlstm import Classifier, Forecaster, Regressor
 from fastlstm.cli import main
-from fastlstm.data.calendar import CYCLES, calendar_features
+from fastlstm.data.times.calendar import CYCLES, calendar_features
 from fastlstm.errors import InputError, RunError
 from fastlstm.runs.export import Standalone, write_onnx
 

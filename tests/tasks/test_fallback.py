@@ -8,8 +8,8 @@ import pytest
 
 import fastlstm
 from fastlstm.data import Columns, read_series
-from fastlstm.data.pooled import PooledTarget
-from fastlstm.data.windows import WindowIndex
+from fastlstm.data.series.pooled import PooledTarget
+from fastlstm.data.series.windows import WindowIndex
 from fastlstm.tasks.forecast.fallback import stand_in, without_network
 
 QUANTILES = (0.1, 0.5, 0.9)

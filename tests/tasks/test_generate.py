@@ -13,8 +13,8 @@ from sklearn.base import clone
 
 import fastlstm
 from fastlstm import LSTM, Forecaster, Generator
-from fastlstm.data.corpus import Corpus, join_texts
-from fastlstm.data.writing import written
+from fastlstm.data.texts.corpus import Corpus, join_texts
+from fastlstm.data.texts.writing import written
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.runs import keep_checkpoint

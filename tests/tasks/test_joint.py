@@ -129,7 +129,7 @@ def test_what_cannot_be_joint_is_refused() -> None:
 
 
 def test_too_many_joint_series_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastlstm.data.wide.MOST_JOINT", 2 * 2 * 60 - 1)
+    monkeypatch.setattr("fastlstm.data.series.wide.MOST_JOINT", 2 * 2 * 60 - 1)
     with pytest.raises(
         DataError, match=r"each of 2 series reads all of them, 240 numbers.*name fewer columns"
     ):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fastlstm import Classifier, Regressor
-from fastlstm.data.sequence_features import TokenFeatures
+from fastlstm.data.sequences.features import TokenFeatures
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.tasks.labelled.evidence import Evidence, find_evidence
 from fastlstm.tasks.labelled.target import ClassTarget

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastlstm.data.reading import read_series
-from fastlstm.data.schema import Columns
+from fastlstm.data.series.reading import read_series
+from fastlstm.data.series.schema import Columns
 from fastlstm.tasks.forecast import learning
 from fastlstm.tasks.forecast.fitting import prepare
 from fastlstm.tasks.forecast.learning import ForecastLearning, ForkingBatch

@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 import fastlstm
 from fastlstm import Transcriber
-from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import DataError, InputError
 from fastlstm.tasks.transcribe.learning import SpeechLearning
 from fastlstm.tasks.transcribe.levels import default_level

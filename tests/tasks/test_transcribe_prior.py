@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fastlstm import Generator, Transcriber
-from fastlstm.data.tokens import FIRST, UNKNOWN
+from fastlstm.data.texts.tokens import FIRST, UNKNOWN
 from fastlstm.errors import InputError
 from fastlstm.search.ctc import PrefixBeamSearch
 from fastlstm.tasks.transcribe.prior import make_prior

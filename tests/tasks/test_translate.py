@@ -15,7 +15,7 @@ from sklearn.base import clone
 
 import fastlstm
 from fastlstm import Translator
-from fastlstm.data.pairs import read_pairs
+from fastlstm.data.texts.pairs import read_pairs
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.tasks.translate.fitting import fit_pairs, judge, split
@@ -281,7 +281,7 @@ def test_a_copy_that_is_better_is_told():
 
 def test_judging_is_apart_from_learning():
     """The loss that is told is that of the texts, whatever batches they come in."""
-    from fastlstm.data.pairs import read_pairs
+    from fastlstm.data.texts.pairs import read_pairs
 
     sources = words(40)
     pairs = read_pairs(sources, target=backwards(sources))

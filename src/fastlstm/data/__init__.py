@@ -1,27 +1,29 @@
-"""From a file or a frame to series on a regular grid in time, or to labelled sequences of any lengths.
+"""From a file or a frame to series on a regular grid in time, labelled sequences of any lengths, texts or recordings.
 
-In reading order: ``table`` (what was given), ``timestamps`` and ``values`` (cells), ``frequency``,
-``calendar`` and ``time_axis`` (the grid), ``schema`` (roles, and what is learnt), ``rows``, ``series``,
-``reading``, ``future``. Sequences: ``sequence_schema`` and ``sequences`` (what is made), ``labels``, ``channels`` and
-``per_series`` (columns), ``long_sequences``, ``tidy``, ``bare``, ``ts_files``, ``sequence_arrays`` (sources), and
-``sequence_reading`` (all of them). Texts: ``text_tables`` and ``texts`` (sources), ``words``, ``byte_pairs`` and
-``tokens`` (vocabularies), ``vectors`` (of words, learnt elsewhere).
+Each floor is built on those below it, and none knows of those above::
+
+    speech      recordings, and what is said in them
+    texts       texts, pairs of them, and their vocabularies
+    sequences   labelled sequences of any lengths
+    series      series on a regular grid
+    times       timestamps, steps, the calendar
+    tables      files and frames, as columns
 """
 
-from fastlstm.data.frames import give_back
-from fastlstm.data.future import add_future
-from fastlstm.data.gaps import GapReport
-from fastlstm.data.reading import read_series
-from fastlstm.data.schema import Columns, Schema, find_columns
-from fastlstm.data.sequence_reading import read_sequences
-from fastlstm.data.sequence_schema import SequenceSchema
-from fastlstm.data.sequences import SequenceSet
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.table import Table, read_table
-from fastlstm.data.texts import TextSchema, TextSet, read_texts
-from fastlstm.data.time_axis import TimeAxis
-from fastlstm.data.tokens import Tokenizer
-from fastlstm.data.vectors import read_vectors
+from fastlstm.data.sequences.reading import read_sequences
+from fastlstm.data.sequences.schema import SequenceSchema
+from fastlstm.data.sequences.sequence_set import SequenceSet
+from fastlstm.data.series.future import add_future
+from fastlstm.data.series.gaps import GapReport
+from fastlstm.data.series.reading import read_series
+from fastlstm.data.series.schema import Columns, Schema, find_columns
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.tables.frames import give_back
+from fastlstm.data.tables.table import Table, read_table
+from fastlstm.data.texts.text_set import TextSchema, TextSet, read_texts
+from fastlstm.data.texts.tokens import Tokenizer
+from fastlstm.data.texts.vectors import read_vectors
+from fastlstm.data.times.axis import TimeAxis
 
 __all__ = [
     "Columns",

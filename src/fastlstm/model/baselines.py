@@ -11,7 +11,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.history import NO_PAIRS
+from fastlstm.data.series.history import NO_PAIRS
 
 Array = npt.NDArray[np.floating]
 Integers = npt.NDArray[np.int64]

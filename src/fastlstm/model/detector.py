@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from torch import Tensor, nn
 
-from fastlstm.data.scaling import WindowScale
+from fastlstm.data.series.scaling import WindowScale
 from fastlstm.model.distributions import SMALLEST, StudentTHead
 from fastlstm.model.dropout import Dropout
 from fastlstm.model.inputs import Categories

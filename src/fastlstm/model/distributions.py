@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from typing_extensions import override
 
-from fastlstm.data.scaling import WindowScale
+from fastlstm.data.series.scaling import WindowScale
 from fastlstm.model.heads import Head, QuantileHead
 from fastlstm.model.naive import NaiveForecasts
 

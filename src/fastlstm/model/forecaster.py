@@ -8,8 +8,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from fastlstm.data.scaling import Location
-from fastlstm.data.windows import WindowBatch
+from fastlstm.data.series.scaling import Location
+from fastlstm.data.series.windows import WindowBatch
 from fastlstm.model.decoder import HorizonDecoder
 from fastlstm.model.distributions import HeadKind, make_head
 from fastlstm.model.heads import IntervalStretch

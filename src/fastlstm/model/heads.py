@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
-from fastlstm.data.scaling import WindowScale
+from fastlstm.data.series.scaling import WindowScale
 from fastlstm.model.naive import NaiveForecasts
 from fastlstm.ops.linear import linear
 from fastlstm.ops.quantile_loss import mixture, quantile_loss, rising_quantiles

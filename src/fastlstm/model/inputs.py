@@ -9,10 +9,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from fastlstm.data.calendar import PLACE_IN_YEAR, WEEKS
-from fastlstm.data.scaling import Location, WindowScale
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.windows import WindowBatch
+from fastlstm.data.series.scaling import Location, WindowScale
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.windows import WindowBatch
+from fastlstm.data.times.calendar import PLACE_IN_YEAR, WEEKS
 
 LARGEST_EMBEDDING = 16
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fastlstm.data.windows import WindowBatch
+from fastlstm.data.series.windows import WindowBatch
 from fastlstm.model.distributions import DistributionHead
 from fastlstm.model.inputs import ScaledWindows
 from fastlstm.model.trunk import Trunk

@@ -6,7 +6,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from fastlstm.data.sequence_features import SequenceBatch
+from fastlstm.data.sequences.features import SequenceBatch
 from fastlstm.model.convolution import ConvolutionalBranch
 from fastlstm.model.dropout import Dropout
 from fastlstm.model.phrases import Phrases

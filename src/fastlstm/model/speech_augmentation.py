@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from fastlstm.data.log_mel import LogMel, hertz_to_mel
+from fastlstm.data.speech.log_mel import LogMel, hertz_to_mel
 
 BEND = 0.6  # of half the rate, where the warp of the spectrum begins to come back to it (Jaitly & Hinton: 4.8 of 8 kHz)
 

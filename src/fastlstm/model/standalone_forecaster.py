@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastlstm.data.calendar import calendar_of
-from fastlstm.data.windows import CovariateScaling, WindowBatch
+from fastlstm.data.series.windows import CovariateScaling, WindowBatch
+from fastlstm.data.times.calendar import calendar_of
 from fastlstm.model.forecaster import ForecastEnsemble
 
 
@@ -26,7 +26,7 @@ class StandaloneForecaster(nn.Module):
     scaling : CovariateScaling
         Of the covariates.
     cycles : sequence of str
-        Of the calendar, keys of :data:`fastlstm.data.calendar.CYCLES`.
+        Of the calendar, keys of :data:`fastlstm.data.times.calendar.CYCLES`.
     """
 
     def __init__(self, network: ForecastEnsemble, scaling: CovariateScaling, cycles: Sequence[str]) -> None:

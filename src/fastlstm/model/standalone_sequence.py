@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.observed import ObservedSummary
-from fastlstm.data.scaling import Standardizer
-from fastlstm.data.sequence_features import FARTHEST, SequenceBatch, SequenceScaling
+from fastlstm.data.sequences.features import FARTHEST, SequenceBatch, SequenceScaling
+from fastlstm.data.sequences.observed import ObservedSummary
+from fastlstm.data.series.scaling import Standardizer
 from fastlstm.model.lookup import running_maximum
 
 

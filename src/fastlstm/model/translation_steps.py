@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fastlstm.data.tokens import PADDING, UNKNOWN
+from fastlstm.data.texts.tokens import PADDING, UNKNOWN
 from fastlstm.model.translator import LayerStates, Memory, TranslatorNetwork
 
 
@@ -101,7 +101,7 @@ class TranslationSteps:
         Parameters
         ----------
         context : tuple of Tensor
-            (U, S) int64 and (U,) lengths, as :class:`fastlstm.data.pair_tokens.PairBatch` has them.
+            (U, S) int64 and (U,) lengths, as :class:`fastlstm.data.texts.pair_tokens.PairBatch` has them.
         """
         memory, layers = self.network.encode(*context)
         rows = len(memory.steps)

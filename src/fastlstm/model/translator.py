@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fastlstm.data.tokens import PADDING
+from fastlstm.data.texts.tokens import PADDING
 from fastlstm.model.attention import Attention, AttentionKind
 from fastlstm.nn import LSTM
 from fastlstm.ops.linear import linear

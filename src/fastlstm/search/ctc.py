@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from fastlstm.data.rows import Integers
+from fastlstm.data.series.rows import Integers
 from fastlstm.search.contract import StepModel
 
 Array = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import polars as pl
 from sklearn.base import ClassifierMixin
 
-from fastlstm.data.sequence_schema import Duplicates
+from fastlstm.data.sequences.schema import Duplicates
 from fastlstm.errors import InputError
 from fastlstm.tasks.labelled.fitted import FittedLabels
 from fastlstm.tasks.labelled.model import AnyTarget

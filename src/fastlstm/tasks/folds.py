@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.rows import Integers
+from fastlstm.data.series.rows import Integers
 from fastlstm.errors import DataError, InputError
 
 SPLITS = 7  # of a single network: a seventh chooses the weights

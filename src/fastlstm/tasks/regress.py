@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self
 import polars as pl
 from sklearn.base import RegressorMixin
 
-from fastlstm.data.sequence_schema import Duplicates
+from fastlstm.data.sequences.schema import Duplicates
 from fastlstm.tasks.labelled.fitted import FittedLabels
 from fastlstm.tasks.labelled.model import AnyTarget
 from fastlstm.tasks.labelled.target import NumberTarget

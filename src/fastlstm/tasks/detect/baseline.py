@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.tasks.detect.calibration import Tail
 
 Array = npt.NDArray[np.float64]

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from typing_extensions import override
 
-from fastlstm.data.table import read_table
+from fastlstm.data.tables.table import read_table
 from fastlstm.tasks.detect.fitted import FittedDetector
 from fastlstm.tasks.detect.fitting import fit_table, leave_out_constant
 from fastlstm.tasks.detect.frames import refuse_own_names

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.series import Integers
+from fastlstm.data.series.series_set import Integers
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.stretches import Stretch, stretches
 from fastlstm.tasks.metric_table import metric_table

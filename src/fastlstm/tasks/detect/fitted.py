@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from typing_extensions import override
 
-from fastlstm.data.frames import Kind, give_back
-from fastlstm.data.schema import Schema
+from fastlstm.data.series.schema import Schema
+from fastlstm.data.tables.frames import Kind, give_back
 from fastlstm.errors import InputError, listed
 from fastlstm.runs import Run
 from fastlstm.runs.plots import write_figure

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastlstm.data.frequency import DAY
-from fastlstm.data.schema import Columns
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series.schema import Columns
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.times.frequency import DAY
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.autoencoder import Autoencoder, AutoencoderSettings
 from fastlstm.model.detector import DetectorSettings

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from fastlstm.data.reading import grid_ticks
-from fastlstm.data.schema import Columns
-from fastlstm.data.table import refuse_names
+from fastlstm.data.series.reading import grid_ticks
+from fastlstm.data.series.schema import Columns
+from fastlstm.data.tables.table import refuse_names
 from fastlstm.tasks.detect.judging import Verdicts
 from fastlstm.tasks.detect.reading import DetectionTable
 

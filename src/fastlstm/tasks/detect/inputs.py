@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from fastlstm.data.calendar import PLACE_IN_YEAR
-from fastlstm.data.scaling import Standardizer
-from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.series.scaling import Standardizer
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.times.calendar import PLACE_IN_YEAR
 from fastlstm.tasks.detect.scaling import RobustScale, squash
 
 Floats = npt.NDArray[np.float32]

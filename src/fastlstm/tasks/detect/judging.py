@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.series import STEP_ARRAYS, Integers, SeriesSet
+from fastlstm.data.series.series_set import STEP_ARRAYS, Integers, SeriesSet
 from fastlstm.tasks.detect.inputs import DetectorScaling, Steps, lay_steps
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.running import Expected, Memory, Network, run

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.model.detector import RowBatch
 from fastlstm.tasks.detect.inputs import Carried, Steps, read_on
 from fastlstm.tasks.detect.running import STEPS_AT_ONCE, Network

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.frequency import Frequency, infer_frequency
-from fastlstm.data.reading import grid_ticks, lay_out, read_series, require_values
-from fastlstm.data.rows import Rows, read_rows
-from fastlstm.data.schema import Columns, Schema, find_columns, several, single
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.table import Table, read_table
-from fastlstm.data.time_axis import counts_instants
-from fastlstm.data.timestamps import looks_like_time
-from fastlstm.data.values import holds_numbers, read_numbers
+from fastlstm.data.series.reading import grid_ticks, lay_out, read_series, require_values
+from fastlstm.data.series.rows import Rows, read_rows
+from fastlstm.data.series.schema import Columns, Schema, find_columns, several, single
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.tables.table import Table, read_table
+from fastlstm.data.tables.values import holds_numbers, read_numbers
+from fastlstm.data.times.axis import counts_instants
+from fastlstm.data.times.frequency import Frequency, infer_frequency
+from fastlstm.data.times.timestamps import looks_like_time
 from fastlstm.errors import DataError
 
 Array = npt.NDArray[np.float64]

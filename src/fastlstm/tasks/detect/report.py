@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastlstm.data.gaps import GapReport
+from fastlstm.data.series.gaps import GapReport
 from fastlstm.errors import listed, many
 from fastlstm.tasks.detect.settings import Method
 from fastlstm.training.learner import TrainingResult, outcome

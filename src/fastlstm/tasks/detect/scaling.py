@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from fastlstm.data.series import Integers
+from fastlstm.data.series.series_set import Integers
 
 Array = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from fastlstm.data.series import Integers
+from fastlstm.data.series.series_set import Integers
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.running import Expected, blend, fresh_evidence
 

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from fastlstm.data.frames import Kind
-from fastlstm.data.schema import Schema
+from fastlstm.data.series.schema import Schema
+from fastlstm.data.tables.frames import Kind
 from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.inputs import DetectorScaling
 from fastlstm.tasks.detect.running import NetworkSettings

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from fastlstm.data.frames import series_of
-from fastlstm.data.schema import Schema
+from fastlstm.data.series.schema import Schema
+from fastlstm.data.tables.frames import series_of
 from fastlstm.errors import DataError, InputError
 from fastlstm.tasks.detect.inputs import lay_steps
 from fastlstm.tasks.detect.judging import MOST_MISSING, Detection, Ended, begin, judge_rows, pass_missing

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.series import Integers
+from fastlstm.data.series.series_set import Integers
 
 
 class Stretch(NamedTuple):

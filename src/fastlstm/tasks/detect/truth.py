@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.frequency import DAY
-from fastlstm.data.reading import grid_ticks
-from fastlstm.data.table import Table, read_table
-from fastlstm.data.timestamps import read_times
-from fastlstm.data.values import read_numbers
+from fastlstm.data.series.reading import grid_ticks
+from fastlstm.data.tables.table import Table, read_table
+from fastlstm.data.tables.values import read_numbers
+from fastlstm.data.times.frequency import DAY
+from fastlstm.data.times.timestamps import read_times
 from fastlstm.errors import DataError, listed
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.stretches import Stretch, stretches

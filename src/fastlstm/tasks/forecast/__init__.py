@@ -2,7 +2,7 @@
 
 ::
 
-    estimator    Forecaster: configuration, fit, tune, resume
+    estimator    Forecaster: configuration, fit, tune, resume; settings: the configuration, checked
     fitted       what a fitted one does: predict, backtest, evaluate, update, save
     tables       the table to fit to, read; vocabulary: its categories
     split        which rows train, validate and test
@@ -16,10 +16,11 @@
     backtesting  rolling origins, with models of the past alone; unseen: what a model at hand has not learnt from
     tuning       which configurations are tried, and how they compare
     joining      new rows behind known ones, or into their gaps
-    prediction   past the end of series; fallback: where no network can
+    prediction   past the end of series; fallback: where no network can; adapting: intervals that follow what came
+    known_ahead  what was amiss in the covariates of a forecast
     report       what fit tells
     frames       forecasts as tables
-    saving       into a run folder and out of it; pictures
+    saving       into a run folder and out of it; pictures; exporting: as a model that stands alone
 """
 
 from fastlstm.tasks.forecast.estimator import Forecaster

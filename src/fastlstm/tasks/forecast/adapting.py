@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import WindowIndex, Windows
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.windows import WindowIndex, Windows
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.tasks.forecast.learning import forecast_windows
 from fastlstm.training.metrics import Array

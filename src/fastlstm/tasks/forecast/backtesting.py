@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import WindowIndex
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import InputError, require_whole
 from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
 from fastlstm.tasks.forecast.fitting import fit_series, windows_to_judge

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastlstm.data.frequency import DAY, WEEK
-from fastlstm.data.scaling import Location
-from fastlstm.data.seasons import season_for, seasons_of
-from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.series.scaling import Location
+from fastlstm.data.series.seasons import season_for, seasons_of
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.times.frequency import DAY, WEEK
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.forecaster import NetworkSettings
 from fastlstm.model.inputs import InputLayout

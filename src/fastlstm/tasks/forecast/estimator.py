@@ -10,7 +10,7 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.errors import require_whole
 from fastlstm.tasks.forecast.fitted import FittedForecaster
 from fastlstm.tasks.forecast.fitting import Fitted, fit_series

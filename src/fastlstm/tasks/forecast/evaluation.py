@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from fastlstm.data.frames import give_back
-from fastlstm.data.history import PAIRS
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import CovariateScaling, WindowIndex
+from fastlstm.data.series.history import PAIRS
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.windows import CovariateScaling, WindowIndex
+from fastlstm.data.tables.frames import give_back
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastlstm.data.frequency import DAY, Frequency
-from fastlstm.data.scaling import Standardizer
-from fastlstm.data.schema import Role, Schema
-from fastlstm.data.windows import CovariateScaling
+from fastlstm.data.series.scaling import Standardizer
+from fastlstm.data.series.schema import Role, Schema
+from fastlstm.data.series.windows import CovariateScaling
+from fastlstm.data.times.frequency import DAY, Frequency
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.model.standalone_forecaster import StandaloneForecaster

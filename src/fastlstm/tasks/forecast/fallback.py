@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.pooled import FEWEST_VALUES, PooledTarget
-from fastlstm.data.series import Integers, SeriesSet, running_count
-from fastlstm.data.windows import WindowIndex
+from fastlstm.data.series.pooled import FEWEST_VALUES, PooledTarget
+from fastlstm.data.series.series_set import Integers, SeriesSet, running_count
+from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import listed
 from fastlstm.model.baselines import naive
 from fastlstm.training.metrics import Array

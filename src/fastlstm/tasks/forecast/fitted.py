@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
-from fastlstm.data.frames import give_back
-from fastlstm.data.future import add_future
-from fastlstm.data.reading import read_series
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.wide import in_given_shape
-from fastlstm.data.windows import CovariateScaling
+from fastlstm.data.series.future import add_future
+from fastlstm.data.series.reading import read_series
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.wide import in_given_shape
+from fastlstm.data.series.windows import CovariateScaling
+from fastlstm.data.tables.frames import give_back
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run

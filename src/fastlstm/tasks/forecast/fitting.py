@@ -8,8 +8,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import CovariateScaling, WindowIndex, rolling_windows
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.windows import CovariateScaling, WindowIndex, rolling_windows
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.tasks.forecast.defaults import USUAL, default_network, default_steps

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.table import refuse_names
-from fastlstm.data.windows import WindowIndex
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.windows import WindowIndex
+from fastlstm.data.tables.table import refuse_names
 from fastlstm.training.metrics import Array
 
 STEP = "step"  # the time column's name where the table has none

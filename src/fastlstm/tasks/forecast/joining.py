@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.rows import of_series
-from fastlstm.data.schema import Role
-from fastlstm.data.series import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
+from fastlstm.data.series.rows import of_series
+from fastlstm.data.series.schema import Role
+from fastlstm.data.series.series_set import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
 from fastlstm.errors import DataError, many
 
 RECOGNISED, FEWEST_RECOGNISED = 16, 4  # rows by which a table without times is known again

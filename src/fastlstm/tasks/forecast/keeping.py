@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field, PositiveInt
 
-from fastlstm.data.reading import read_series
-from fastlstm.data.schema import Schema
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.windows import CovariateScaling
+from fastlstm.data.series.reading import read_series
+from fastlstm.data.series.schema import Schema
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.windows import CovariateScaling
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import NetworkSettings
 from fastlstm.runs import drop_checkpoint

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.data.gaps import GapReport
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.windows import WindowIndex
+from fastlstm.data.series.gaps import GapReport
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import listed
 
 
@@ -32,8 +32,8 @@ def describe_covariates(
     Examples
     --------
     >>> import polars as pl
-    >>> from fastlstm.data.reading import read_series
-    >>> from fastlstm.data.schema import Columns
+    >>> from fastlstm.data.series.reading import read_series
+    >>> from fastlstm.data.series.schema import Columns
     >>> table = pl.DataFrame({"sold": [5, 6, None, None], "price": [0.5, 0.6, 0.7, None]})
     >>> series = read_series(table, Columns(target=("sold",), future_covariates=("price",)))
     >>> found = [GapReport(rows=4, series=1, unknown={"sky": 3})]

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings, forking_targets
 from fastlstm.model.inputs import ScaledWindows

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import CovariateScaling
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.windows import CovariateScaling
 from fastlstm.errors import InputError, listed
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import forecast_against_truth

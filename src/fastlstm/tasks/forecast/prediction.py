@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastlstm.data.scaling import Floats
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import CovariateScaling, WindowIndex, Windows, with_horizon
+from fastlstm.data.series.scaling import Floats
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.windows import CovariateScaling, WindowIndex, Windows, with_horizon
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings
 from fastlstm.model.paths import sample_paths

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from fastlstm.data.series import GapReport
+from fastlstm.data.series.series_set import GapReport
 from fastlstm.tasks.forecast.evaluation import Evaluation
 from fastlstm.tasks.forecast.fallback import describe
 from fastlstm.training.learner import TrainingResult, outcome

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fastlstm.data.series import SeriesSet
+from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run, save_run
 from fastlstm.runs.checkpoint import CHECKPOINT

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
 
-from fastlstm.data.frames import Kind
-from fastlstm.data.schema import Schema
-from fastlstm.data.windows import CovariateScaling
+from fastlstm.data.series.schema import Schema
+from fastlstm.data.series.windows import CovariateScaling
+from fastlstm.data.tables.frames import Kind
 from fastlstm.model.distributions import HeadKind
 from fastlstm.model.forecaster import NetworkSettings
 from fastlstm.tasks.parameters import TrainingParameters

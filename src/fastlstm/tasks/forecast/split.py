@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlstm.data.series import Integers, SeriesSet, running_count
-from fastlstm.data.windows import WindowIndex, rolling_windows
+from fastlstm.data.series.series_set import Integers, SeriesSet, running_count
+from fastlstm.data.series.windows import WindowIndex, rolling_windows
 from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.settings import Parameters
 

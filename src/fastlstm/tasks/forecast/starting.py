@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from fastlstm.data.frequency import Frequency
-from fastlstm.data.reading import read_series
-from fastlstm.data.schema import Columns, Schema
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.table import Table
-from fastlstm.data.windows import CovariateScaling
+from fastlstm.data.series.reading import read_series
+from fastlstm.data.series.schema import Columns, Schema
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.windows import CovariateScaling
+from fastlstm.data.tables.table import Table
+from fastlstm.data.times.frequency import Frequency
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.training.checkpoint import TrainingState

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fastlstm.data.reading import read_series
-from fastlstm.data.schema import Columns, Schema, find_columns
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.table import read_table
-from fastlstm.data.wide import read_jointly
+from fastlstm.data.series.reading import read_series
+from fastlstm.data.series.schema import Columns, Schema, find_columns
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.wide import read_jointly
+from fastlstm.data.tables.table import read_table
 from fastlstm.errors import require_whole
 from fastlstm.tasks.forecast.defaults import default_season
 from fastlstm.tasks.forecast.frames import refuse_own_names

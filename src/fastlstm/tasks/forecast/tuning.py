@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from fastlstm.data.series import SeriesSet
-from fastlstm.data.windows import WindowIndex
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.defaults import LONGEST_CONTEXT, USUAL, default_network
 from fastlstm.tasks.forecast.evaluation import LABELS, Evaluation, evaluate_windows

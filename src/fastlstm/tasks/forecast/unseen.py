@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fastlstm.data.series import Integers, SeriesSet
-from fastlstm.data.windows import WindowIndex
+from fastlstm.data.series.series_set import Integers, SeriesSet
+from fastlstm.data.series.windows import WindowIndex
 
 
 def learnt_from(series: SeriesSet, held_back: int) -> Integers:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from fastlstm.data.schema import Role
-from fastlstm.data.series import Integers, SeriesSet
+from fastlstm.data.series.schema import Role
+from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.tasks.forecast.past import categories_seen, recode
 
 

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from fastlstm.data.corpus import read_corpus
-from fastlstm.data.fingerprint import fingerprint
+from fastlstm.data.tables.fingerprint import fingerprint
+from fastlstm.data.texts.corpus import read_corpus
 from fastlstm.search.sampling import Sampling
 from fastlstm.tasks.generate.fitted import FittedGenerator
 from fastlstm.tasks.generate.fitting import fit_corpus

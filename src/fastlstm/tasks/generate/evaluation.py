@@ -9,9 +9,9 @@ from functools import cached_property
 
 import numpy as np
 
-from fastlstm.data.corpus import Corpus, join_texts
-from fastlstm.data.rows import Integers
-from fastlstm.data.tokens import UNKNOWN, Tokenizer
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.texts.corpus import Corpus, join_texts
+from fastlstm.data.texts.tokens import UNKNOWN, Tokenizer
 from fastlstm.model.language import LanguageNetwork
 from fastlstm.tasks.generate.learning import text_losses, token_losses
 from fastlstm.tasks.metric_table import metric_table

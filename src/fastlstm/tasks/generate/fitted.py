@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 import torch
 
-from fastlstm.data.corpus import Corpus, holds_table, read_corpus
-from fastlstm.data.frames import give_back
-from fastlstm.data.rows import Integers
-from fastlstm.data.tokens import PADDING, UNKNOWN, Tokenizer
-from fastlstm.data.writing import written
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.tables.frames import give_back
+from fastlstm.data.texts.corpus import Corpus, holds_table, read_corpus
+from fastlstm.data.texts.tokens import PADDING, UNKNOWN, Tokenizer
+from fastlstm.data.texts.writing import written
 from fastlstm.errors import DataError, InputError, require_whole
 from fastlstm.model.language import LanguageNetwork
 from fastlstm.model.language_steps import LanguageSteps

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from fastlstm.data.corpus import Corpus, join_texts
-from fastlstm.data.streams import TokenStreams
-from fastlstm.data.tokens import Level, Tokenizer
+from fastlstm.data.texts.corpus import Corpus, join_texts
+from fastlstm.data.texts.streams import TokenStreams
+from fastlstm.data.texts.tokens import Level, Tokenizer
 from fastlstm.errors import DataError
 from fastlstm.model.language import LanguageNetwork, LanguageSettings
 from fastlstm.tasks.folds import draw_units

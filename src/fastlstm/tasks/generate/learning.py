@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from fastlstm.data.batches import batches_of_like_length
-from fastlstm.data.rows import Integers
-from fastlstm.data.streams import StreamBatch, TokenStreams
-from fastlstm.data.tokens import PADDING
+from fastlstm.data.sequences.batches import batches_of_like_length
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.texts.streams import StreamBatch, TokenStreams
+from fastlstm.data.texts.tokens import PADDING
 from fastlstm.model.language import LanguageNetwork, LanguageState
 from fastlstm.training.learner import Learner
 

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from fastlstm.data.tokens import Level
+from fastlstm.data.texts.tokens import Level
 from fastlstm.model.language import LanguageSettings
 from fastlstm.tasks.parameters import Arguments, TrainingParameters
 

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from fastlstm.data.rows import Integers
-from fastlstm.data.sequence_features import TokenFeatures
-from fastlstm.data.tokens import Level
+from fastlstm.data.sequences.features import TokenFeatures
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.texts.tokens import Level
 from fastlstm.model.phrases import NONE, Phrases, phrase_keys
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.tasks.labelled.label_kind import Array

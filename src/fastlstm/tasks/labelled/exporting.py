@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastlstm.data.sequence_features import SequenceScaling
-from fastlstm.data.sequence_schema import SequenceSchema
-from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.sequences.features import SequenceScaling
+from fastlstm.data.sequences.schema import SequenceSchema
+from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.model.standalone_sequence import StandaloneSequences

@@ -13,12 +13,12 @@ import polars as pl
 from typing_extensions import override
 
 from fastlstm.data import read_sequences
-from fastlstm.data.frames import give_back, is_missing
-from fastlstm.data.sequence_arrays import holds_arrays
-from fastlstm.data.sequence_schema import SequenceSchema
-from fastlstm.data.sequences import SequenceKind, SequenceSet
-from fastlstm.data.texts import TextSchema, TextSet, read_texts
-from fastlstm.data.vectors import read_vectors
+from fastlstm.data.sequences.arrays import holds_arrays
+from fastlstm.data.sequences.schema import SequenceSchema
+from fastlstm.data.sequences.sequence_set import SequenceKind, SequenceSet
+from fastlstm.data.tables.frames import give_back, is_missing
+from fastlstm.data.texts.text_set import TextSchema, TextSet, read_texts
+from fastlstm.data.texts.vectors import read_vectors
 from fastlstm.errors import InputError, require_whole
 from fastlstm.runs import Run
 from fastlstm.runs.export import Standalone

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.sequence_features import SequenceScaling
-from fastlstm.data.sequences import SequenceSet
-from fastlstm.data.table import refuse_names
-from fastlstm.data.texts import TextSet
-from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.sequences.features import SequenceScaling
+from fastlstm.data.sequences.sequence_set import SequenceSet
+from fastlstm.data.tables.table import refuse_names
+from fastlstm.data.texts.text_set import TextSet
+from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
 from fastlstm.tasks.folds import group_codes, make_folds

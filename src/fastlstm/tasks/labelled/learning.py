@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.batches import batches_at_random, batches_of_like_length
-from fastlstm.data.rows import Integers
-from fastlstm.data.sequence_features import SequenceBatch, SequenceFeatures, TokenFeatures, side_by_side
+from fastlstm.data.sequences.batches import batches_at_random, batches_of_like_length
+from fastlstm.data.sequences.features import SequenceBatch, SequenceFeatures, TokenFeatures, side_by_side
+from fastlstm.data.series.rows import Integers
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.target import Target

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from fastlstm.data.sequence_features import SequenceFeatures, SequenceScaling, TokenFeatures
-from fastlstm.data.sequences import SequenceSet
-from fastlstm.data.texts import TextSet
-from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.sequences.features import SequenceFeatures, SequenceScaling, TokenFeatures
+from fastlstm.data.sequences.sequence_set import SequenceSet
+from fastlstm.data.texts.text_set import TextSet
+from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.learning import Features, answer

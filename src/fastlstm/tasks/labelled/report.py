@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastlstm.data.rows import Integers
+from fastlstm.data.series.rows import Integers
 from fastlstm.errors import many
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.target import ClassTarget

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.runs import Run
 from fastlstm.runs.folder import VOCABULARY

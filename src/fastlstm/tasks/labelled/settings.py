@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from fastlstm.data.sequence_features import SequenceScaling
-from fastlstm.data.sequence_schema import SequenceSchema
-from fastlstm.data.sequences import SequenceKind
-from fastlstm.data.texts import TextSchema
+from fastlstm.data.sequences.features import SequenceScaling
+from fastlstm.data.sequences.schema import SequenceSchema
+from fastlstm.data.sequences.sequence_set import SequenceKind
+from fastlstm.data.texts.text_set import TextSchema
 from fastlstm.model.pooling import PoolingKind
 from fastlstm.model.sequence import SequenceSettings
 from fastlstm.tasks.labelled.target import Target

@@ -1,6 +1,6 @@
 """The transcribing estimator: what a user sees.
 
-The network is described in :mod:`fastlstm.model.transcriber`, what it hears in :mod:`fastlstm.data.log_mel`.
+The network is described in :mod:`fastlstm.model.transcriber`, what it hears in :mod:`fastlstm.data.speech.log_mel`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from fastlstm.data.fingerprint import fingerprint
-from fastlstm.data.manifest import read_speech
+from fastlstm.data.speech.manifest import read_speech
+from fastlstm.data.tables.fingerprint import fingerprint
 from fastlstm.tasks.transcribe.fitted import FittedTranscriber
 from fastlstm.tasks.transcribe.fitting import fit_speech, read_features
 from fastlstm.tasks.transcribe.settings import Parameters

@@ -13,9 +13,8 @@ import polars as pl
 from torch import nn
 from typing_extensions import override
 
-from fastlstm.data.audio import check_rate
-from fastlstm.data.frames import give_back
-from fastlstm.data.manifest import (
+from fastlstm.data.speech.audio import check_rate
+from fastlstm.data.speech.manifest import (
     AUDIO_COLUMNS,
     TEXT_COLUMN,
     SpeechKind,
@@ -25,7 +24,8 @@ from fastlstm.data.manifest import (
     is_pair,
     read_speech,
 )
-from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.tables.frames import give_back
+from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.transcriber import SpeechNetwork
 from fastlstm.runs import Run

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from fastlstm.data.audio import check_rate, rate_of, resample, usual_rate
-from fastlstm.data.log_mel import Frames, LogMel
-from fastlstm.data.manifest import SpeechSet
-from fastlstm.data.rows import Integers
-from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.speech.audio import check_rate, rate_of, resample, usual_rate
+from fastlstm.data.speech.features import SpeechFeatures, SpeechScaling
+from fastlstm.data.speech.log_mel import Frames, LogMel
+from fastlstm.data.speech.manifest import SpeechSet
 from fastlstm.errors import InputError, listed, many
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastlstm.data.batches import batches_at_random, batches_of_like_length
-from fastlstm.data.log_mel import LogMel
-from fastlstm.data.rows import Integers
-from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
+from fastlstm.data.sequences.batches import batches_at_random, batches_of_like_length
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.speech.features import SpeechFeatures, SpeechScaling
+from fastlstm.data.speech.log_mel import LogMel
 from fastlstm.extras import library
 from fastlstm.model.speech_augmentation import SpeechAugmentation, mask, vary
 from fastlstm.search.ctc import BLANK, collapsed, fewest_steps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from fastlstm.data.tokens import Level, Tokenizer
+from fastlstm.data.texts.tokens import Level, Tokenizer
 
 MOST_WORDS = 1000  # of a closed vocabulary
 OFTEN = 10  # recordings hold each of its words …

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from fastlstm.data.audio import Recording, resample
-from fastlstm.data.batches import batches_of_like_length
-from fastlstm.data.log_mel import Frames, LogMel
-from fastlstm.data.manifest import SpeechSet
-from fastlstm.data.speech_features import SpeechFeatures, SpeechScaling
-from fastlstm.data.tokens import UNKNOWN, Tokenizer
-from fastlstm.data.writing import written
+from fastlstm.data.sequences.batches import batches_of_like_length
+from fastlstm.data.speech.audio import Recording, resample
+from fastlstm.data.speech.features import SpeechFeatures, SpeechScaling
+from fastlstm.data.speech.log_mel import Frames, LogMel
+from fastlstm.data.speech.manifest import SpeechSet
+from fastlstm.data.texts.tokens import UNKNOWN, Tokenizer
+from fastlstm.data.texts.writing import written
 from fastlstm.model.transcriber import SpeechNetwork
 from fastlstm.search.ctc import GreedySearch, PrefixBeamSearch, Prior, align, log_likelihood
 

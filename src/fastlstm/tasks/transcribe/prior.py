@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from fastlstm.data.rows import Integers
-from fastlstm.data.tokens import FIRST, UNKNOWN, Tokenizer
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.texts.tokens import FIRST, UNKNOWN, Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.search.ctc import Prior

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastlstm.data.log_mel import LogMel
-from fastlstm.data.tokens import LEVEL_NAMES, Level
+from fastlstm.data.speech.log_mel import LogMel
+from fastlstm.data.texts.tokens import LEVEL_NAMES, Level
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
 from fastlstm.training.learner import TrainingResult, outcome
 

@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
-from fastlstm.data.audio import LOWEST_RATE
-from fastlstm.data.log_mel import LogMel
-from fastlstm.data.manifest import SpeechKind, SpeechSchema
-from fastlstm.data.speech_features import SpeechScaling
-from fastlstm.data.tokens import Level
+from fastlstm.data.speech.audio import LOWEST_RATE
+from fastlstm.data.speech.features import SpeechScaling
+from fastlstm.data.speech.log_mel import LogMel
+from fastlstm.data.speech.manifest import SpeechKind, SpeechSchema
+from fastlstm.data.texts.tokens import Level
 from fastlstm.model.transcriber import SpeechSettings
 from fastlstm.tasks.parameters import TrainingParameters
 

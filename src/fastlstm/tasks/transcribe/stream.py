@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from fastlstm.data.audio import ResampleStream, Samples, take_audio
-from fastlstm.data.log_mel import Frames, LogMelStream
+from fastlstm.data.speech.audio import ResampleStream, Samples, take_audio
+from fastlstm.data.speech.log_mel import Frames, LogMelStream
 from fastlstm.errors import InputError
 from fastlstm.search.ctc import Prior
 from fastlstm.tasks.transcribe.model import SpeechModel, make_search, speakable

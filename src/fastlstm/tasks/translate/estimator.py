@@ -12,8 +12,8 @@ from typing import Any, Literal, Self
 
 from typing_extensions import override
 
-from fastlstm.data.fingerprint import fingerprint
-from fastlstm.data.pairs import read_pairs
+from fastlstm.data.tables.fingerprint import fingerprint
+from fastlstm.data.texts.pairs import read_pairs
 from fastlstm.tasks.translate.fitted import FittedTranslator
 from fastlstm.tasks.translate.fitting import fit_pairs
 from fastlstm.tasks.translate.settings import Parameters

@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 from typing_extensions import override
 
-from fastlstm.data.frames import give_back
-from fastlstm.data.pair_tokens import PairVocabulary
-from fastlstm.data.pairs import PairSchema, PairSet, read_pairs
-from fastlstm.data.texts import TextKind
-from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.tables.frames import give_back
+from fastlstm.data.texts.pair_tokens import PairVocabulary
+from fastlstm.data.texts.pairs import PairSchema, PairSet, read_pairs
+from fastlstm.data.texts.text_set import TextKind
+from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError, listed
 from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.runs import Run

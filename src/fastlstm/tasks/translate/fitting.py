@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fastlstm.data.pair_tokens import PairFeatures, PairVocabulary, default_level
-from fastlstm.data.pairs import PairSet
-from fastlstm.data.rows import Integers
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.texts.pair_tokens import PairFeatures, PairVocabulary, default_level
+from fastlstm.data.texts.pairs import PairSet
 from fastlstm.errors import DataError
 from fastlstm.model.translator import TranslatorNetwork, TranslatorSettings
 from fastlstm.tasks.folds import draw_units
@@ -95,7 +95,7 @@ def split(pairs: PairSet, seed: int) -> tuple[Integers, Integers]:
 
     Examples
     --------
-    >>> from fastlstm.data.pairs import read_pairs
+    >>> from fastlstm.data.texts.pairs import read_pairs
     >>> split(read_pairs(["a", "b", "a"], target=["1", "2", "3"]), 0)
     (array([0, 2]), array([1]))
     """

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.pair_tokens import PairBatch, PairFeatures
-from fastlstm.data.rows import Integers
+from fastlstm.data.series.rows import Integers
+from fastlstm.data.texts.pair_tokens import PairBatch, PairFeatures
 from fastlstm.tasks.translate.translating import TOKENS, batch_loss, mean_loss
 from fastlstm.training.learner import Learner, numbered
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastlstm.data.pair_tokens import PairVocabulary
-from fastlstm.data.tokens import LEVEL_NAMES
+from fastlstm.data.texts.pair_tokens import PairVocabulary
+from fastlstm.data.texts.tokens import LEVEL_NAMES
 from fastlstm.errors import many
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.training.learner import TrainingResult, outcome

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from fastlstm.data.pairs import PairSchema
-from fastlstm.data.texts import TextKind
-from fastlstm.data.tokens import Level
+from fastlstm.data.texts.pairs import PairSchema
+from fastlstm.data.texts.text_set import TextKind
+from fastlstm.data.texts.tokens import Level
 from fastlstm.model.attention import AttentionKind
 from fastlstm.model.translator import TranslatorSettings
 from fastlstm.tasks.parameters import Arguments, TrainingParameters

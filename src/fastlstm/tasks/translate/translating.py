@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.pair_tokens import PairBatch, PairFeatures, PairVocabulary
-from fastlstm.data.pairs import PairSchema, PairSet
-from fastlstm.data.tokens import Tokenizer
+from fastlstm.data.texts.pair_tokens import PairBatch, PairFeatures, PairVocabulary
+from fastlstm.data.texts.pairs import PairSchema, PairSet
+from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import require_whole
 from fastlstm.model.translation_steps import TranslationSteps
 from fastlstm.model.translator import TranslatorNetwork

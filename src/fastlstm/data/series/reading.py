@@ -1,0 +1,404 @@
+"""From a table to a :class:`SeriesSet`: rows are sorted, laid on the grid in time, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from fastlstm.data.series.gaps import GapReport
+from fastlstm.data.series.history import nothing
+from fastlstm.data.series.rows import Grid, Integers, Rows, of_series, read_rows
+from fastlstm.data.series.schema import Columns, Role, Schema
+from fastlstm.data.series.series_set import SeriesSet, make_axis
+from fastlstm.data.series.static import static_categories, static_numbers
+from fastlstm.data.series.wide import to_long
+from fastlstm.data.tables.table import Table, read_table
+from fastlstm.data.tables.values import (
+    SQUARED,
+    count_unresolved,
+    holds_numbers,
+    read_categories,
+    read_numbers,
+)
+from fastlstm.data.times.axis import TimeAxis, counts_instants
+from fastlstm.data.times.calendar import calendar_cycles
+from fastlstm.data.times.frequency import DAY, HOUR, Frequency, infer_frequency, usual_day
+from fastlstm.data.times.parts import join_times
+from fastlstm.data.times.timestamps import Times
+from fastlstm.errors import DataError, InputError
+
+Numbers = npt.NDArray[np.float64]
+
+ROLES: tuple[Role, ...] = ("past", "future", "static")
+
+# A grid with more steps than this for each row comes of a wrong frequency, not of gaps.
+MOST_STEPS_A_ROW = 100
+
+
+class Leading(NamedTuple):
+    """How many series start late, and their rows before that."""
+
+    series: int = 0
+    rows: int = 0
+
+
+def read_series(
+    source: Any,
+    columns: Columns,
+    *,
+    schema: Schema | None = None,
+    frequency: str | None = None,
+    silent: bool = False,
+) -> SeriesSet:
+    """Read the series of a table.
+
+    Parameters
+    ----------
+    source : path, DataFrame or Table
+        The table, rows in any order.
+    columns : Columns
+        The roles.
+    schema : Schema, optional
+        How the table of ``fit`` was read, to read another one the same way. Default: learn it from this
+        table.
+    frequency : str, optional
+        The step to learn. Default: the most common one.
+    silent : bool
+        Take a table without a single target too.
+
+    Returns
+    -------
+    SeriesSet
+        The series in the order of their first rows.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a cell cannot be read, two rows of a series have the same time, a static
+        covariate changes within a series, or a series has no target at all.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> table = pl.DataFrame({"day": ["2024-01-04", "2024-01-01", "2024-01-02"], "y": ["4", "1", "-"]})
+    >>> series = read_series(table, Columns(target=("y",), time="day"))
+    >>> series.target[:, 0], series.report.gaps, dict(series.report.empty), series.report.sorted_rows
+    (array([ 1., nan, nan,  4.], dtype=float32), 1, {'y': 1}, 1)
+    """
+    given = read_table(source)
+    table, forms, left_out = lay_out(given, columns)
+    for name in columns.target:
+        table.require(name, "target")
+    table, rows, targets, leading = _begin_with_targets(table, columns, schema)
+    order = np.lexsort((rows.instants, rows.codes))
+    learns = schema is None
+    schema = schema or _learn(table, columns, rows, order, frequency, forms)
+    axis, offsets, places, moved = _lay_on_grid(table, rows, order, schema)
+    steps, positions = int(offsets[-1]), places - offsets[rows.codes]
+    if not silent:
+        require_values(table.name, targets)
+    last_observed = _last_observed(rows, targets, positions)
+    coarse = {name: count_unresolved(values, rows.codes) for name, values in targets.items()}
+    observed = positions < last_observed[rows.codes]
+    seen = Grid(table, schema, places, steps, observed)
+    everywhere = np.ones_like(observed)
+    ahead = Grid(table, schema, places, steps, everywhere, seen.empty, seen.unknown, seen.unresolved)
+    return SeriesSet(
+        names=rows.names,
+        offsets=offsets,
+        last_observed=last_observed,
+        axis=axis,
+        schema=schema,
+        kind=table.kind,
+        source=table.name,
+        earlier=nothing(len(rows.names), len(columns.target)),
+        static=static_numbers(table, schema, rows),
+        static_categories=static_categories(table, schema, rows),
+        target=seen.lay(columns.target, targets),
+        past=seen.numbers(schema.numeric("past"), "past_covariates"),
+        past_categories=seen.categories(schema.categorical("past"), "past_covariates"),
+        future=ahead.numbers(schema.numeric("future"), "future_covariates"),
+        future_categories=ahead.categories(schema.categorical("future"), "future_covariates"),
+        report=GapReport(
+            rows=len(places),
+            series=len(rows.names),
+            gaps=steps - len(places),
+            empty=seen.empty,
+            unknown=seen.unknown,
+            unresolved={name: count for name, count in coarse.items() if count} | seen.unresolved,
+            sorted_rows=_count_descents(rows),
+            moved_rows=moved,
+            late=leading.series,
+            leading=leading.rows,
+            left_out=left_out,
+            unread=_unread(given, columns) if learns else (),
+        ),
+    )
+
+
+def require_values(name: str, targets: Mapping[str, Numbers]) -> None:
+    """Raise where not a single target is known.
+
+    Parameters
+    ----------
+    name : str
+        That of the table.
+    targets : mapping
+        Column → (rows,) float64, NaN where missing.
+    """
+    if not _known(targets).any():
+        raise DataError(f"{name}: all cells of {', '.join(targets)} are empty; give some values")
+
+
+def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tuple[str, ...]]:
+    """Bring a table to one row a series and time, with one time column.
+
+    Parameters
+    ----------
+    table : Table
+        The table as it was given.
+    columns : Columns
+        The roles.
+
+    Returns
+    -------
+    table : Table
+        The same, where it was so already.
+    forms : tuple of str
+        How the parts of its time are written, where there are several.
+    left_out : tuple of str
+        Columns of a wide table that are of no use.
+    """
+    forms: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    if columns.time_parts:
+        table, forms = join_times(table, columns.time_parts)
+    if columns.wide:
+        table, left_out = to_long(table, columns)
+    return table, forms, left_out
+
+
+def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
+    """Return the ticks that a schema's axis counts, of times that may come from another table.
+
+    Parameters
+    ----------
+    table : Table
+        The table, for messages.
+    times : Times
+        Its times.
+    schema : Schema
+        The axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        (rows,) int64.
+
+    Raises
+    ------
+    DataError
+        If the times are of another kind than the schema's.
+    """
+    dated = ("date", "timestamp")
+    if times.kind != schema.time_kind and not (times.kind in dated and schema.time_kind in dated):
+        raise DataError(
+            f"{table.name}: the time column {schema.columns.time!r} holds {times.kind}s, "
+            f"that of the training data {schema.time_kind}s; write it the same way"
+        )
+    if (times.zone is None) != (schema.time_zone is None):
+        here, there = (zone or "no time zone" for zone in (times.zone, schema.time_zone))
+        raise DataError(
+            f"{table.name}: the time column {schema.columns.time!r} has {here}, "
+            f"that of the training data {there}; write it the same way"
+        )
+    if times.instants is not None and counts_instants(Frequency.parse(schema.frequency)):
+        return times.instants
+    return times.ticks
+
+
+def _begin_with_targets(
+    table: Table, columns: Columns, schema: Schema | None
+) -> tuple[Table, Rows, dict[str, Numbers], Leading]:
+    """Read whose and when the rows are, and the targets; leave out the rows of a series before its first target.
+
+    Where there is a schema the rows may continue others, and all count.
+    """
+    rows = read_rows(table, columns, schema.time_format if schema else None)
+    targets = {name: read_numbers(table, name, "target", largest=SQUARED) for name in columns.target}
+    known = _known(targets)
+    first = np.full(len(rows.names), np.iinfo(np.int64).max)
+    np.minimum.at(first, rows.codes[known], rows.instants[known])
+    first[first == np.iinfo(np.int64).max] = np.iinfo(np.int64).min  # nothing is known of it at all
+    kept: npt.NDArray[np.bool_] = np.greater_equal(rows.instants, first[rows.codes])
+    if schema or kept.all():
+        return table, rows, targets, Leading()
+    leading = Leading(series=len(np.unique(rows.codes[~kept])), rows=int((~kept).sum()))
+    targets = {name: values[kept] for name, values in targets.items()}
+    return table.filter(kept), rows.filter(kept), targets, leading
+
+
+def _unread(table: Table, columns: Columns) -> tuple[str, ...]:
+    if columns.wide:
+        return ()
+    roles = columns.read
+    return tuple(name for name in table.columns if name not in roles)
+
+
+def _known(targets: Mapping[str, Numbers]) -> npt.NDArray[np.bool_]:
+    """(rows,) where a target is known."""
+    known: npt.NDArray[np.bool_] = np.any([~np.isnan(values) for values in targets.values()], axis=0)
+    return known
+
+
+def _learn(
+    table: Table,
+    columns: Columns,
+    rows: Rows,
+    order: Integers,
+    frequency: str | None,
+    forms: tuple[str, ...],
+) -> Schema:
+    """Settle everything that a table decides: step, calendar, categories."""
+    times, codes = rows.times, rows.codes[order]
+    ticks, dated = times.ticks[order], times.kind in ("date", "timestamp")
+    if frequency is not None:
+        step = Frequency.parse(frequency)
+        if (step.kind == "step") == dated:
+            wanted = "a duration such as '1h'" if dated else "a count such as '1'"
+            raise InputError(
+                f"frequency {frequency!r} does not fit a time axis of {times.kind}s: give {wanted}"
+            )
+    elif times.kind == "row":
+        step = Frequency("step", 1)
+    else:
+        step = infer_frequency(ticks, codes, timestamps=dated, name=table.name)
+    firsts, lasts = _ends(codes)
+    span = int((ticks[lasts] - ticks[firsts]).max())
+    covariates = {name: f"{role}_covariates" for role in ROLES for name in columns.covariates(role)}
+    for name, role in covariates.items():
+        table.require(name, role)
+    vocabularies = {
+        name: tuple(read_categories(table, name, role).drop_nulls().unique().sort())
+        for name, role in covariates.items()
+        if name in columns.categories or not holds_numbers(table, name)
+    }
+    return Schema(
+        columns=columns,
+        time_kind=times.kind,
+        time_format=None if forms else times.format,
+        time_forms=forms,
+        time_zone=times.zone,
+        frequency=str(step),
+        day=usual_day(ticks) if step.kind == "month" else 1,
+        calendar=calendar_cycles(step, span) if dated else (),
+        vocabularies=vocabularies,
+    )
+
+
+def _lay_on_grid(
+    table: Table, rows: Rows, order: Integers, schema: Schema
+) -> tuple[TimeAxis, Integers, Integers, int]:
+    """Return the series' axis, where each begins (S + 1,), where each row lies (rows,), and how many were moved."""
+    codes = rows.codes[order]
+    firsts, lasts = _ends(codes)
+    ticks = grid_ticks(table, rows.times, schema)[order]
+    axis = make_axis(schema, ticks[firsts])
+    positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
+    _refuse_collisions(table, rows, order, positions, schema)
+    offsets = np.concatenate([[0], np.cumsum(positions[lasts] + 1)])
+    _refuse_sparse(table, rows, order, positions, int(offsets[-1]), schema)
+    places = np.empty_like(rows.codes)
+    places[order] = offsets[codes] + positions
+    return axis, offsets, places, int(moved.sum())
+
+
+def _ends(codes: Integers) -> tuple[Integers, Integers]:
+    """Return (S,) the first and the last row of each series, in rows that are sorted by series."""
+    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
+    return firsts, np.append(firsts[1:], len(codes)) - 1
+
+
+def _last_observed(rows: Rows, targets: Mapping[str, Numbers], positions: Integers) -> Integers:
+    """Return (S,) the position just past the last row of each series at which a target is known.
+
+    A series without any ends where the others do.
+    """
+    known = _known(targets)
+    ends = np.zeros(len(rows.names), np.int64)
+    np.maximum.at(ends, rows.codes[known], positions[known] + 1)
+    without = ends[rows.codes] == 0
+    if rows.times.kind != "row" and known.any():
+        without &= rows.instants <= rows.instants[known].max()
+    np.maximum.at(ends, rows.codes[without], positions[without] + 1)
+    return ends
+
+
+def _refuse_collisions(
+    table: Table, rows: Rows, order: Integers, positions: Integers, schema: Schema
+) -> None:
+    """Raise where two rows of a series fall on one step, naming those that stand first in the table."""
+    codes = rows.codes[order]
+    same = np.flatnonzero((np.diff(codes) == 0) & (np.diff(positions) == 0))
+    if same.size == 0:
+        return
+    second = same[order[same + 1].argmin()] + 1
+    earlier, later = sorted((int(order[second - 1]), int(order[second])))
+    column = schema.columns.time
+    stamp = table.frame[column][later] if column else ""
+    found = f"{table.where(later)}: {stamp} in column {column!r} (time){of_series(rows.names[codes[second]])}"
+    first = table.where(earlier).removeprefix(f"{table.name}, ")
+    if rows.instants[earlier] != rows.instants[later]:
+        raise DataError(
+            f"{found} falls on the same step of {schema.frequency} as {first}; "
+            "give a shorter frequency, or make one row of the two"
+        )
+    mend = "keep one of the two rows"
+    if not schema.columns.series:
+        mend += ", or name the column that tells series apart as series"
+    if schema.time_zone is None and _clocks_go_back(int(rows.instants[later]), schema):
+        mend = "write the hour that comes twice with its offset from UTC, or keep one of the two rows"
+    raise DataError(f"{found} came before, on {first}; {mend}")
+
+
+def _clocks_go_back(tick: int, schema: Schema) -> bool:
+    """Whether a local clock may show this time twice: early on a Sunday in spring or autumn."""
+    frequency = Frequency.parse(schema.frequency)
+    if schema.time_kind != "timestamp" or frequency.kind != "duration" or frequency.size >= DAY:
+        return False
+    month = int(np.datetime64(tick, "us").astype("M8[M]").astype(np.int64)) % 12 + 1
+    return (tick // DAY + 3) % 7 == 6 and tick % DAY < 4 * HOUR and month in (3, 4, 9, 10, 11)
+
+
+def _refuse_sparse(
+    table: Table, rows: Rows, order: Integers, positions: Integers, steps: int, schema: Schema
+) -> None:
+    """Raise where rows would spread over far more steps; where one gap is most of them, name who stands alone."""
+    if steps <= MOST_STEPS_A_ROW * len(order) + 10_000:
+        return
+    mend = "give the frequency that the rows have"
+    codes = rows.codes[order]
+    gaps = np.where(np.diff(codes) == 0, np.diff(positions), 0)
+    widest = int(gaps.argmax()) if len(gaps) else 0
+    if len(gaps) and gaps[widest] > 0.9 * steps:
+        own = np.flatnonzero(codes == codes[widest])
+        before, after = widest + 1 - own[0], own[-1] - widest
+        row = int(order[widest if before <= after else widest + 1])
+        moment = table.frame[schema.columns.time or ""][row]
+        raise DataError(
+            f"{table.where(row)}: {moment!s} in column {schema.columns.time!r} (time) lies {gaps[widest]:,} steps of "
+            f"{schema.frequency} from the rows before or after it; correct it, or {mend}"
+        )
+    raise DataError(
+        f"{table.name}: with a step of {schema.frequency} its {len(order):,} rows would spread over {steps:,} steps; "
+        f"{mend}"
+    )
+
+
+def _count_descents(rows: Rows) -> int:
+    """How many rows come after a later one of their series."""
+    order = np.argsort(rows.codes, kind="stable")
+    return int(((np.diff(rows.codes[order]) == 0) & (np.diff(rows.instants[order]) < 0)).sum())

@@ -1,0 +1,11 @@
+"""What was given, as columns: files and frames of every kind, and the numbers in their cells.
+
+::
+
+    table          what was given, as a frame, with names for its rows that messages use; read_table
+    delimited      delimited text: opened whatever packs it, its delimiter found, its records counted
+    frames         pandas, polars and pyarrow, in and out
+    values         numbers and categories, cell by cell
+    number_forms   what a point and a comma mean, told by the whole column
+    fingerprint    a digest of data, by which a fit knows whether it is given the same again
+"""

@@ -1,0 +1,274 @@
+"""A table as the user gave it: a file or a frame, read once, with every row's place known for messages.
+
+Files are read as text throughout; :mod:`fastlstm.data.tables.values` and :mod:`fastlstm.data.times.timestamps` turn the
+columns that are asked for into numbers, categories and times, and name the line where that fails.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from polars.exceptions import PolarsError
+
+from fastlstm.data.tables.delimited import (
+    as_path,
+    find_delimiter,
+    find_open_quote,
+    holds_parquet,
+    line_of_record,
+    not_utf8,
+    open_bytes,
+    read_delimited,
+    records,
+    refuse_foreign,
+)
+from fastlstm.data.tables.frames import Kind, refuse_twins, take_frame
+from fastlstm.errors import DataError, listed
+
+PARQUET = (".parquet", ".pq", ".parquet.gz", ".pq.gz")
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns, where they came from, and which kind of frame to answer with.
+
+    Parameters
+    ----------
+    frame : polars.DataFrame
+        The columns. Those of a delimited file are text.
+    name : str
+        What messages call it: the file's path as given, or ``"the frame"``.
+    kind : {"file", "pandas", "polars", "pyarrow"}
+        What was given.
+    path : Path, optional
+        The file, where there is one.
+    delimiter : str, optional
+        What separates the cells, where the file is delimited text.
+    records : polars.Series, optional
+        Which record of the file each row is, counted from 0 without the header; where blank lines were left
+        out, or the table was wide.
+    """
+
+    frame: pl.DataFrame
+    name: str
+    kind: Kind
+    path: Path | None = None
+    delimiter: str | None = None
+    records: pl.Series | None = None
+
+    @property
+    def columns(self) -> list[str]:
+        """The column names, in order."""
+        return self.frame.columns
+
+    def where(self, row: int) -> str:
+        """Where a row stands, for a message.
+
+        Parameters
+        ----------
+        row : int
+            The row, counted from 0 without the header.
+
+        Returns
+        -------
+        str
+            ``"bikes.csv, line 17"`` with the line of the file, counted from 1 with the header; for a frame or
+            a Parquet file ``"the frame, row 15"``, counted from 0.
+        """
+        record = row if self.records is None else int(self.records[row])
+        if self.delimiter is None or self.path is None:
+            return f"{self.name}, row {record}"
+        return f"{self.name}, line {line_of_record(self.path, self.delimiter, record + 1)}"
+
+    def filter(self, kept: npt.NDArray[np.bool_]) -> Table:
+        """Leave rows out.
+
+        Parameters
+        ----------
+        kept : numpy.ndarray
+            (rows,) which to keep.
+        """
+        mask = pl.Series(kept)
+        records = mask.arg_true() if self.records is None else self.records.filter(mask)
+        return replace(self, frame=self.frame.filter(mask), records=records)
+
+    def require(self, column: str, role: str) -> None:
+        """Raise where a column is not there, with the nearest name.
+
+        Parameters
+        ----------
+        column : str
+            The column's name.
+        role : str
+            The argument that named it, for instance ``"target"``.
+
+        Raises
+        ------
+        DataError
+            If there is no such column.
+
+        Examples
+        --------
+        >>> read_table(pl.DataFrame({"rentals": [1.0]})).require("rental", "target")
+        Traceback (most recent call last):
+        ...
+        fastlstm.errors.DataError: the frame has no column 'rental' (target): did you mean 'rentals'?
+        """
+        if column in self.frame.columns:
+            return
+        found = f"{self.name} has no column {column!r} ({role})"
+        if self.delimiter is not None and len(self.columns) == 1:
+            raise DataError(
+                f"{found}: its only column is {self.columns[0]!r}; "
+                "if its cells are separated by anything but , ; tab or |, write it with one of those"
+            )
+        lowered = {name.casefold(): name for name in reversed(self.columns)}
+        near = difflib.get_close_matches(column.casefold(), lowered, n=1, cutoff=0.6)
+        if near:
+            raise DataError(f"{found}: did you mean {lowered[near[0]]!r}?")
+        raise DataError(f"{found}: it has {listed(self.columns, 12, counted=True)}")
+
+
+def read_table(source: Any) -> Table:
+    """Read a file, or take a frame.
+
+    Parameters
+    ----------
+    source : path, DataFrame or Table
+        A CSV, TSV or Parquet file, packed by gzip or not, whatever its name, or a pandas, polars or pyarrow frame.
+        The delimiter of a file is found among ``,`` ``;`` tab ``|`` and blanks. A Table is given back as it is.
+
+    Returns
+    -------
+    Table
+        The columns, without the blank lines of a file.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or it is empty or cannot be read as a table.
+
+    Examples
+    --------
+    >>> read_table(pl.DataFrame({"y": [1, 2]})).where(1)
+    'the frame, row 1'
+    """
+    if isinstance(source, Table):
+        return source
+    if isinstance(source, str | Path):
+        return _read_file(as_path(source))
+    columns, kind = take_frame(source)
+    return _checked(Table(columns, "the frame", kind))
+
+
+def refuse_names(source: str, given: Iterable[str | None], own: Iterable[str]) -> None:
+    """Raise where a column that is given back is called as one that ``predict`` or ``evaluate`` adds.
+
+    Parameters
+    ----------
+    source : str
+        The table, for the message.
+    given : iterable of str or None
+        The columns that are given back; None for a role that none plays.
+    own : iterable of str
+        Those that are added.
+
+    Raises
+    ------
+    DataError
+        The message names the column.
+
+    Examples
+    --------
+    >>> refuse_names("sales.csv", ["shop", "score", None], ["score", "anomaly"])
+    Traceback (most recent call last):
+    ...
+    fastlstm.errors.DataError: sales.csv: column 'score' is called as one that predict adds; rename it in the table
+    """
+    taken = sorted({name for name in given if name is not None} & set(own))
+    if taken:
+        raise DataError(
+            f"{source}: column {taken[0]!r} is called as one that predict adds; rename it in the table"
+        )
+
+
+def _read_file(path: Path) -> Table:
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the path")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: give a file in it")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty: it needs a header line and rows")
+    try:
+        if holds_parquet(path):
+            with open_bytes(path) as file:
+                return _checked(Table(pl.read_parquet(file), str(path), "file", path))
+        refuse_foreign(path)
+        delimiter = find_delimiter(path)
+        header = [name.strip() for name in next(records(path, delimiter))]
+        frame = read_delimited(path, delimiter)
+    except UnicodeDecodeError:
+        raise DataError(f"{not_utf8(path)}: save it as UTF-8 CSV") from None
+    except StopIteration:
+        raise DataError(f"{path} is empty: it needs a header line and rows") from None
+    except (PolarsError, OSError, EOFError, csv.Error) as error:
+        raise DataError(_why_unreadable(path, error)) from None
+    if len(header) != frame.width:
+        raise DataError(
+            f"{path}: its header has {len(header)} names and its rows {frame.width} cells; lines may end in a carriage "
+            "return alone (old Macs): save it with line feeds"
+        )
+    refuse_twins(f"{path}, line 1", header)
+    frame = frame[1:]
+    frame.columns = header
+    blank = frame.to_series(0).is_null()
+    if blank.any():
+        lines = frame.filter(blank)
+        blank = blank.scatter(
+            blank.arg_true(), lines.select(pl.all_horizontal(pl.all().is_null())).to_series()
+        )
+    if not blank.any():
+        return _checked(Table(frame, str(path), "file", path, delimiter))
+    return _checked(Table(frame.filter(~blank), str(path), "file", path, delimiter, (~blank).arg_true()))
+
+
+def _checked(table: Table) -> Table:
+    if table.frame.height == 0:
+        raise DataError(f"{table.name} has a header and no rows: it needs rows")
+    return table
+
+
+def _why_unreadable(path: Path, error: Exception) -> str:
+    """Return the message for a file that its reader refused, with the first line that does not fit."""
+    if not path.name.endswith(PARQUET) and isinstance(error, PolarsError):
+        try:
+            delimiter = find_delimiter(path)
+            lines = records(path, delimiter)
+            width = len(next(lines))
+            for number, record in enumerate(lines, start=1):
+                if len(record) > width:
+                    line = line_of_record(path, delimiter, number)
+                    return (
+                        f"{path}, line {line}: {len(record)} cells where the header has {width}; "
+                        "quote cells that hold the delimiter"
+                    )
+            opened = find_open_quote(path, delimiter)
+            if opened is not None:
+                return (
+                    f"{path}, line {opened}: a quote opens a cell that does not end with one; close it, or write a "
+                    "quote that is part of a quoted cell twice"
+                )
+        except UnicodeDecodeError:
+            return f"{not_utf8(path)}: save it as UTF-8 CSV"
+        except (csv.Error, StopIteration):
+            pass
+    kind = "a Parquet file" if path.name.endswith(PARQUET) else "a table"
+    return f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"

@@ -1,0 +1,74 @@
+"""Numbers as people write them, told by the whole column."""
+
+import polars as pl
+import pytest
+
+from fastlstm.data.tables.number_forms import may_be_either, to_numbers
+from fastlstm.data.tables.table import read_table
+from fastlstm.data.tables.values import read_categories, read_numbers
+from fastlstm.errors import DataError
+
+
+def read(cells, delimiter=None):
+    return to_numbers(pl.Series(cells), delimiter).to_list()
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["1.5", "1e3", "-2"], [1.5, 1000, -2]),
+        (["1,5", "-2", "3,25"], [1.5, -2, 3.25]),
+        (["0,125", "0,250"], [0.125, 0.25]),
+        (["1,234.5", "1,234,567", "-8"], [1234.5, 1_234_567, -8]),
+        (["1,234,567", "2,345,678"], [1_234_567, 2_345_678]),
+        (["987", "1,013"], [987, 1013]),
+        (["1.234,5", "1.234", "12"], [1234.5, 1234, 12]),
+        (["1.234.567", "12"], [1_234_567, 12]),
+        (["1 234", "12"], [1234, 12]),
+        (["1\u202f234,5", "12"], [1234.5, 12]),
+        (["1'234.5", "12"], [1234.5, 12]),
+        (["True", "false"], [1, 0]),
+    ],
+)
+def test_the_column_tells_what_a_mark_means(cells, numbers):
+    assert read(cells) == numbers
+    assert not may_be_either(pl.Series(cells))
+
+
+def test_in_a_file_of_semicolons_a_comma_is_decimal_where_it_may_be():
+    assert read(["1,234", "5,678"], ";") == [1.234, 5.678]
+    assert read(["1,234.5", "5,678.0"], ";") == [1234.5, 5678]
+
+
+@pytest.mark.parametrize("cells", [["1,234", "5,678"], ["1,234", "5678"]])
+def test_what_may_be_either_is_refused(cells):
+    table = read_table(pl.DataFrame({"y": cells}))
+    with pytest.raises(
+        DataError, match=r"row 0: '1,234' in column 'y' \(target\) may have a decimal mark or one"
+    ):
+        read_numbers(table, "y", "target")
+
+
+@pytest.mark.parametrize(
+    ("cells", "row"),
+    [(["1,234.5", "5", "oops"], 2), (["1,5", "1,5,5", "2,5"], 1), (["1.234,5", "12.5", "1,2"], 1)],
+)
+def test_a_cell_that_disagrees_is_named(cells, row):
+    with pytest.raises(
+        DataError, match=f"row {row}: '{cells[row]}' in column 'y' \\(target\\) is not a number"
+    ):
+        read_numbers(read_table(pl.DataFrame({"y": cells})), "y", "target")
+
+
+@pytest.mark.parametrize("cells", [[1, 2, None], [1.0, 2.0, None], ["1", "2", ""], ["1.0", "2.0", "NA"]])
+def test_codes_are_the_same_categories_however_they_are_stored(cells):
+    categories = read_categories(read_table(pl.DataFrame({"code": cells})), "code", "past_covariates")
+    assert categories.to_list() == ["1", "2", None]
+
+
+@pytest.mark.parametrize("mark", [",", "."])
+def test_in_a_file_of_semicolons_small_numbers_without_a_mark_may_mean_thousands(mark, tmp_path):
+    path = tmp_path / "prices.csv"
+    path.write_text(f"day;price\n1;980\n2;1{mark}250\n3;1{mark}275\n")
+    with pytest.raises(DataError, match=rf"line 3: '1\{mark}250' .* decimal mark or one between thousands"):
+        read_numbers(read_table(path), "price", "target")

@@ -1,0 +1,56 @@
+"""What a pandas frame says beside its columns: an index of times and names, offsets, values of its own kinds."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastlstm.data import Columns, read_series
+from fastlstm.data.tables.table import read_table
+
+DAYS = pd.date_range("2023-01-01", periods=3)
+VALUES = pd.DataFrame({"y": [1.0, 2.0, 3.0]})
+
+
+@pytest.mark.parametrize(
+    ("index", "columns"),
+    [
+        (DAYS, ["index", "y"]),
+        (DAYS.rename("ds"), ["ds", "y"]),
+        (DAYS.strftime("%Y-%m-%d"), ["index", "y"]),
+        (list(DAYS.date), ["index", "y"]),
+        (pd.period_range("2020-01", periods=3, freq="M"), ["index", "y"]),
+        (DAYS.rename("y"), ["y_index", "y"]),
+        (["a", "b", "c"], ["y"]),
+        ([5, 7, 8], ["y"]),
+        (pd.MultiIndex.from_arrays([["a", "a", "b"], DAYS]), ["level_0", "level_1", "y"]),
+        (pd.MultiIndex.from_arrays([["a", "a", "b"], DAYS], names=["shop", "day"]), ["shop", "day", "y"]),
+    ],
+)
+def test_an_index_that_says_something_becomes_columns(index, columns):
+    table = read_table(VALUES.set_axis(index))
+    assert table.columns == columns
+    assert table.frame["y"].to_list() == [1.0, 2.0, 3.0]
+
+
+def test_an_index_that_stands_in_a_column_already_is_read_once():
+    frame = VALUES.assign(ds=DAYS)
+    assert read_table(frame.set_index("ds", drop=False)).columns == ["y", "ds"]
+    assert read_table(frame.rename_axis("y")).columns == ["y", "ds"]
+
+
+def test_offsets_that_have_no_name_are_utc():
+    times = pd.to_datetime([f"2024-01-0{day}T00:00:00+05:30" for day in (1, 2, 3)])
+    read = read_table(VALUES.assign(ds=times)).frame["ds"]
+    assert str(read[0]) == "2023-12-31 18:30:00+00:00"
+
+
+def test_objects_of_several_kinds_keep_what_is_missing():
+    cells = pd.Series([1, pd.NA, "x"], dtype=object)
+    assert read_table(pd.DataFrame({"a": cells})).frame["a"].to_list() == ["1", None, "x"]
+    mixed = pd.DataFrame({"a": pd.Series([1, 2.5, np.nan], dtype=object)})
+    assert read_table(mixed).frame["a"].to_list() == [1.0, 2.5, None]
+
+
+def test_ids_that_pandas_made_fractions_are_whole():
+    frame = pd.DataFrame({"unique_id": [1.0, 1.0, 2.0], "y": [1.0, 2.0, 3.0]})
+    assert read_series(frame, Columns(target=("y",), series="unique_id")).names == [1, 2]
