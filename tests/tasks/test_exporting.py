@@ -11,7 +11,6 @@ import torch
 import fastlstm
 from fastlstm import Classifier, Forecaster, Regressor
 from fastlstm.cli import main
-from fastlstm.data.times.calendar import CYCLES, calendar_features
 from fastlstm.errors import InputError, RunError
 from fastlstm.runs.export import Standalone, write_onnx
 
@@ -126,21 +125,6 @@ def test_a_forecast_that_looks_a_year_back(tmp_path):
     )
     expected = forecaster.predict().select("y_q0.1", "y", "y_q0.9").to_numpy()
     np.testing.assert_allclose(found[0], expected, **CLOSE)
-
-
-def test_the_calendar_is_numpys():
-    """Over centuries, before 1970 too, and through those whose last year is no leap year."""
-    ticks = np.arange("1599-12-25", "2405-01-05", np.timedelta64(7, "h"), "M8[h]").astype("M8[us]")
-    found = calendar_features(ticks.astype(np.int64), list(CYCLES))
-    days = ticks.astype("M8[D]")
-    column = 2 * (CYCLES["hour"] + CYCLES["day"] + CYCLES["week"])
-    for unit, harmonics in (("M8[M]", CYCLES["month"]), ("M8[Y]", CYCLES["year"])):
-        start = ticks.astype(unit)
-        length = (start + 1).astype("M8[D]") - start.astype("M8[D]")
-        angle = 2 * np.pi * ((days - start.astype("M8[D]")) / length)
-        np.testing.assert_allclose(found[:, column], np.sin(angle), atol=1e-6)
-        np.testing.assert_allclose(found[:, column + 1], np.cos(angle), atol=1e-6)
-        column += 2 * harmonics
 
 
 def padded(parts, kind=np.float32):

@@ -93,7 +93,7 @@ def calendar_features(ticks: Ticks, cycles: Sequence[str]) -> npt.NDArray[np.flo
 
 
 def calendar_of(ticks: Tensor, cycles: Sequence[str]) -> Tensor:
-    """Sines and cosines of each tick's phases, in operations that ONNX has too.
+    """Sines and cosines of each tick's phases, in operations that ONNX has too and takes exactly.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def _phase(ticks: Tensor, cycle: str) -> Tensor:
         return (ticks % HOUR).double() / HOUR
     if cycle == "day":
         return (ticks % DAY).double() / DAY
-    days = _whole(ticks, DAY)
+    days = ticks // DAY
     if cycle == "week":
         return ((days + 3) % 7).double() / 7  # 1970-01-01 was a Thursday; Monday is 0
     of_month, of_year = _place(days)
@@ -141,17 +141,12 @@ def _place(days: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     """
     days = days + 719_468  # since the first of March of the year 0
     of_era = days % ERA
-    year = _whole(of_era - _whole(of_era, 1460) + _whole(of_era, 36_524) - _whole(of_era, ERA - 1), 365)
-    of_year = of_era - (365 * year + _whole(year, 4) - _whole(year, 100))
-    month = _whole(5 * of_year + 2, 153)  # 0 is March
-    of_month = of_year - _whole(153 * month + 2, 5)
-    year = year + 400 * _whole(days, ERA) + (month >= 10)
+    year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // (ERA - 1)) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    month = (5 * of_year + 2) // 153  # 0 is March
+    of_month = of_year - (153 * month + 2) // 5
+    year = year + 400 * (days // ERA) + (month >= 10)
     leap = ((year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))).long()
     lengths = torch.tensor(LENGTHS, device=days.device)[month] + leap * (month == 11)
     of_year = torch.where(month >= 10, of_year - 306, of_year + 59 + leap)
     return (of_month, lengths), (of_year, 365 + leap)
-
-
-def _whole(numbers: Tensor, size: int) -> Tensor:
-    """Say how often a size fits into whole numbers, towards minus infinity."""
-    return torch.div(numbers, size, rounding_mode="floor")

@@ -12,7 +12,7 @@ from torch import Tensor
 from fastlstm.data.series.scaling import Standardizer
 from fastlstm.data.series.schema import Role, Schema
 from fastlstm.data.series.windows import CovariateScaling
-from fastlstm.data.times.frequency import DAY, Frequency
+from fastlstm.data.times.frequency import DAY, MINUTE, Frequency
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.model.standalone_forecaster import StandaloneForecaster
@@ -121,8 +121,9 @@ def _example(
     if schema.calendar:
         frequency = Frequency.parse(schema.frequency)
         size = frequency.size if frequency.kind == "duration" else frequency.size * DAY
-        start = torch.randint(-20_000 * DAY, 20_000 * DAY, (batch, 1), generator=generator)
-        found["time"] = start + size * torch.arange(steps)
+        midnight = DAY * torch.randint(-20_000, 20_000, (batch, 1), generator=generator)
+        about = torch.randint(-MINUTE, MINUTE, (batch, 1), generator=generator)  # where days are told apart
+        found["time"] = midnight + about + size * torch.arange(steps)
     shapes: dict[Role, Sequence[int]] = {
         "past": (batch, context),
         "future": (batch, steps),
