@@ -106,13 +106,14 @@ class StandaloneSequences(nn.Module):
         filled = scaled.gather(1, last.clamp(min=0)) * there
         none = filled.new_empty((*values.shape[:2], 0))
         seen = since = gap = none
+        unit = torch.tensor(scaling.unit, dtype=torch.float64)  # ONNX's exporter rounds bare floats
         if scaling.masked:
             times = clock[..., None].expand(values.shape)
             then = torch.where(there, times.gather(1, last.clamp(min=0)), times[:, :1])
-            seen, since = known, torch.log1p((times - then) / scaling.unit)
+            seen, since = known, torch.log1p((times - then) / unit)
         if scaling.irregular:
             before = clock.index_select(1, (steps - 1).clamp(min=0))
-            gap = torch.log1p((clock - before) / scaling.unit)[..., None]
+            gap = torch.log1p((clock - before) / unit)[..., None]
         filled, seen, since, gap = (part.float() * within[..., None] for part in (filled, seen, since, gap))
         summary = none[:, 0].float()
         if scaling.summary is not None:

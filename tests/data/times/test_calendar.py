@@ -93,4 +93,4 @@ def test_the_calendar_is_the_same_in_a_graph():
     (found,) = onnxruntime.InferenceSession(program.model_proto.SerializeToString()).run(
         None, {"ticks": ticks}
     )
-    np.testing.assert_array_equal(found, calendar_features(ticks, list(CYCLES)))
+    np.testing.assert_allclose(found, calendar_features(ticks, list(CYCLES)), rtol=0, atol=1e-12)

@@ -108,12 +108,15 @@ def calendar_of(ticks: Tensor, cycles: Sequence[str]) -> Tensor:
         (…, C) float32
     """
     parts = [ticks.new_empty((*ticks.shape, 0), dtype=torch.float32)]
+    turn = torch.tensor(
+        2 * math.pi, dtype=torch.float64, device=ticks.device
+    )  # ONNX's exporter rounds bare floats
     for cycle in cycles:
         if cycle == PLACE_IN_YEAR:
             found = WEEKS * _phase(ticks, "year")[..., None]
         else:
             harmonics = torch.arange(1, CYCLES[cycle] + 1, dtype=torch.float64, device=ticks.device)
-            angles = harmonics * (2 * math.pi * _phase(ticks, cycle))[..., None]
+            angles = harmonics * (turn * _phase(ticks, cycle))[..., None]
             found = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
         parts.append(found.float())
     return torch.cat(parts, dim=-1)
