@@ -97,6 +97,13 @@ def test_a_mistyped_year_leaves_nothing_to_learn_from() -> None:
         )
 
 
+def test_more_validation_than_there_is_room_for() -> None:
+    with pytest.raises(
+        InputError, match=r"validation_windows is 100, .* room for \d+ horizons of \d+ steps: give"
+    ):
+        quick(validation_windows=100).fit(daily(60), target="y", time="t")
+
+
 def test_validation_counts_what_was_observed() -> None:
     table = daily(140)
     early = table.with_columns(t=pl.when(pl.col("y").is_first_distinct() & (pl.col("y") == 0)).then(

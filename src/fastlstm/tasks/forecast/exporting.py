@@ -83,7 +83,7 @@ def _inputs(settings: NetworkSettings, schema: Schema) -> dict[str, dict[str, An
     }
     found: dict[str, dict[str, Any]] = {
         "target": {
-            "meaning": f"the last {reach} values, NaN where missing and before a series begins",
+            "meaning": f"the last {reach} steps, NaN where there is no value or no row, and before a series begins",
             "columns": schema.columns.target,
         }
     }

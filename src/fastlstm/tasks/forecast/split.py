@@ -84,9 +84,10 @@ def split_series(
     Raises
     ------
     InputError
-        If no series is long enough to train and validate.
+        If no series is long enough to train and validate, or for as many horizons as are asked for.
     """
     observed = series.last_observed
+    asked = validation_windows
     fit = np.maximum(observed - test_windows * horizon, 0)
     if validation_windows is None:
         counted = running_count(~np.isnan(series.target).all(axis=1))
@@ -106,6 +107,11 @@ def split_series(
         raise InputError(
             f"{whose} has {observed[longest]:,} steps, too few for {parts} with a horizon of {horizon}: "
             f"give at least {(2 + test_windows) * horizon + 1:,} steps, or a shorter horizon"
+        )
+    if asked is not None and windows.max() < asked:
+        raise InputError(
+            f"validation_windows is {asked}, and beside what is learnt from the longest series has room for "
+            f"{windows.max()} horizons of {horizon} steps: give at most that"
         )
     return Split(training=fit - windows * horizon, fit=fit, observed=observed)
 
