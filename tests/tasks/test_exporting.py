@@ -1,8 +1,11 @@
 """A model as one file: ONNX Runtime answers from a table's own numbers as the estimator does."""
 
 import json
+import re
+import unicodedata
 
 import numpy as np
+import onnx
 import onnxruntime
 import polars as pl
 import pytest
@@ -19,12 +22,19 @@ SMALL = {"hidden_size": 4, "max_steps": 3, "members": 2, "progress": False}
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 
+def description(path):
+    """What the file says of itself."""
+    (entry,) = onnx.load(path).metadata_props
+    assert entry.key == "fastlstm"
+    return json.loads(entry.value)
+
+
 def asked(path, inputs):
     """What ONNX Runtime answers, and what the file says of itself."""
     session = onnxruntime.InferenceSession(path)
     names = [given.name for given in session.get_inputs()]
     found = session.run(None, {name: inputs[name] for name in names})
-    says = json.loads(session.get_modelmeta().custom_metadata_map["fastlstm"])
+    says = description(path)
     assert list(says["inputs"]) == names
     assert list(says["outputs"]) == [given.name for given in session.get_outputs()]
     return found, says
@@ -188,13 +198,18 @@ def test_texts(tmp_path):
     assert network.phrases.share > 0
     classifier.export(tmp_path / "reviews.onnx")
     ids = {token: place for place, token in enumerate(classifier.model_.tokenizer.vocabulary, start=2)}
-    tokens = [np.array([ids.get(word, 1) for word in text.split()]) for text in [*texts, "never seen dull"]]
+    texts += ["It isn't DULL – it’s good!", ""]
+    says = description(tmp_path / "reviews.onnx")["inputs"]["tokens"]
+    assert says["tokenizer"]["vocabulary"] == list(ids)
+    assert says["lowercase"]
+    words = re.compile(says["pattern"], re.IGNORECASE)
+    prepared = [unicodedata.normalize("NFC", text).replace("’", "'").lower() for text in texts]
+    tokens = [np.array([ids.get(word, 1) for word in words.findall(text)] or [1]) for text in prepared]
     (label, probabilities), says = asked(
         tmp_path / "reviews.onnx",
         {"lengths": np.array(list(map(len, tokens))), "tokens": padded(tokens, np.int64)},
     )
-    assert says["inputs"]["tokens"]["tokenizer"]["vocabulary"] == list(ids)
-    told = classifier.predict(pl.DataFrame({"text": [*texts, "never seen dull"]}))
+    told = classifier.predict(pl.DataFrame({"text": texts}))
     np.testing.assert_allclose(probabilities, told.select(pl.selectors.float()).to_numpy(), **CLOSE)
     assert [says["outputs"]["label"]["classes"][place] for place in label] == told["label"].to_list()
 

@@ -100,7 +100,9 @@ def write_onnx(model: Standalone, path: str | Path) -> Exported:
     """
     path = Path(path)
     if path.suffix != ".onnx":
-        raise RunError(f"{path} is to be a file of ONNX: call it {path.with_suffix('.onnx').name}")
+        raise RunError(f"{str(path)!r} is to be a file of ONNX: call it {path.stem or 'model'}.onnx")
+    if path.is_dir():
+        raise RunError(f"{path} is a folder: choose another name")
     library("onnx", "models are exported by", "onnxscript", "onnx")
     runtime = library("onnx", "exported models are tried by", "onnxruntime")
     generator = torch.Generator().manual_seed(0)

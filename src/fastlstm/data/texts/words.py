@@ -52,7 +52,7 @@ def split_words(text: str, *, lowercase: bool = True) -> list[str]:
     """
     if not text.isascii():
         text = unicodedata.normalize("NFC", text).replace(CURLY_APOSTROPHE, "'")
-    tokens: list[str] = _pattern().findall(text.lower() if lowercase else text)
+    tokens: list[str] = word_pattern().findall(text.lower() if lowercase else text)
     return tokens
 
 
@@ -83,7 +83,8 @@ def _ending() -> re.Pattern[str]:
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
+def word_pattern() -> re.Pattern[str]:
+    """Return what words match, and all else that is a token; its matches in a text are the tokens."""
     letter = rf"[\w{JOINERS}{_marks()}{FAR_MARKS}]"
     ending = rf"'(?:{ENDINGS})(?!{letter})"
     return re.compile(

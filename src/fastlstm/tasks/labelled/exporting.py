@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fastlstm.data.sequences.features import SequenceScaling
 from fastlstm.data.sequences.schema import SequenceSchema
-from fastlstm.data.texts.tokens import Tokenizer
+from fastlstm.data.texts.tokens import Level, Tokenizer
+from fastlstm.data.texts.words import word_pattern
 from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.model.standalone_sequence import StandaloneSequences
@@ -21,6 +22,15 @@ from fastlstm.tasks.labelled.target import ClassTarget, NumberTarget
 
 STEPS = 24  # of made-up sequences
 ANY = "anything past a sequence's end"
+IDS = "2 for the first of the vocabulary and so on, 1 for what is not in it"
+SPLIT: dict[Level, str] = {
+    "word": f"words, {IDS}: of a text in Unicode's NFC with straight apostrophes, in small letters where lowercase, "
+    "all that matches the pattern, whatever the case",
+    "char": f"Unicode's code points, {IDS}",
+    "bpe": "the ids of Hugging Face's tokenizers: Tokenizer.from_str of what is under tokenizer.tokenizers, then "
+    "encode(text, add_special_tokens=False)",
+}
+CATEGORIES = "of a column NAME=CATEGORY 1 where it holds, 0 where another does"
 
 
 def standalone(model: Model, sequences: SequenceSchema | None) -> Standalone:
@@ -109,7 +119,10 @@ def _with_labels(threshold: float, answers: Tensor) -> tuple[Tensor, ...]:
 def _of_numbers(scaling: SequenceScaling, schema: SequenceSchema) -> tuple[dict[str, dict[str, Any]], Any]:
     inputs: dict[str, dict[str, Any]] = {
         "lengths": {"meaning": "how many rows each sequence has"},
-        "values": {"meaning": f"NaN where missing, {ANY}", "columns": schema.channels},
+        "values": {
+            "meaning": f"{_meaning(schema.channels != schema.features)}, {ANY}",
+            "columns": schema.channels,
+        },
     }
     timed = (scaling.masked or scaling.irregular) and schema.time_kind != "row"
     if timed:
@@ -118,7 +131,8 @@ def _of_numbers(scaling: SequenceScaling, schema: SequenceSchema) -> tuple[dict[
         )
         inputs["elapsed"] = {"meaning": f"when each row is, {unit} from any beginning, rising; {ANY}"}
     if schema.static_names:
-        inputs["static"] = {"meaning": "of each sequence, NaN where missing", "columns": schema.static_names}
+        meaning = _meaning(schema.static_names != schema.static)
+        inputs["static"] = {"meaning": f"of each sequence, {meaning}", "columns": schema.static_names}
 
     def example(batch: int, generator: torch.Generator) -> dict[str, Tensor]:
         lengths = torch.randint(1, STEPS + 1, (batch,), generator=generator)
@@ -137,15 +151,21 @@ def _of_numbers(scaling: SequenceScaling, schema: SequenceSchema) -> tuple[dict[
     return inputs, example
 
 
+def _meaning(categories: bool) -> str:
+    return f"{CATEGORIES}, NaN where missing" if categories else "NaN where missing"
+
+
 def _of_tokens(tokenizer: Tokenizer, longest: int) -> tuple[dict[str, dict[str, Any]], Any]:
     inputs: dict[str, dict[str, Any]] = {
-        "lengths": {"meaning": "how many tokens each text has"},
+        "lengths": {"meaning": "how many tokens each text has, at least 1"},
         "tokens": {
-            "meaning": f"2 for the vocabulary's first token and so on, 1 for one that is not in it; {ANY}; "
-            f"at most {longest} are read of a text",
+            "meaning": f"{SPLIT[tokenizer.level]}; an empty text is one unknown token, 1; at most {longest} of a text "
+            f"are read; {ANY}",
             "tokenizer": json.loads(tokenizer.to_json()),
         },
     }
+    if tokenizer.level == "word":
+        inputs["tokens"] |= {"lowercase": tokenizer.lowercase, "pattern": word_pattern().pattern}
 
     def example(batch: int, generator: torch.Generator) -> dict[str, Tensor]:
         return {
