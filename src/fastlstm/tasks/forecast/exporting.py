@@ -18,7 +18,7 @@ from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.model.standalone_forecaster import StandaloneForecaster
 from fastlstm.runs.export import Standalone, sprinkled
 
-CODES = "1 for the first category, 2 for the second and so on, 0 where missing or another"
+CODES = "1 for the first category, 2 for the second and so on, 0 where missing or another; numbers as texts without .0"
 ROLES: tuple[Role, ...] = ("past", "future", "static")
 
 
@@ -61,6 +61,7 @@ def standalone(network: ForecastEnsemble, scaling: CovariateScaling, schema: Sch
             "context": settings.context,
             "horizon": settings.horizon,
             "frequency": schema.frequency,
+            "batch": "a series a row",
             "inputs": inputs,
             "outputs": {
                 "forecast": {
@@ -84,13 +85,16 @@ def _inputs(settings: NetworkSettings, schema: Schema) -> dict[str, dict[str, An
     found: dict[str, dict[str, Any]] = {
         "target": {
             "meaning": f"the last {reach} steps, NaN where there is no value or no row, and before a series begins",
-            "columns": schema.columns.target,
+            "columns": schema.columns.among or ["each that is a series"]
+            if schema.columns.wide
+            else schema.columns.target,
         }
     }
     if schema.calendar:
         found["time"] = {
-            "meaning": f"{ahead}, in microseconds since 1970-01-01 00:00 on the local clock",
-            "columns": [schema.columns.time],
+            "meaning": f"{ahead}, in microseconds since 1970-01-01 00:00 on the local clock, a period by its "
+            "first day",
+            "columns": schema.columns.time_parts or [schema.columns.time],
         }
     for role in ROLES:
         if schema.numeric(role):

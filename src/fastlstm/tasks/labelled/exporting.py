@@ -13,7 +13,7 @@ from fastlstm.data.sequences.features import SequenceScaling
 from fastlstm.data.sequences.schema import SequenceSchema
 from fastlstm.data.texts.tokens import Level, Tokenizer
 from fastlstm.data.texts.words import word_pattern
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, listed
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.model.standalone_sequence import StandaloneSequences
 from fastlstm.runs.export import Standalone, sprinkled
@@ -118,12 +118,15 @@ def _with_labels(threshold: float, answers: Tensor) -> tuple[Tensor, ...]:
 
 def _of_numbers(scaling: SequenceScaling, schema: SequenceSchema) -> tuple[dict[str, dict[str, Any]], Any]:
     inputs: dict[str, dict[str, Any]] = {
-        "lengths": {"meaning": "how many rows each sequence has"},
+        "lengths": {"meaning": "how many rows each sequence has, at least 1"},
         "values": {
-            "meaning": f"{_meaning(schema.channels != schema.features)}, {ANY}",
+            "meaning": f"{_meaning(schema, schema.channels != schema.features)}, {ANY}",
             "columns": schema.channels,
         },
     }
+    if schema.form == "tidy":
+        inputs["values"]["rows"] = "the times at which a feature or a static column was measured"
+        inputs["values"]["duplicates"] = schema.duplicates
     timed = (scaling.masked or scaling.irregular) and schema.time_kind != "row"
     if timed:
         unit = (
@@ -131,7 +134,7 @@ def _of_numbers(scaling: SequenceScaling, schema: SequenceSchema) -> tuple[dict[
         )
         inputs["elapsed"] = {"meaning": f"when each row is, {unit} from any beginning, rising; {ANY}"}
     if schema.static_names:
-        meaning = _meaning(schema.static_names != schema.static)
+        meaning = _meaning(schema, schema.static_names != schema.static)
         inputs["static"] = {"meaning": f"of each sequence, {meaning}", "columns": schema.static_names}
 
     def example(batch: int, generator: torch.Generator) -> dict[str, Tensor]:
@@ -151,8 +154,9 @@ def _of_numbers(scaling: SequenceScaling, schema: SequenceSchema) -> tuple[dict[
     return inputs, example
 
 
-def _meaning(categories: bool) -> str:
-    return f"{CATEGORIES}, NaN where missing" if categories else "NaN where missing"
+def _meaning(schema: SequenceSchema, categories: bool) -> str:
+    missing = "NaN where missing" + (f" or one of {listed(list(schema.missing))}" if schema.missing else "")
+    return f"{CATEGORIES}, {missing}" if categories else missing
 
 
 def _of_tokens(tokenizer: Tokenizer, longest: int) -> tuple[dict[str, dict[str, Any]], Any]:
