@@ -53,6 +53,11 @@ def living_commands(
     return {mode: make() for mode, make in makers.items() if hasattr(kind, mode.replace("-", "_"))}
 
 
+def run_flag() -> Parameter:
+    """Return the argument that names a run."""
+    return flag("run", Path, "The folder that train --out made.", placed=True)
+
+
 def training_flags(kind: type[Estimator], init: str | None = None) -> list[Parameter]:
     """Return the flags of a training: ``fit``'s and the constructor's.
 
@@ -182,7 +187,7 @@ def _backtest_command(
             parameter for parameter in training_flags(kind) if parameter.name not in ("init", "test_windows")
         ]
         return command(lambda given: _backtest_table(kind, given), [*trained, *own, *written])
-    run = flag("run", Path, "The folder that train --out made.", placed=True)
+    run = run_flag()
     data = flag("data", Path, "The whole of the run's data, or more of it.", placed=True)
     return command(lambda given: _backtest_run(task, given), [run, data, *own, *written])
 
@@ -211,7 +216,7 @@ def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
 
 
 def _export_command(task: str) -> Callable[..., int | None]:
-    run = flag("run", Path, "The folder that train --out made.", placed=True)
+    run = run_flag()
     out = flag("out", Path, "The file to make, .onnx; one that is there is replaced.")
     return command(lambda given: _export(task, given), [run, out])
 
@@ -261,7 +266,7 @@ def _write_evaluation(evaluation: Rolled, outputs: Mapping[str, Any], time_forma
 
 
 def _update_command(kind: type[LivingEstimator], task: str) -> Callable[..., int | None]:
-    run = flag("run", Path, "The folder that train --out made.", placed=True)
+    run = run_flag()
     out = flag(
         "out", Path | None, "The folder to make for the run. Default: the run itself is moved on.", None
     )

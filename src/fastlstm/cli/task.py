@@ -16,6 +16,7 @@ from fastlstm.cli.living import (
     load_of,
     noting_interrupts,
     require_task,
+    run_flag,
     training_flags,
 )
 from fastlstm.cli.output import check_form, print_json, print_notes, write_answer
@@ -50,7 +51,7 @@ def task_commands(task: str, arguments: Sequence[str] = ()) -> dict[str, Callabl
         Mode → command.
     """
     kind = estimator(task)
-    run = flag("run", Path, "The folder that train --out made.", placed=True)
+    run = run_flag()
     truth = flag(
         "data",
         Path | None,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.sequences.features import FARTHEST, SequenceBatch, SequenceScaling
+from fastlstm.data.sequences.features import SequenceBatch, SequenceScaling
 from fastlstm.data.sequences.observed import ObservedSummary
 from fastlstm.data.series.scaling import Standardizer
 from fastlstm.model.lookup import running_maximum
@@ -95,10 +95,7 @@ class StandaloneSequences(nn.Module):
         assert scaling is not None
         within = _within(values, lengths)
         known = within[..., None] & ~values.isnan()
-        mean, deviation = (
-            torch.tensor(part, dtype=torch.float64) for part in (scaling.mean, scaling.deviation)
-        )
-        scaled = ((values.masked_fill(~known, 0) - mean) / deviation).clamp(-FARTHEST, FARTHEST)
+        scaled = scaling.scaled(values.masked_fill(~known, 0))
         steps = torch.arange(values.shape[1])
         clock = steps.double().expand(values.shape[:2]) if elapsed is None else elapsed
         last = running_maximum(torch.where(known, steps[:, None], -1))
@@ -120,9 +117,10 @@ class StandaloneSequences(nn.Module):
             summary = _summed_up(scaled, known, scaling.summary)
         if static is None:
             static = values.new_empty(values.shape[0], 0)
-        scale = Standardizer(scaling.static_mean, scaling.static_deviation)
         tokens = none.to(torch.int64)[:, 0]
-        return SequenceBatch(lengths, filled, seen, since, gap, tokens, scale.apply(static), summary)
+        return SequenceBatch(
+            lengths, filled, seen, since, gap, tokens, scaling.of_static.apply(static), summary
+        )
 
 
 def _within(values: Tensor, lengths: Tensor) -> Tensor:

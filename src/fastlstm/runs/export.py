@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fastlstm.data.series.scaling import Standardizer
 from fastlstm.errors import RunError
 from fastlstm.extras import library
 from fastlstm.runs.writing import replace_file
@@ -150,6 +151,27 @@ def sprinkled(numbers: Tensor, generator: torch.Generator) -> Tensor:
         What to draw with.
     """
     return numbers.masked_fill(torch.rand(numbers.shape, generator=generator) < 0.05, torch.nan)
+
+
+def made_up(scale: Standardizer, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Return numbers such as those of a scale, one in twenty of them missing.
+
+    Parameters
+    ----------
+    scale : Standardizer
+        Of F columns.
+    shape : sequence of int
+        Of all but the columns.
+    generator : torch.Generator
+        What to draw with.
+
+    Returns
+    -------
+    Tensor
+        (…, F)
+    """
+    mean, deviation = torch.tensor(scale.mean), torch.tensor(scale.deviation)
+    return sprinkled(mean + deviation * torch.randn(*shape, len(mean), generator=generator), generator)
 
 
 def _difference(model: Standalone, session: Any, inputs: Mapping[str, Tensor]) -> float:

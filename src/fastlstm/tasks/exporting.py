@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 
+from fastlstm import __version__
+from fastlstm.errors import InputError
 from fastlstm.runs.export import Exported, Standalone, write_onnx
 from fastlstm.tasks.saving import SavedEstimator
+
+
+def refuse_layer_norm(layer_norm: bool) -> None:
+    """Raise where the layers of a model are normalised.
+
+    Parameters
+    ----------
+    layer_norm : bool
+        Whether they are.
+
+    Raises
+    ------
+    InputError
+        With the mend.
+    """
+    if layer_norm:
+        raise InputError("export: ONNX's LSTM has no layer_norm: fit with layer_norm=False")
 
 
 class ExportableEstimator(SavedEstimator):
@@ -38,7 +56,7 @@ class ExportableEstimator(SavedEstimator):
             If the file cannot be written.
         """
         model = self._require_fitted()._standalone()
-        description = {"task": self.task, "fastlstm": version("fastlstm"), **model.description}
+        description = {"task": self.task, "fastlstm": __version__, **model.description}
         return write_onnx(replace(model, description=description), path)
 
     def _standalone(self) -> Standalone:

@@ -150,8 +150,31 @@ class SequenceScaling(BaseModel):
         numpy.ndarray
             (N, C), NaN where missing.
         """
-        scaled: npt.NDArray[np.float64] = (sequences.values - np.array(self.mean)) / np.array(self.deviation)
-        return scaled.clip(-FARTHEST, FARTHEST)
+        scaled: npt.NDArray[np.float64] = self.scaled(torch.from_numpy(sequences.values)).numpy()
+        return scaled
+
+    def scaled(self, values: Tensor) -> Tensor:
+        """Scale values likewise.
+
+        Parameters
+        ----------
+        values : Tensor
+            (…, C), NaN where missing.
+
+        Returns
+        -------
+        Tensor
+            (…, C) float64, NaN where missing.
+        """
+        mean, deviation = (
+            values.new_tensor(part, dtype=torch.float64) for part in (self.mean, self.deviation)
+        )
+        return ((values - mean) / deviation).clamp(-FARTHEST, FARTHEST)
+
+    @property
+    def of_static(self) -> Standardizer:
+        """The scale of static columns."""
+        return Standardizer(self.static_mean, self.static_deviation)
 
 
 class SequenceFeatures:
@@ -196,7 +219,7 @@ class SequenceFeatures:
         if scaling.irregular:
             before = np.maximum(np.arange(rows) - 1, first)
             gap = np.log1p((elapsed - elapsed[before]) / scaling.unit)[:, None]
-        static = Standardizer(scaling.static_mean, scaling.static_deviation).transform(sequences.static)
+        static = scaling.of_static.transform(sequences.static)
         summary = np.zeros((len(sequences), 0), np.float32)
         if scaling.summary is not None:
             summary = scaling.summary.transform(scaled, sequences.codes, len(sequences))

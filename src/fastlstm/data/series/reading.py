@@ -11,7 +11,7 @@ import numpy.typing as npt
 from fastlstm.data.series.gaps import GapReport
 from fastlstm.data.series.history import nothing
 from fastlstm.data.series.rows import Grid, Integers, Rows, of_series, read_rows
-from fastlstm.data.series.schema import Columns, Role, Schema
+from fastlstm.data.series.schema import ROLES, Columns, Schema
 from fastlstm.data.series.series_set import SeriesSet, make_axis
 from fastlstm.data.series.static import static_categories, static_numbers
 from fastlstm.data.series.wide import to_long
@@ -32,7 +32,6 @@ from fastlstm.errors import DataError, InputError
 
 Numbers = npt.NDArray[np.float64]
 
-ROLES: tuple[Role, ...] = ("past", "future", "static")
 
 # A grid with more steps than this for each row comes of a wrong frequency, not of gaps.
 MOST_STEPS_A_ROW = 100

@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fastlstm.ops import onnx
+
 Floats = npt.NDArray[np.float32]
 Location = Literal["zero", "mean", "last"]
 
@@ -65,20 +67,13 @@ class WindowScale(NamedTuple):
             return cls(torch.zeros_like(count), scale.masked_fill_(scale == 0, 1.0))
         mean = target.sum(1, keepdim=True).div_(count)
         deviation = torch.addcmul(target, observed, mean, value=-1)
-        scale = deviation.square().sum(1, keepdim=True).div_(count).sqrt_()
-        size = mean.abs()
-        # Where deviations are small beside the level, the mean's own rounding is not small beside them.
-        rounding = deviation.sum(1, keepdim=True).div_(count)
-        exact = (
-            deviation.addcmul_(observed, rounding, value=-1)
-            .square_()
-            .sum(1, keepdim=True)
-            .div_(count)
-            .sqrt_()
-        )
-        exact = torch.where(exact <= NOTHING * size, size, exact)
+        scale, size = _root_mean_square(deviation, count), mean.abs()
         small = scale <= SMALL * size
-        mean, scale = torch.where(small, mean + rounding, mean), torch.where(small, exact, scale)
+        if onnx.under_way() or small.any():  # the mean's own rounding is not small beside such deviations
+            rounding = deviation.sum(1, keepdim=True).div_(count)
+            exact = _root_mean_square(deviation.addcmul_(observed, rounding, value=-1), count)
+            exact = torch.where(exact <= NOTHING * size, size, exact)
+            mean, scale = torch.where(small, mean + rounding, mean), torch.where(small, exact, scale)
         scale = scale.masked_fill(scale == 0, 1.0)
         if location == "last":
             steps = torch.arange(target.shape[1], device=target.device)
@@ -115,6 +110,11 @@ class WindowScale(NamedTuple):
         """
         shape = (-1,) + (1,) * (scaled.ndim - 1)
         return scaled * self.scale.view(shape) + self.location.view(shape)
+
+
+def _root_mean_square(deviation: Tensor, count: Tensor) -> Tensor:
+    """(B, 1) of deviations (B, C), 0 where missing."""
+    return deviation.square().sum(1, keepdim=True).div_(count).sqrt_()
 
 
 @dataclass(frozen=True)

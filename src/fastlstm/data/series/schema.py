@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
@@ -15,6 +15,7 @@ from fastlstm.data.times.timestamps import TimeKind, looks_like_time, read_times
 from fastlstm.errors import DataError, InputError
 
 Role = Literal["past", "future", "static"]
+ROLES: tuple[Role, ...] = get_args(Role)
 Names = str | Sequence[str]
 
 TIME_NAMES = ("time", "date", "datetime", "timestamp", "day", "week", "month", "quarter", "year")

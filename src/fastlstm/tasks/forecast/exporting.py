@@ -9,17 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastlstm.data.series.scaling import Standardizer
-from fastlstm.data.series.schema import Role, Schema
+from fastlstm.data.series.schema import ROLES, Role, Schema
 from fastlstm.data.series.windows import CovariateScaling
 from fastlstm.data.times.frequency import DAY, MINUTE, Frequency
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.model.standalone_forecaster import StandaloneForecaster
-from fastlstm.runs.export import Standalone, sprinkled
+from fastlstm.runs.export import Standalone, made_up, sprinkled
+from fastlstm.tasks.exporting import refuse_layer_norm
 
 CODES = "1 for the first category, 2 for the second and so on, 0 where missing or another; numbers as texts without .0"
-ROLES: tuple[Role, ...] = ("past", "future", "static")
 
 
 def standalone(network: ForecastEnsemble, scaling: CovariateScaling, schema: Schema) -> Standalone:
@@ -49,8 +48,7 @@ def standalone(network: ForecastEnsemble, scaling: CovariateScaling, schema: Sch
         raise InputError(
             f"export: ONNX has no quantiles of head={settings.head!r}: fit with head='quantiles' or 'normal'"
         )
-    if settings.layer_norm:
-        raise InputError("export: ONNX's LSTM has no layer_norm: fit with layer_norm=False")
+    refuse_layer_norm(settings.layer_norm)
     inputs = _inputs(settings, schema)
     return Standalone(
         module=StandaloneForecaster(network, scaling, schema.calendar).eval(),
@@ -135,7 +133,7 @@ def _example(
     }
     for role in ROLES:
         if schema.numeric(role):
-            found[f"{role}_covariates"] = _numbers(getattr(scaling, role), shapes[role], generator)
+            found[f"{role}_covariates"] = made_up(getattr(scaling, role), shapes[role], generator)
     for role in ROLES:
         if schema.categorical(role):
             codes = [
@@ -143,8 +141,3 @@ def _example(
             ]
             found[f"{role}_categories"] = torch.stack(codes, dim=-1)
     return found
-
-
-def _numbers(scale: Standardizer, shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    mean, deviation = torch.tensor(scale.mean), torch.tensor(scale.deviation)
-    return sprinkled(mean + deviation * torch.randn(*shape, len(mean), generator=generator), generator)

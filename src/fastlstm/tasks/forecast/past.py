@@ -8,11 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fastlstm.data.series.schema import Role, Schema
+from fastlstm.data.series.schema import ROLES, Role, Schema
 from fastlstm.data.series.series_set import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
 from fastlstm.data.times.calendar import calendar_cycles
-
-ROLES: tuple[Role, ...] = ("past", "future", "static")
 
 
 def series_before(series: SeriesSet, ends: Integers) -> SeriesSet:

@@ -11,12 +11,14 @@ from torch import Tensor
 
 from fastlstm.data.sequences.features import SequenceScaling
 from fastlstm.data.sequences.schema import SequenceSchema
+from fastlstm.data.series.scaling import Standardizer
 from fastlstm.data.texts.tokens import Level, Tokenizer
 from fastlstm.data.texts.words import word_pattern
-from fastlstm.errors import InputError, listed
+from fastlstm.errors import listed
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.model.standalone_sequence import StandaloneSequences
-from fastlstm.runs.export import Standalone, sprinkled
+from fastlstm.runs.export import Standalone, made_up
+from fastlstm.tasks.exporting import refuse_layer_norm
 from fastlstm.tasks.labelled.model import AnyTarget, Model
 from fastlstm.tasks.labelled.target import ClassTarget, NumberTarget
 
@@ -49,8 +51,7 @@ def standalone(model: Model, sequences: SequenceSchema | None) -> Standalone:
         If there is no graph of it.
     """
     (settings,) = {network.settings for network in model.networks if isinstance(network, SequenceNetwork)}
-    if settings.layer_norm:
-        raise InputError("export: ONNX's LSTM has no layer_norm: fit with layer_norm=False")
+    refuse_layer_norm(settings.layer_norm)
     told, outputs = _answered(model.target, model.threshold)
     if sequences is not None:
         assert model.scaling is not None
@@ -58,11 +59,6 @@ def standalone(model: Model, sequences: SequenceSchema | None) -> Standalone:
     else:
         assert model.tokenizer is not None
         inputs, example = _of_tokens(model.tokenizer, model.longest)
-    free = {
-        "values": {0: "batch", 1: "steps"},
-        "elapsed": {0: "batch", 1: "steps"},
-        "tokens": {0: "batch", 1: "steps"},
-    }
     return Standalone(
         module=StandaloneSequences(
             model.networks,
@@ -72,7 +68,10 @@ def standalone(model: Model, sequences: SequenceSchema | None) -> Standalone:
             model.longest,
         ).eval(),
         example=example,
-        varying={name: free.get(name, {0: "batch"}) for name in inputs},
+        varying={
+            name: {0: "batch"} if name in ("lengths", "static") else {0: "batch", 1: "steps"}
+            for name in inputs
+        },
         outputs=tuple(outputs),
         description={"per_step": settings.per_step, "inputs": inputs, "outputs": outputs},
     )
@@ -137,18 +136,16 @@ def _of_numbers(scaling: SequenceScaling, schema: SequenceSchema) -> tuple[dict[
         meaning = _meaning(schema, schema.static_names != schema.static)
         inputs["static"] = {"meaning": f"of each sequence, {meaning}", "columns": schema.static_names}
 
+    of_channels = Standardizer(scaling.mean, scaling.deviation)
+
     def example(batch: int, generator: torch.Generator) -> dict[str, Tensor]:
         lengths = torch.randint(1, STEPS + 1, (batch,), generator=generator)
-        mean, deviation = torch.tensor(scaling.mean), torch.tensor(scaling.deviation)
-        values = mean + deviation * torch.randn(batch, STEPS, len(mean), generator=generator)
-        found = {"lengths": lengths, "values": sprinkled(values, generator)}
+        found = {"lengths": lengths, "values": made_up(of_channels, (batch, STEPS), generator)}
         if timed:
             gaps = torch.rand(batch, STEPS, generator=generator, dtype=torch.float64)
             found["elapsed"] = (2 * scaling.unit * gaps).cumsum(1)
         if schema.static_names:
-            mean, deviation = torch.tensor(scaling.static_mean), torch.tensor(scaling.static_deviation)
-            static = mean + deviation * torch.randn(batch, len(mean), generator=generator)
-            found["static"] = sprinkled(static, generator)
+            found["static"] = made_up(scaling.of_static, (batch,), generator)
         return found
 
     return inputs, example
