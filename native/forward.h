@@ -290,11 +290,18 @@ class ForwardPass {
                                         panel_weights(panel) + Product::right_values(sizes_.outputs) * G,
                                         {Cell::kNormalised ? kZeros<Real> : bias_ + panel * G * L, 0},
                                         {input_sums(thread, panel, first), G * L});
+        if constexpr (Cell::kSeparate) clear_padding(panel, rows, input_sums(thread, panel, first));
       });
     if constexpr (Cell::kNormalised)
       for (int64_t row = 0; row < thread.chunk_rows; ++row)
         thread.input_scales[row] =
             Cell::normalise({input_sums(thread, 0, row), thread.chunk_rows * G * L}, G, sizes_.hidden);
+  }
+  // Lanes that no unit owns are 0 · x: no number where x is infinite, and read by all gradients.
+  void clear_padding(int64_t panel, int rows, Real* sums) const {
+    const int live = live_lanes(sizes_.hidden, panel, L);
+    if (live == L) return;
+    for (int vector = 0; vector < rows * G; ++vector, sums += L) store(sums, load_first(sums, live));
   }
   int64_t panel_values() const {
     return (Product::right_values(sizes_.inputs) + Product::right_values(sizes_.outputs)) * G;
@@ -332,6 +339,7 @@ class ForwardPass {
                                     : fused         ? Rows<const Real>{bias_ + panel * G * L, 0}
                                                     : input_sums_;
         Product::template tile<G>(rows)(parts, count, weights, in, {sums, G * L});
+        clear_padding(panel, rows, sums);
 
         ForwardTile<Real, Value> tile{};
         tile.sums = sums;

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import functional_call
+from torch.testing._internal.two_tensor import TwoTensor
 
 import fastlstm
 from fastlstm import GRU, LSTM, RNN
@@ -187,3 +189,77 @@ def test_a_recurrent_weight_of_another_width_is_refused(make, columns):
     for call in (lambda: layer(torch.randn(5, 3, 4)), lambda: layer.step(torch.randn(4))):
         with pytest.raises(RuntimeError, match=r"w_hh: expected torch\.float32 of shape \(\d+, 6\) on cpu"):
             call()
+
+
+def twins(tensor: torch.Tensor) -> TwoTensor:
+    """What its class alone can read: it has no memory of its own."""
+    return TwoTensor(tensor, tensor.clone())
+
+
+@pytest.mark.parametrize("what", ["state", "weights"])
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("learns", [True, False])
+def test_tensors_of_other_classes_compute_as_their_class_does(what: str, layers: int, learns: bool) -> None:
+    layer = GRU(8, 64, layers)
+    x, state = torch.randn(20, 1, 8), torch.randn(layers, 1, 64)
+    weights = dict(layer.named_parameters())
+    expected = layer(x, state)[0]
+    if what == "state":
+        state = twins(state)
+    else:
+        weights = {name: twins(weight.detach()) for name, weight in weights.items()}
+    with torch.set_grad_enabled(learns):
+        found = functional_call(layer, weights, (x, state))[0]
+    assert isinstance(found, TwoTensor)
+    torch.testing.assert_close(found.a, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_state_of_a_class_that_computes_nothing_is_refused(dtype: torch.dtype) -> None:
+    layer, x = LSTM(8, 64, 2, dtype=dtype), torch.zeros(20, 1, 8, dtype=dtype)
+    state = FakeTensorMode().from_tensor(torch.zeros(2, 1, 64, dtype=dtype))
+    for learns in (True, False):
+        with torch.set_grad_enabled(learns), pytest.raises(AssertionError, match="FakeTensor"):
+            layer(x, (state, state))
+
+
+def test_a_gradient_of_another_class_is_one() -> None:
+    layer = LSTM(4, 5)
+    outer = torch.randn(6, 3, 5)
+    wanted = torch.autograd.grad(layer(X)[0], layer.weight_hh_l0, outer)[0]
+    (layer(X)[0] * twins(outer)).sum().backward()
+    torch.testing.assert_close(layer.weight_hh_l0.grad.a, wanted)
+
+
+def test_a_part_of_memory_that_was_given_back_is_refused() -> None:
+    states = torch.zeros(3, 3, 5)
+    given = states[1:2]
+    states.untyped_storage().resize_(0)
+    with pytest.raises(RuntimeError, match=r"h0, of shape \(1, 3, 5\), has no memory to be read"):
+        GRU(4, 5)(X, given)
+
+
+def test_weights_of_another_precision_may_take_the_place_of_a_layers() -> None:
+    layer = LSTM(4, 5)
+    doubles = {name: weight.detach().double() for name, weight in layer.named_parameters()}
+    found = functional_call(layer, doubles, (X.double(),))[0]
+    torch.testing.assert_close(found, layer.double()(X.double())[0])
+
+
+def test_an_input_on_another_device_is_refused() -> None:
+    layer = LSTM(4, 5).eval()
+    with torch.no_grad():
+        for call in (
+            lambda: layer(X.to("meta")),
+            lambda: layer(X.to("meta"), weights="bfloat16"),
+            lambda: layer.step(X[0].to("meta")),
+        ):
+            with pytest.raises(RuntimeError, match="lie on several devices: cpu, meta"):
+                call()
+
+
+def test_lists_are_read_whatever_the_default_device() -> None:
+    layer, lengths, reset = LSTM(4, 5), [6, 2, 4], [[True, False, True]] * 6
+    expected = layer(X, lengths=lengths, reset=reset)[0]
+    with torch.device("meta"):
+        assert torch.equal(layer(X, lengths=lengths, reset=reset)[0], expected)

@@ -113,6 +113,21 @@ def test_what_is_no_number_stays_in_its_row(cell, value, instruction_set, thread
         assert found[1][0][3:, 7, : found[1][0].shape[2] // 2].isnan().all()
 
 
+@pytest.mark.parametrize(
+    "cell", [Cell(), Cell(peephole=True, coupled=True), Cell("gru"), Cell("rnn_tanh")], ids=str
+)
+def test_infinite_inputs_saturate_gates_and_leave_gradients_numbers(cell, instruction_set, threads):
+    """Also where units do not fill the vectors, whose other lanes would be 0 times infinity."""
+    x, weights = problem(cell, H=37, directions=1)
+    x[3, 7, 2] = torch.inf
+    inputs = [weight.requires_grad_() for weight in weights]
+    y, _, _ = sequence(cell, x, None, None, inputs)
+    assert y.isfinite().all()
+    for name, gradient in zip(cell.weight_names, torch.autograd.grad(y.sum(), inputs), strict=True):
+        read = [0, 1, 3] if name == "w_ih" else slice(None)  # 0 times the infinite input itself is no number
+        assert gradient[..., read].isfinite().all(), name
+
+
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_several_threads_at_once_give_the_same_bits(cell, threads):
     problems = [problem(cell, T=4 + 3 * number, B=9 * number + 1, H=70) for number in range(4)]

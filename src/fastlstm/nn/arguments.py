@@ -50,7 +50,10 @@ def output_steps_given(output_steps: Tensor | Sequence[int] | None, x: Tensor) -
     """Give the int64 numbers of some of the steps, on the input's device."""
     if output_steps is None:
         return None
-    output_steps = tensor_given(output_steps, x.device)
+    try:
+        output_steps = tensor_given(output_steps, x.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"output_steps: expected integers, one a step, got {output_steps!r:.60}") from None
     if output_steps.dtype != torch.int64 or output_steps.dim() != 1:
         raise ValueError(
             f"output_steps: expected torch.int64 of one dimension, got {output_steps.dtype} of "
@@ -63,6 +66,7 @@ def tensor_given(value: Any, device: torch.device | None = None) -> Tensor:
     """Give a tensor; what was none is copied, for a backward pass would not see that an array changed since."""
     if isinstance(value, Tensor):
         return value if device is None else value.to(device)
+    device = device or torch.device("cpu")  # whatever the default is
     if isinstance(value, (list, tuple)) and not value:
         return torch.empty(0, dtype=torch.int64, device=device)
     return torch.tensor(value, device=device)
@@ -78,6 +82,11 @@ def generator_given(generator: torch.Generator | None, x: Tensor) -> torch.Gener
             f'use torch.Generator("{x.device}")'
         )
     return generator
+
+
+def is_cast(dtype: torch.dtype) -> bool:
+    """Say whether autocast converts values of this type: it leaves float64, and what is no floating-point number."""
+    return dtype.is_floating_point and dtype != torch.float64
 
 
 def rate_given(name: str, rate: float) -> float:

@@ -138,6 +138,20 @@ class RecurrentParameters(nn.RNNBase):
             if name.startswith(("bias_ih_", "bias_hh_")):
                 init.constant_(parameter.data[gate], value if name.startswith("bias_ih_") else 0.0)
 
+    def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:  # noqa: A002
+        """Raise what torch's layers raise for an input of the wrong shape.
+
+        Its dtype is compared where the weights are looked up: another time would compute them twice where they are
+        computed, and what torch's class noted of them may be out of date (``torch.func.functional_call``).
+        """
+        expected = 2 if batch_sizes is not None else 3
+        if input.dim() != expected:
+            raise RuntimeError(f"input must have {expected} dimensions, got {input.dim()}")
+        if input.size(-1) != self.input_size:
+            raise RuntimeError(
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.size(-1)}"
+            )
+
     def flatten_parameters(self) -> None:
         """Do nothing: the kernel packs the weights itself, wherever they lie."""
 

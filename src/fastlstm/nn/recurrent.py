@@ -90,12 +90,10 @@ class Recurrent(Stepping):
         Raises
         ------
         ValueError
-            For an input that is neither 2-D nor 3-D, of another dtype than the weights, lengths or resets that do not
-            fit, a generator on another device, or reduced weights where there are none, with the reason.
+            For an input that is neither 2-D nor 3-D, of another dtype than the weights, lengths, resets or output steps
+            that do not fit, a generator on another device, or reduced weights where there are none, with the reason.
         RuntimeError
             For an input or state of the wrong size, or without time steps.
-        IndexError
-            For output steps that the input does not have.
 
         Examples
         --------
@@ -280,16 +278,23 @@ class Recurrent(Stepping):
             device = x.device.type
             autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         if autocast:
-            # With gradients in the weights' own type, which is the more exact: products alone are rounded.
-            dtype = torch.get_autocast_dtype(device)
-            learns = torch.is_grad_enabled()
             kinds = {weight.dtype for layer in layers for weight in layer}
             if len(kinds) > 1:  # autocast reaches what computes weights, too: parametrizations
                 common = reduce(torch.promote_types, kinds)
                 layers = [[weight.to(common) for weight in layer] for layer in layers]
+            autocast = arguments.is_cast(x.dtype) and arguments.is_cast(layers[0][0].dtype)
+        if autocast:
+            # With gradients in the weights' own type, which is the more exact: products alone are rounded.
+            dtype = torch.get_autocast_dtype(device)
+            learns = torch.is_grad_enabled()
             x = x.to(layers[0][0].dtype if learns else dtype)
             if learns and dtype == torch.bfloat16:
                 options = {**options, "rounded": True}
+        elif dtype != layers[0][0].dtype:
+            raise ValueError(
+                f"RNN input dtype ({dtype}) does not match weight dtype ({layers[0][0].dtype}). Convert input: "
+                f"input.to({layers[0][0].dtype}), or convert model: model.to({dtype})"
+            )
         h0, c0 = self._initial_state(hx, batch, x.dtype, cast=autocast)
         generator = arguments.generator_given(generator, x)
         directions = 2 if self.bidirectional else 1
@@ -300,7 +305,7 @@ class Recurrent(Stepping):
             found = stack(self.cell, x, h0, c0, layers, zoneout=self.zoneout, **options)
             if found is not None:
                 y, h, c = found
-                y = y if output_steps is None else y.index_select(int(self.batch_first), output_steps)
+                y = y if output_steps is None else native.read(y, int(self.batch_first), output_steps)
                 return y, h, c if self.cell.has_cell_state else None
         last_h, last_c = [], []
         several = self.num_layers > 1
@@ -321,9 +326,10 @@ class Recurrent(Stepping):
             last_c.append(c)
             if self.dropout and self.training and layer + 1 < self.num_layers:
                 x = self._dropped(x, bool(options.get("batch_first")), generator)
-        h, c = (torch.cat(s) if several else s[0] for s in (last_h, last_c))
-        if x.dtype != dtype:
-            x, h, c = x.to(dtype), h.to(dtype), c.to(dtype)
+        if x.dtype != dtype:  # first: autocast joins nothing of 16 bits but its own
+            x = x.to(dtype)
+            last_h, last_c = ([state.to(dtype) for state in states] for states in (last_h, last_c))
+        h, c = (torch.cat(states) if several else states[0] for states in (last_h, last_c))
         return x, h, c if self.cell.has_cell_state else None
 
     def _step_layers(
@@ -350,7 +356,7 @@ class Recurrent(Stepping):
         step = partial(self.step, weights="int8")
         y, state = step_by_step(step, x, self._as_given(h, c), lengths, reset)
         if output_steps is not None:
-            y = y[output_steps]
+            y = native.read(y, 0, output_steps)
         return y.transpose(0, 1) if self.batch_first else y, *self._pair(state)
 
     def _dropped(self, x: Tensor, batch_first: bool, generator: torch.Generator | None) -> Tensor:
@@ -383,14 +389,13 @@ class Recurrent(Stepping):
             )
             return h, c
         h, c = self._pair(hx)
-        if cast:
-            return h.to(dtype), None if c is None else c.to(dtype)
         for name, state in (("hx", h), ("cx", c)):
-            if state is not None and state.dtype != dtype:
-                raise RuntimeError(
-                    f"{name} has dtype {state.dtype}, but the input has {dtype}: use {name}.to({dtype})"
-                )
-        return h, c
+            if state is None or state.dtype == dtype or (cast and arguments.is_cast(state.dtype)):
+                continue
+            raise RuntimeError(
+                f"{name} has dtype {state.dtype}, but the input has {dtype}: use {name}.to({dtype})"
+            )
+        return (h.to(dtype), None if c is None else c.to(dtype)) if cast else (h, c)
 
 
 def _mask(shape: Sequence[int], rate: float, like: Tensor, generator: torch.Generator | None) -> Tensor:

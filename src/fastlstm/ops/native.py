@@ -40,7 +40,9 @@ _library.define(
 )
 
 # Of other tensors (distributed, quantized …) the dispatcher knows what they are; they may have no memory to read.
-_PLAIN = frozenset((Tensor, torch.nn.Parameter))
+_PLAIN = frozenset((Tensor, torch.nn.Parameter, type(None)))
+# Memory that was given back begins at 0, parts of it further on. Few programs have theirs so low, and are asked more.
+_FREED_BELOW = 2**32
 _Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 _Gradient = Tensor | None
 
@@ -146,8 +148,7 @@ class _Layer:
                 )
         given = (call.h0, call.c0, call.reset, call.recurrent_mask, call.seed)
         x = _dense(call.x)
-        if x.numel() and not x.data_ptr():
-            raise RuntimeError(f"the input, of shape {tuple(x.shape)}, has no memory to be read")
+        self._require("the input", x, tuple(x.shape), x.dtype)
         h0, c0, reset, mask, seed = (None if t is None else _dense(t) for t in given)
         for name, tensor, shape, dtype in (
             ("h0", h0, (self.directions, self.batch, self.outputs), call.x.dtype),
@@ -178,11 +179,17 @@ class _Layer:
     @staticmethod
     def _require(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
         if tensor.dtype == dtype and tensor.shape == shape and tensor.is_cpu:
+            if tensor.data_ptr() < _FREED_BELOW and tensor.numel() and _is_freed(tensor):
+                raise RuntimeError(f"{name}, of shape {shape}, has no memory to be read")
             return
         raise RuntimeError(
             f"{name}: expected {dtype} of shape {shape} on cpu, as the input and the other weights ask for, got "
             f"{tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}"
         )
+
+
+def _is_freed(tensor: Tensor) -> bool:
+    return not tensor.data_ptr() or not tensor.untyped_storage().data_ptr()
 
 
 def _dense(tensor: Tensor) -> Tensor:
@@ -222,13 +229,17 @@ def _run(call: Call, keep: bool) -> tuple[Tensor, Tensor, Tensor, Tensor | None,
         )
     if call.read_steps is None:
         return states, hn, cn, None, reserve
+    return read(states, call.layout, call.read_steps), hn, cn, states, reserve
+
+
+def read(states: Tensor, dim: int, read_steps: Tensor) -> Tensor:
+    """Give the outputs at some of the steps, which lie along a dimension, or say that there are no such steps."""
     try:
-        y = states.index_select(call.layout, call.read_steps)
+        return states.index_select(dim, read_steps)
     except IndexError:
         raise ValueError(
-            f"output_steps: expected numbers in 0 … {layer.steps - 1}, got {call.read_steps.tolist()}"
+            f"output_steps: expected numbers in 0 … {states.shape[dim] - 1}, got {read_steps.tolist()}"
         ) from None
-    return y, hn, cn, states, reserve
 
 
 def _forward(*arguments: Any) -> _Outputs:
@@ -246,6 +257,11 @@ def _forward(*arguments: Any) -> _Outputs:
 
 def _fake_forward(*arguments: Any) -> _Outputs:
     call, keep = Call(*arguments[:-1]), arguments[-1]
+    devices = {t.device.type for t in (*call[:3], *call.weights) if t is not None}
+    if len(devices) > 1:
+        raise RuntimeError(
+            f"the input, the state and the weights lie on several devices: {', '.join(sorted(devices))}"
+        )
     layer = _Layer(call)
     states, (hn, cn) = layer.empty_outputs(), layer.empty_states()
     reserve = call.x.new_empty(layer.reserve_size() if keep else 0)
@@ -365,7 +381,7 @@ class _Sequence(torch.autograd.Function):
         call = Call._make([*given[:3], weights, *given[-_FIXED:], *ctx.options])
         needs = ctx.needs_input_grad
         wanted = [*needs[1:4], any(needs[4:])]
-        if ctx.direct and not torch.is_grad_enabled() and not is_traced() and not _are_mapped(dy, dhn, dcn):
+        if ctx.direct and not torch.is_grad_enabled() and not is_traced() and _are_plain(dy, dhn, dcn):
             dx, dh0, dc0, *dweights = _run_backward(call, states, reserve, (dy, dhn, dcn), wanted)
         else:
             from fastlstm.ops import derivatives  # which stands on this module
@@ -405,7 +421,7 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     call
         Its tensors on the CPU, of a type in ``DTYPES``; checked.
     """
-    if call.x.is_meta or is_traced() or not _PLAIN.issuperset(map(type, (call.x, *call.weights))):
+    if not is_plain(call):
         if onnx.under_way():
             return onnx.sequence(call)
         y, hn, cn, _, _ = torch.ops.fastlstm.sequence(*call, 0)
@@ -416,15 +432,22 @@ def run(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     return y, hn, cn
 
 
+def is_plain(call: Call) -> bool:
+    """Say whether the kernel may read a call's tensors without asking the dispatcher, and nobody wants to see it."""
+    if is_traced():  # first: a compiler cannot look into the rest
+        return False
+    tensors = (*call[:3], *call.weights, *call[OPTIONS : OPTIONS + _FIXED])
+    return not call.x.is_meta and _PLAIN.issuperset(map(type, tensors))
+
+
 def serves_bfloat16(call: Call, cell: Cell) -> bool:
     """Say whether a call without gradients has a kernel that multiplies in bfloat16 and sums up in float32."""
     return (
-        not is_traced()  # first: a compiler cannot look into what is native
+        is_plain(call)  # first: a compiler cannot look into what is native
         and _native.has_bfloat16()
         and not (cell.projected or cell.layer_norm or call.recurrent_mask is not None or any(call.zoneout))
         and call.x.shape[-1] % 2 == 0
         and call.weights[1].shape[1] % 2 == 0
-        and not call.x.is_meta
         and not (torch.is_grad_enabled() and needs_gradient(call))
     )
 
@@ -445,7 +468,7 @@ def run_bfloat16(call: Call) -> tuple[Tensor, Tensor, Tensor]:
     if layer.batch:
         arrays, weights = layer.arrays(y, hn, cn, None), layer.kernel_weights()
         _native.forward16(layer.sizes(), _addresses(arrays), _addresses(weights), torch.get_num_threads())
-    return (y if call.read_steps is None else y.index_select(call.layout, call.read_steps)), hn, cn
+    return (y if call.read_steps is None else read(y, call.layout, call.read_steps)), hn, cn
 
 
 def layers_at_once(call: Call, layers: int, threads: int) -> bool:
@@ -499,10 +522,11 @@ def is_traced() -> bool:
     )
 
 
-def _are_mapped(*outer: _Gradient) -> bool:
-    """Whether ``torch.autograd.grad(…, is_grads_batched=True)`` is under way, which has a ``vmap`` of its own."""
+def _are_plain(*outer: _Gradient) -> bool:
+    """Whether a kernel may read them; not under ``torch.autograd.grad(…, is_grads_batched=True)``, a ``vmap``."""
     first = next((gradient for gradient in outer if gradient is not None), None)
-    return first is not None and torch._C._functorch.is_legacy_batchedtensor(first)
+    is_mapped = first is not None and torch._C._functorch.is_legacy_batchedtensor(first)
+    return not is_mapped and _PLAIN.issuperset(map(type, outer))
 
 
 def needs_gradient(call: Call) -> bool:

@@ -66,7 +66,7 @@ def stack(
     True
     """
     threads = torch.get_num_threads()
-    if threads < 2 or rounded or x.dtype not in native.DTYPES or x.device.type != "cpu" or native.is_traced():
+    if threads < 2 or rounded or x.dtype not in native.DTYPES or x.device.type != "cpu":
         return None
     layout = PACKED if batch_sizes is not None else int(batch_first)
     calls: list[Call] = []
@@ -76,7 +76,7 @@ def stack(
             x, h, c, weights, lengths, batch_sizes, reset, None, None, None, cell.kind, cell.variants, layout,
             packed_batch, zoneout, False, False,
         )  # fmt: skip
-        if torch.is_grad_enabled() and native.needs_gradient(call):
+        if not native.is_plain(call) or (torch.is_grad_enabled() and native.needs_gradient(call)):
             return None
         ops.check(
             cell,
