@@ -202,6 +202,55 @@ def test_update_and_evaluate_name_series_that_were_not_known() -> None:
     assert forecaster.notes_ == ["new series, taken up beside those that are known: 'B'"]
 
 
+def shops(*names: object, first: int = 0, rows: int = 40) -> pl.DataFrame:
+    tables = [
+        pl.DataFrame(
+            {"t": range(first, first + rows), "y": np.sin(np.arange(first, first + rows))}
+        ).with_columns(shop=pl.lit(name))
+        for name in names
+    ]
+    return pl.concat(tables)
+
+
+@pytest.mark.parametrize(
+    ("known", "came", "after"),
+    [((1, 2), ("2", "north"), ["1", "2", "north"]), (("001", "b"), (7,), ["001", "b", "7"])],
+)
+def test_ids_of_another_kind_can_be_forecast_and_saved(
+    known: tuple[object, ...], came: tuple[object, ...], after: list[str], tmp_path: Path
+) -> None:
+    forecaster = Forecaster(4, 2, max_steps=2).fit(shops(*known), time="t", target="y", series="shop")
+    forecaster.update(shops(*came, first=40, rows=5)).save(tmp_path / "run")
+    assert Forecaster.load(tmp_path / "run").predict()["shop"].unique(maintain_order=True).to_list() == after
+
+
+@pytest.mark.parametrize(
+    ("known", "came", "told"),
+    [((1, 2), "001", r"'001' is known as 1:"), (("01", "b"), 1, r"1 is known as '01':")],
+)
+def test_a_known_series_under_another_spelling_is_refused(
+    known: tuple[object, ...], came: object, told: str
+) -> None:
+    forecaster = Forecaster(4, 2, max_steps=2).fit(shops(*known), time="t", target="y", series="shop")
+    with pytest.raises(DataError, match=told):
+        forecaster.update(shops(came, first=40, rows=5))
+    forecaster.predict(shops(came, first=40, rows=30))
+    assert f"series {came!r} is not" in " ".join(forecaster.notes_)
+
+
+def test_values_that_are_not_those_known_are_told() -> None:
+    table = shops("a", "b")
+    forecaster = Forecaster(4, 2, max_steps=2).fit(table, time="t", target="y", series="shop")
+    forecaster.predict(table)
+    assert not forecaster.notes_
+    changed = table.with_columns(y=pl.when(pl.col("t") == 30).then(9.0).otherwise("y"))
+    told = "2 values of known steps differ from what is known: taken here"
+    forecaster.predict(changed)
+    assert forecaster.notes_ == [told]
+    forecaster.evaluate(changed)
+    assert told in forecaster.notes_
+
+
 def test_what_came_by_update_was_not_learnt_and_can_be_backtested(run: Path) -> None:
     whole = hourly(days=20)
     updated = Forecaster.load(run).update(days(whole, 14, 16))

@@ -18,6 +18,7 @@
     joining      new rows behind known ones, or into their gaps
     prediction   past the end of series; fallback: where no network can; adapting: intervals that follow what came
     known_ahead  what was amiss in the covariates of a forecast
+    strangers    series that a model does not know by their name
     report       what fit tells
     frames       forecasts as tables
     saving       into a run folder and out of it; pictures; exporting: as a model that stands alone

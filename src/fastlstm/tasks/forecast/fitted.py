@@ -26,18 +26,20 @@ from fastlstm.tasks.forecast.exporting import standalone
 from fastlstm.tasks.forecast.fallback import describe, without_network
 from fastlstm.tasks.forecast.fitting import evaluate_all
 from fastlstm.tasks.forecast.frames import forecast_frame, paths_frame
-from fastlstm.tasks.forecast.joining import continue_series, describe_left_out, describe_rows, extend_series
-from fastlstm.tasks.forecast.known_ahead import (
-    describe_covariates,
-    describe_new,
-    describe_read,
-    describe_strangers,
+from fastlstm.tasks.forecast.joining import (
+    continue_series,
+    describe_changed,
+    describe_left_out,
+    describe_rows,
+    extend_series,
 )
+from fastlstm.tasks.forecast.known_ahead import describe_covariates, describe_read
 from fastlstm.tasks.forecast.pictures import draw_forecast
 from fastlstm.tasks.forecast.prediction import forecast_ahead, sample_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.saving import restore_forecaster, save_forecaster
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
+from fastlstm.tasks.forecast.strangers import describe_new, describe_strangers
 from fastlstm.tasks.forecast.tables import roles_of
 from fastlstm.tasks.forecast.tuning import TuningReport
 from fastlstm.tasks.forecast.unseen import all_unseen, fresh_from, learnt_from, limits
@@ -148,7 +150,7 @@ class FittedForecaster(ExportableEstimator):
         read = [] if data is None else [series.report]
         joining: list[str] = []
         if data is not None:
-            joining = describe_rows(self.series_, series)
+            joining = describe_rows(self.series_, series) + describe_changed(self.series_, series)
             series, _ = continue_series(self.series_, series, self.context_)
         if future is not None:
             series = add_future(series, future)
@@ -252,6 +254,7 @@ class FittedForecaster(ExportableEstimator):
         unseen = all_unseen(series, found.index, self._learnt())
         self.notes_ = [
             *describe_rows(self.series_, read),
+            *describe_changed(self.series_, read),
             *describe_strangers(read.names, self.series_.names),
             *([] if unseen else ["some of these rows were used in training, so the figures are optimistic"]),
             *read.report.coarse,

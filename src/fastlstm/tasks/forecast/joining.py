@@ -12,6 +12,7 @@ from fastlstm.data.series.rows import of_series
 from fastlstm.data.series.schema import Role
 from fastlstm.data.series.series_set import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
 from fastlstm.errors import DataError, many
+from fastlstm.tasks.forecast.strangers import of_one_kind, refuse_other_spellings
 
 RECOGNISED, FEWEST_RECOGNISED = 16, 4  # rows by which a table without times is known again
 MOST_STEPS_A_ROW = 100  # more than this come of a wrong time, not of a gap
@@ -135,7 +136,8 @@ def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -
     Raises
     ------
     DataError
-        If a value differs from the known one and ``replaced`` is not given, or rows lie too far off.
+        If a value differs from the known one and ``replaced`` is not given, rows lie too far off, or a known series
+        comes under another spelling of its number.
 
     Examples
     --------
@@ -147,6 +149,7 @@ def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -
     >>> extend_series(known, new).target[:, 0]
     array([ 5.,  6.,  7., nan, nan,  9.], dtype=float32)
     """
+    refuse_other_spellings(known, new)
     source, positions = place_in_known(known, new)
     ends = positions + new.lengths
     far = ends - np.where(source >= 0, known.lengths[source], 0) - new.lengths
@@ -163,8 +166,7 @@ def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -
     lengths = whole.lengths.copy()
     np.maximum.at(lengths, target, ends)
     whole = whole.resized(lengths)
-    codes = np.repeat(np.arange(len(new)), new.lengths)
-    steps = np.arange(new.offsets[-1]) - np.repeat(new.offsets[:-1], new.lengths) + positions[codes]
+    codes, steps = _steps_in_known(new, positions)
     used = steps >= 0
     rows = np.where(used, whole.offsets[target[codes]] + steps, 0)
     settled = used & (steps < whole.last_observed[target[codes]])
@@ -187,6 +189,36 @@ def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -
     return replace(whole, last_observed=observed, source=known.source)
 
 
+def describe_changed(known: SeriesSet, new: SeriesSet) -> list[str]:
+    """Say how many values of new rows are not those that are known of the same steps.
+
+    Parameters
+    ----------
+    known, new : SeriesSet
+        As for ``place_in_known``.
+    """
+    source, positions = place_in_known(known, new)
+    codes, steps = _steps_in_known(new, positions)
+    settled = (source[codes] >= 0) & (steps >= 0) & (steps < known.last_observed[source[codes]])
+    rows = known.offsets[source[codes[settled]]] + steps[settled]
+    changed = 0
+    for name in STEP_ARRAYS:
+        old, more = getattr(known, name)[rows], getattr(new, name)[settled]
+        changed += int((_given(more) & _given(old) & (old != more)).sum())
+    differ = "differs" if changed == 1 else "differ"
+    return (
+        [f"{many(changed, 'value')} of known steps {differ} from what is known: taken here"]
+        if changed
+        else []
+    )
+
+
+def _steps_in_known(new: SeriesSet, positions: Integers) -> tuple[Integers, Integers]:
+    """(rows,) the series of each step of ``new``, and its place among the known steps of that series."""
+    codes = np.repeat(np.arange(len(new)), new.lengths)
+    return codes, np.arange(new.offsets[-1]) - np.repeat(new.offsets[:-1], new.lengths) + positions[codes]
+
+
 def _with_room(known: SeriesSet, new: SeriesSet, strangers: npt.NDArray[np.bool_]) -> SeriesSet:
     """Return a copy of the known series, and those of ``new`` that are not known, without any steps."""
     count = int(strangers.sum())
@@ -196,7 +228,7 @@ def _with_room(known: SeriesSet, new: SeriesSet, strangers: npt.NDArray[np.bool_
     }
     return replace(
         known,
-        names=[*known.names, *names],
+        names=of_one_kind([*known.names, *names]),
         offsets=np.concatenate([known.offsets, np.full(count, known.offsets[-1])]),
         last_observed=np.concatenate([known.last_observed, np.zeros(count, np.int64)]),
         axis=replace(known.axis, origins=np.concatenate([known.axis.origins, new.axis.origins[strangers]])),

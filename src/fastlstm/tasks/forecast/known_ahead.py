@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import numpy as np
 
 from fastlstm.data.series.gaps import GapReport
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.windows import WindowIndex
-from fastlstm.errors import listed
 
 
 def describe_covariates(
@@ -64,39 +62,3 @@ def describe_read(read: Iterable[GapReport]) -> list[str]:
         for report in read
         for column, count in report.unknown.items()
     ]
-
-
-def describe_strangers(names: Sequence[Any], known: Sequence[Any]) -> list[str]:
-    """Say which series were never fitted.
-
-    Parameters
-    ----------
-    names, known : sequence
-        Ids of the series to forecast, and of those that were fitted.
-
-    Examples
-    --------
-    >>> describe_strangers(["a", 7], ["a", "7"]), describe_strangers(["b"], ["a"])
-    ([], ["series not seen in fit, forecast by what the others taught: 'b'"])
-    """
-    strange = _others(names, known)
-    return (
-        [f"series not seen in fit, forecast by what the others taught: {listed(strange)}"] if strange else []
-    )
-
-
-def describe_new(names: Sequence[Any], known: Sequence[Any]) -> list[str]:
-    """Say which series were not known before their rows came.
-
-    Parameters
-    ----------
-    names, known : sequence
-        Ids of the series that came, and of those that are known.
-    """
-    strange = _others(names, known)
-    return [f"new series, taken up beside those that are known: {listed(strange)}"] if strange else []
-
-
-def _others(names: Sequence[Any], known: Sequence[Any]) -> list[Any]:
-    fitted = {str(name) for name in known}
-    return [name for name in names if str(name) not in fitted]
