@@ -256,3 +256,12 @@ def test_a_vocabulary_that_was_altered_is_told(tmp_path):
     (tmp_path / "run" / "words.json").write_text("[]")
     with pytest.raises(RunError, match=r"words\.json was cut short or altered: its sha256"):
         load_run(tmp_path / "run").vocabulary("words")
+
+
+def test_a_run_that_must_not_be_written_to_is_left(tmp_path):
+    save(tmp_path / "run")
+    (tmp_path / "run").chmod(0o555)
+    with pytest.raises(RunError, match=r"run must not be written to: .* or allow it \(chmod u\+w\)"):
+        save(tmp_path / "run")
+    (tmp_path / "run").chmod(0o755)
+    save(tmp_path / "run")

@@ -56,6 +56,26 @@ def test_a_future_beside_the_horizon_is_no_future() -> None:
         model.predict(future=ahead.with_columns(t=pl.col("t").dt.offset_by("6y")))
 
 
+def test_a_future_that_nothing_was_learnt_of_is_refused() -> None:
+    model = quick(7).fit(daily(), target="y", time="t")
+    ahead = pl.DataFrame({"t": [date(2023, 3, 2) + timedelta(day) for day in range(7)], "promo": [0.0] * 7})
+    with pytest.raises(InputError, match="no column was fitted as a future covariate: leave future out"):
+        model.predict(future=ahead)
+
+
+def test_a_future_that_is_like_nothing_that_was_learnt_is_told() -> None:
+    table = daily().with_columns(promo=pl.Series([0.0, 1.0] * 30))
+    model = quick(7).fit(table, target="y", time="t", future_covariates=["promo"])
+    ahead = pl.DataFrame({"t": [date(2023, 3, 2) + timedelta(day) for day in range(7)], "promo": [0.0] * 7})
+    model.predict(future=ahead.with_columns(promo=9.5))
+    assert model.notes_ == []
+    model.predict(future=ahead.with_columns(promo=pl.Series([0.0] * 6 + [200.5])))
+    assert model.notes_ == [
+        "'promo' is 200.5 in the steps ahead, 400 standard deviations from its mean of 0.490566 in training: what is "
+        "forecast from that is a guess"
+    ]
+
+
 def test_what_is_not_known_of_the_steps_ahead_is_told() -> None:
     table = daily(promo=1.0).with_columns(sky=pl.Series(["clear", "mist"] * 30))
     model = quick(7).fit(table, target="y", time="t", future_covariates=["promo", "sky"])

@@ -159,3 +159,9 @@ def test_answers_under_autocast_are_those_of_half_as_many_bits() -> None:
     whole = fitted.predict_proba(WAVES)
     with torch.autocast("cpu", torch.bfloat16):
         np.testing.assert_allclose(fitted.predict_proba(WAVES), whole, atol=0.02)
+
+
+def test_lists_of_tensors_are_sequences() -> None:
+    tensors = [torch.randn(10 + place % 3, 2) for place in range(20)]
+    model = Classifier(max_steps=2).fit(tensors, ["a", "b"] * 10)
+    assert model.predict(tensors).shape == (20,)

@@ -42,6 +42,8 @@ def check_destination(folder: str | Path) -> None:
         others = {path.name for path in folder.iterdir()} - BEFORE_A_RUN
         if others and not (folder / CONFIG).is_file():
             raise RunError(f"{folder} holds other files and is not a run folder: choose another folder")
+        if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK):
+            raise RunError(f"{folder} must not be written to: choose another folder, or allow it (chmod u+w)")
     elif folder.exists():
         raise RunError(f"{folder} is a file: choose another folder")
     parent = folder.absolute().parent

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fastlstm.data import read_sequences
-from fastlstm.errors import InputError
+from fastlstm.errors import DataError, InputError
 
 NAN = float("nan")
 
@@ -114,3 +114,16 @@ def test_columns_of_files_without_are_refused(name, tmp_path):
     with pytest.raises(InputError, match=f"{name}: columns of a table, of which the .ts file .* has none"):
         read_sequences(path, **{name: "x"})
     assert len(read_sequences(path)) == 2
+
+
+@pytest.mark.parametrize("learns", [False, True])
+def test_a_list_of_tensors_is_one_of_arrays(learns):
+    tensors = [torch.ones(3, 2, requires_grad=learns), torch.zeros(4, 2)]
+    found = read_sequences(tensors, label=["a", "b"])
+    assert found.lengths.tolist() == [3, 4]
+    assert found.values[:3].min() == 1
+
+
+def test_labels_that_cannot_be_computed_with_are_refused():
+    with pytest.raises(DataError, match=r"sequence 1: label 1e\+200 is too large to be computed with"):
+        read_sequences([[1.0, 2.0], [3.0]], label=[0.0, 1e200], numeric_labels=True)

@@ -115,3 +115,20 @@ def test_a_forecast_is_as_wide_as_the_table():
     assert wide.columns == ["t", "b", "b_q0.1", "a", "a_q0.1"]
     assert wide.rows() == [(3, 5.0, 4.0, None, None), (4, 6.0, 5.0, 7.0, 6.0)]
     assert wide["b"].dtype == pl.Float32
+
+
+def test_series_that_end_before_the_others_are_told():
+    frame = pl.DataFrame(
+        {
+            "t": [f"2024-01-0{day}" for day in range(1, 5)],
+            "a": [1, 2, 3, 4],
+            "b": [1, 2, 3, None],
+            "c": [None, 2, 3, 4],
+        }
+    )
+    table = read_table(frame)
+    found = read_series(table, find_columns(table, wide=True))
+    assert found.last_observed.tolist() == [4, 3, 3]
+    assert "1 series ends before the others, to be forecast from its own end" in str(found.report)
+    later = read_table(frame.with_columns(b=pl.Series([1, 2, 3, 4])))
+    assert "ends before" not in str(read_series(later, find_columns(later, wide=True)).report)

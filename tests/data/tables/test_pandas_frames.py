@@ -6,6 +6,7 @@ import pytest
 
 from fastlstm.data import Columns, read_series
 from fastlstm.data.tables.table import read_table
+from fastlstm.errors import DataError
 
 DAYS = pd.date_range("2023-01-01", periods=3)
 VALUES = pd.DataFrame({"y": [1.0, 2.0, 3.0]})
@@ -54,3 +55,8 @@ def test_objects_of_several_kinds_keep_what_is_missing():
 def test_ids_that_pandas_made_fractions_are_whole():
     frame = pd.DataFrame({"unique_id": [1.0, 1.0, 2.0], "y": [1.0, 2.0, 3.0]})
     assert read_series(frame, Columns(target=("y",), series="unique_id")).names == [1, 2]
+
+
+def test_complex_numbers_are_refused_by_name():
+    with pytest.raises(DataError, match=r"row 0: '1j' in column 'y' \(target\) is not a number"):
+        read_series(pd.DataFrame({"y": np.arange(4) + 1j}), Columns(target=("y",)))

@@ -137,6 +137,8 @@ def _numbers(given: Any, name: str) -> Numbers:
         given = np.ma.filled(given.astype(np.float64), np.nan)
     if isinstance(given, np.ndarray) and np.iscomplexobj(given):
         raise DataError(f"{name} are complex numbers; give real ones, for instance both parts as channels")
+    if hasattr(given, "detach"):  # a tensor, which numpy would not look into while it asks for a gradient
+        given = given.detach().cpu()
     try:
         return np.asarray(given, np.float64)
     except (TypeError, ValueError):

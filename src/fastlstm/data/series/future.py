@@ -14,7 +14,7 @@ from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.wide import for_every_series
 from fastlstm.data.tables.table import Table, read_table
 from fastlstm.data.times.parts import join_times
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, InputError
 
 
 def add_future(series: SeriesSet, source: Any) -> SeriesSet:
@@ -38,6 +38,8 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     ------
     DataError
         If a column is missing, a cell cannot be read, or the table has a series that is not there.
+    InputError
+        If no column is a future covariate.
 
     Examples
     --------
@@ -50,9 +52,11 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     >>> longer.future[:, 0], longer.last_observed
     (array([0.5, 0.6, 0.7, 0.8], dtype=float32), array([2]))
     """
-    table = read_table(source)
     schema = series.schema
     columns = schema.columns
+    if not columns.future_covariates:
+        raise InputError("no column was fitted as a future covariate: leave future out")
+    table = read_table(source)
     if columns.time_parts:
         table, _ = join_times(table, columns.time_parts)
     if columns.series is not None and columns.series not in table.columns:

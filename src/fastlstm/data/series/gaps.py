@@ -34,6 +34,8 @@ class GapReport:
         Series that start late: their rows begin before their first target.
     leading : int
         How many such rows they have; they are left out.
+    ended : int
+        Series of a wide table that end before the others.
     left_out : tuple of str
         Columns of a wide table that hold no numbers and play no role.
     unread : tuple of str
@@ -50,6 +52,7 @@ class GapReport:
     moved_rows: int = 0
     late: int = 0
     leading: int = 0
+    ended: int = 0
     left_out: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
 
@@ -73,6 +76,9 @@ class GapReport:
             notes.append(
                 f"{self.late:,} series start late: {self.leading:,} rows before their first value are left out"
             )
+        if self.ended:
+            ends, its = ("ends", "its") if self.ended == 1 else ("end", "their")
+            notes.append(f"{self.ended:,} series {ends} before the others, to be forecast from {its} own end")
         if self.left_out:
             notes.append(
                 f"{len(self.left_out):,} columns hold no numbers and are left out: {listed(self.left_out)}"

@@ -132,6 +132,7 @@ def read_series(
             moved_rows=moved,
             late=leading.series,
             leading=leading.rows,
+            ended=_ended(axis, last_observed) if columns.wide else 0,
             left_out=left_out,
             unread=_unread(given, columns) if learns else (),
         ),
@@ -319,6 +320,12 @@ def _ends(codes: Integers) -> tuple[Integers, Integers]:
     """Return (S,) the first and the last row of each series, in rows that are sorted by series."""
     firsts = np.flatnonzero(np.diff(codes, prepend=-1))
     return firsts, np.append(firsts[1:], len(codes)) - 1
+
+
+def _ended(axis: TimeAxis, last_observed: Integers) -> int:
+    """Count the series whose last target lies before the last of others."""
+    ends = axis.frequency.ticks(axis.origins, last_observed, axis.day)
+    return int((ends < ends.max()).sum())
 
 
 def _last_observed(rows: Rows, targets: Mapping[str, Numbers], positions: Integers) -> Integers:

@@ -170,11 +170,13 @@ def is_missing(value: Any) -> bool:
     >>> [is_missing(value) for value in (None, float("nan"), "", 0)]
     [True, True, False, False]
     """
+    if getattr(value, "ndim", 0):  # an array or a tensor
+        return False
     try:
         return value is None or bool(value != value)
     except TypeError:  # pandas.NA is neither like itself nor unlike
         return True
-    except ValueError:  # an array
+    except ValueError:  # something else that holds several
         return False
 
 
@@ -216,8 +218,9 @@ def _to_polars(column: nw.Series[Any]) -> pl.Series:
         return column.to_polars()
     except pl.exceptions.ComputeError:  # an offset from UTC that has no name, +05:30 for instance
         return column.dt.convert_time_zone("UTC").to_polars()
-    except (ImportError, TypeError, ValueError):
-        # pandas goes to polars by way of pyarrow, which may be absent, and takes no objects of several types.
+    except (ImportError, TypeError, ValueError, NotImplementedError):
+        # pandas goes to polars by way of pyarrow, which may be absent, and takes neither objects of several types nor
+        # all of numpy's.
         return series_of(column.name, column.to_list())
 
 

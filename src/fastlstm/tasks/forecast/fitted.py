@@ -171,7 +171,7 @@ class FittedForecaster(ExportableEstimator):
             *joining,
             *describe_strangers(series.names, self.series_.names),
             *describe(without_network(ends)),
-            *describe_covariates(ends, index, steps, read),
+            *describe_covariates(ends, index, steps, read, self.scaling_.future),
             *series.report.coarse,
         ]
         return give_back(in_given_shape(frame, series.schema, series.names, path), series.kind)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from fastlstm.data.series.gaps import GapReport
+from fastlstm.data.series.scaling import Standardizer
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.windows import WindowIndex
 
+FAR = 20.0  # standard deviations from the mean of what was learnt from: no network knows what then
+
 
 def describe_covariates(
-    ends: SeriesSet, index: WindowIndex, steps: int, read: Iterable[GapReport]
+    ends: SeriesSet, index: WindowIndex, steps: int, read: Iterable[GapReport], learnt: Standardizer
 ) -> list[str]:
     """Say what of the covariates the network did not know, one line a column.
 
@@ -26,6 +30,8 @@ def describe_covariates(
         How many steps ahead.
     read : iterable of GapReport
         What was found in the tables that were read for it.
+    learnt : Standardizer
+        Of the numeric future covariates.
 
     Examples
     --------
@@ -35,7 +41,8 @@ def describe_covariates(
     >>> table = pl.DataFrame({"sold": [5, 6, None, None], "price": [0.5, 0.6, 0.7, None]})
     >>> series = read_series(table, Columns(target=("sold",), future_covariates=("price",)))
     >>> found = [GapReport(rows=4, series=1, unknown={"sky": 3})]
-    >>> describe_covariates(series, WindowIndex(np.array([0]), np.array([2])), 2, found)
+    >>> learnt = Standardizer((0.5,), (0.1,))
+    >>> describe_covariates(series, WindowIndex(np.array([0]), np.array([2])), 2, found, learnt)
     ["'price' is not known in 1 of the 2 steps ahead: masked",
      "'sky' holds 3 categories that are not those of the training data: read as missing"]
     """
@@ -46,7 +53,22 @@ def describe_covariates(
         for column, count in missing
         if count
     ]
-    return told + describe_read(read)
+    return told + _describe_far(ends, ahead, learnt) + describe_read(read)
+
+
+def _describe_far(ends: SeriesSet, ahead: npt.NDArray[np.float32], learnt: Standardizer) -> list[str]:
+    """Say which numbers (W, steps, F) are nothing like those that a model has learnt from."""
+    told = []
+    for column, name in enumerate(ends.schema.numeric("future")):
+        values = ahead[..., column].ravel()
+        distance = np.abs(values.astype(np.float64) - learnt.mean[column]) / learnt.deviation[column]
+        farthest = int(np.nan_to_num(distance).argmax())
+        if distance[farthest] > FAR:
+            told.append(
+                f"{name!r} is {values[farthest]:g} in the steps ahead, {distance[farthest]:,.0f} standard deviations "
+                f"from its mean of {learnt.mean[column]:g} in training: what is forecast from that is a guess"
+            )
+    return told
 
 
 def describe_read(read: Iterable[GapReport]) -> list[str]:
