@@ -183,7 +183,9 @@ def _as_numbers(labels: pl.DataFrame, where: Callable[[int], str]) -> pl.DataFra
         huge = (numbers[column.name].abs() > FLOAT32_MAX).fill_null(False)
         if huge.any():
             row = huge.arg_max() or 0
-            raise DataError(f"{where(row)}: label {column[row]!r} is too large to be computed with: correct it")
+            raise DataError(
+                f"{where(row)}: label {column[row]!r} is too large to be computed with: correct it"
+            )
     return numbers
 
 
