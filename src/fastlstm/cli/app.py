@@ -11,6 +11,15 @@ from fastlstm.cli.bench import bench
 from fastlstm.cli.info import info
 from fastlstm.tasks import TASKS
 
+PURPOSES = {
+    "forecast": "The future of series in a table, with intervals.",
+    "classify": "Classes of sequences, texts, or single steps.",
+    "regress": "Numbers of sequences, texts, or single steps: remaining life, a dose, a score.",
+    "detect": "What is unusual in series, without labels.",
+    "generate": "Text that goes on as a corpus does.",
+    "transcribe": "Words from recordings of speech.",
+    "translate": "Texts from texts: languages, spellings, summaries.",
+}
 MODES = {
     "train": "Learn from data and save a run.",
     "evaluate": "Compare what a saved run says with what is known.",
@@ -51,7 +60,7 @@ def make_app(arguments: Sequence[str]) -> App:
     app.command(info)
     app.command(bench)
     for task in TASKS:
-        commands = App(name=task, help=f"Train, evaluate, predict and more: see fastlstm {task} --help.")
+        commands = App(name=task, help=PURPOSES[task])
         if task in arguments[:1]:
             from fastlstm.cli.task import task_commands  # deferred: it imports the task's estimator
 
