@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fastlstm import GRU, LSTM, RNN, _native
-from fastlstm.ops import native
+from fastlstm.ops import kernel
 from fastlstm.ops.stack import stack
 
 
@@ -16,11 +16,11 @@ def _two_threads(set_threads):
 def both_ways(layer, x, *arguments, monkeypatch, **options):
     """Outputs at once and one by one, and whether the first way was taken."""
     taken = []
-    run = native.run_stack
-    monkeypatch.setattr(native, "run_stack", lambda *given: taken.append(given) or run(*given))
+    run = kernel.run_stack
+    monkeypatch.setattr(kernel, "run_stack", lambda *given: taken.append(given) or run(*given))
     with torch.no_grad():
         at_once = layer(x, *arguments, **options)
-        monkeypatch.setattr(native, "layers_at_once", lambda *_: False)
+        monkeypatch.setattr(kernel, "layers_at_once", lambda *_: False)
         one_by_one = layer(x, *arguments, **options)
     assert len(taken) == 1
     return at_once, one_by_one

@@ -15,6 +15,7 @@ from fastlstm.nn import arguments, checkpoint
 from fastlstm.nn.reduced import ReducedError, compare, refuse, step_by_step
 from fastlstm.nn.step import Stepping
 from fastlstm.ops import native
+from fastlstm.ops.kernel import outputs_at
 from fastlstm.ops.reference import check_lengths
 from fastlstm.ops.stack import MOST_SEQUENCES, stack
 
@@ -305,7 +306,7 @@ class Recurrent(Stepping):
             found = stack(self.cell, x, h0, c0, layers, zoneout=self.zoneout, **options)
             if found is not None:
                 y, h, c = found
-                y = y if output_steps is None else native.read(y, int(self.batch_first), output_steps)
+                y = y if output_steps is None else outputs_at(y, int(self.batch_first), output_steps)
                 return y, h, c if self.cell.has_cell_state else None
         last_h, last_c = [], []
         several = self.num_layers > 1
@@ -356,7 +357,7 @@ class Recurrent(Stepping):
         step = partial(self.step, weights="int8")
         y, state = step_by_step(step, x, self._as_given(h, c), lengths, reset)
         if output_steps is not None:
-            y = native.read(y, 0, output_steps)
+            y = outputs_at(y, 0, output_steps)
         return y.transpose(0, 1) if self.batch_first else y, *self._pair(state)
 
     def _dropped(self, x: Tensor, batch_first: bool, generator: torch.Generator | None) -> Tensor:

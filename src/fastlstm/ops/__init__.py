@@ -22,6 +22,7 @@ from fastlstm import _native
 from fastlstm.ops import derivatives, native, reference, vmap
 from fastlstm.ops.call import PACKED, Call
 from fastlstm.ops.cell import Cell
+from fastlstm.ops.kernel import DTYPES, run_bfloat16
 
 __all__ = ["Cell", "check", "explain", "multiplies_bfloat16", "sequence"]
 
@@ -150,7 +151,7 @@ def sequence(
     if kernel == "native" and (in_bfloat16 or dtype == torch.bfloat16):
         narrow = call()
         if native.serves_bfloat16(narrow, cell):
-            y, hn, cn = native.run_bfloat16(narrow)
+            y, hn, cn = run_bfloat16(narrow)
             return y.to(dtype), hn.to(dtype), cn.to(dtype)
     if in_bfloat16:
         weights = [weight.bfloat16().to(weight.dtype) if weight.dim() == 2 else weight for weight in weights]
@@ -220,7 +221,7 @@ def _choose(
     """Name the kernel that serves a call, and where it is the reference, what the device's own kernel does not take."""
     on_native_device = x.device.type in _NATIVE_DEVICES
     if on_native_device:
-        unserved = [] if x.dtype in native.DTYPES or x.dtype in _HALF_PRECISION else [str(x.dtype)]
+        unserved = [] if x.dtype in DTYPES or x.dtype in _HALF_PRECISION else [str(x.dtype)]
     else:  # PyTorch's own kernels
         given = {"lengths": lengths, "reset": reset, "recurrent_mask": recurrent_mask}
         unserved = [name for name, argument in given.items() if argument is not None]

@@ -14,7 +14,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from fastlstm import _native
-from fastlstm.ops.native import address, is_traced
+from fastlstm.ops.kernel import address
+from fastlstm.ops.native import is_traced
 
 _WORTH_THREADS = 200_000  # multiply-adds, below which one thread is done sooner
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fastlstm import _native, ops
-from fastlstm.ops import native
+from fastlstm.ops import kernel, native
 from fastlstm.ops.call import PACKED, Call
 from fastlstm.ops.cell import Cell
 
@@ -66,7 +66,7 @@ def stack(
     True
     """
     threads = torch.get_num_threads()
-    if threads < 2 or rounded or x.dtype not in native.DTYPES or x.device.type != "cpu":
+    if threads < 2 or rounded or x.dtype not in kernel.DTYPES or x.device.type != "cpu":
         return None
     layout = PACKED if batch_sizes is not None else int(batch_first)
     calls: list[Call] = []
@@ -89,8 +89,8 @@ def stack(
             packed_batch=packed_batch,
             batch_first=batch_first,
         )
-        if not calls and not native.layers_at_once(call, len(layers), threads):
+        if not calls and not kernel.layers_at_once(call, len(layers), threads):
             return None
         calls.append(call)
-        x = native.empty_outputs(call)
-    return native.run_stack(calls, x, threads)
+        x = kernel.empty_outputs(call)
+    return kernel.run_stack(calls, x, threads)

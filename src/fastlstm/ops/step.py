@@ -12,9 +12,9 @@ from typing import Final
 import torch
 
 from fastlstm import _native
-from fastlstm.ops import native
 from fastlstm.ops.call import KERNEL_WEIGHTS
 from fastlstm.ops.cell import Cell
+from fastlstm.ops.kernel import code_of
 
 __all__ = ["REDUCED", "State", "handle", "take_step"]
 
@@ -76,6 +76,4 @@ def handle(
         tuple(dict(zip(cell.weight_names, layer, strict=True)).get(weight) for weight in KERNEL_WEIGHTS)
         for layer in names
     )
-    return _native.StepHandle(
-        native._kernel(cell), (inputs, hidden, outputs), slots, zoneout, learns_initial_state
-    )
+    return _native.StepHandle(code_of(cell), (inputs, hidden, outputs), slots, zoneout, learns_initial_state)
