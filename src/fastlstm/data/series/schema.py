@@ -192,7 +192,8 @@ def find_columns(
     Raises
     ------
     DataError
-        If a column is not there, has two roles, or the target or the time cannot be told.
+        If a column is not there, has two roles, the target or the time cannot be told, or what is called as times are
+        cannot be read.
 
     Examples
     --------
@@ -331,13 +332,19 @@ def find_time(table: Table, free: Sequence[str]) -> str | None:
 
 
 def _called_time(table: Table, free: Sequence[str], series: str | None) -> str | None:
-    """Return the only column that is called as times are and counts them in numbers, one a row of a series."""
+    """Return the only column that is called as times are and counts them in numbers, one a row of a series.
+
+    One of text with figures in it is meant for times, and is refused where it cannot be read.
+    """
     called = [name for name in free if name.casefold() in TIME_NAMES]
     if len(called) != 1:
         return None
     try:
         times = read_times(table, called[0])
-    except DataError:
+    except DataError as error:
+        cells = table.frame[called[0]]
+        if cells.dtype == pl.String and cells.str.contains(r"\d").any():
+            raise DataError(f"{error}; if it holds no times, rename it, or give another as time") from None
         return None
     moments = pl.DataFrame({"time": times.ticks})
     if series is not None:
