@@ -162,6 +162,8 @@ def test_a_frequency_that_is_none(train, table):
     [
         (["--horizn", "3"], "--horizn"),
         (["--horizon", "soon"], "--horizon"),
+        (["--horizon", "7.5"], "Invalid value for --horizon: '7.5' is no whole number"),
+        (["--members", "1.2"], "Invalid value for --members: '1.2' is no whole number"),
         (["--quantiles", "0.1,half"], "--quantiles"),
         (["--precision", "fp8"], "--precision"),
         (["another.csv"], "'another.csv' is one argument too many"),
