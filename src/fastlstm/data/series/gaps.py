@@ -78,7 +78,8 @@ class GapReport:
                 f"{len(self.left_out):,} columns hold no numbers and are left out: {listed(self.left_out)}"
             )
         if self.unread:
-            notes.append(f"not read, as they have no role: {listed(self.unread)}")
+            unread = [repr(name) if name else "a column without a name" for name in self.unread]
+            notes.append(f"not read, as they have no role: {listed(unread, form=str)}")
         return f"{self.rows:,} rows of {self.series:,} series; {'; '.join([*notes, *self.coarse])}"
 
     @property

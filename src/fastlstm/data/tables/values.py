@@ -247,5 +247,5 @@ def _refuse(
     row = wrong.arg_max() if wrong.any() else None
     if row is not None:
         raise DataError(
-            f"{table.where(row)}: {str(cells[row])!r} in column {column!r} ({role}) {why}; {mend}"
+            f"{table.where(row)}: {str(cells[row])!r} in column {column!r} ({role}) {why}; {table.mend(row, mend)}"
         )
