@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.tables.number_forms import may_be_either, to_numbers
+from fastlstm.data.tables.number_forms import count_foreign, foreign, may_be_either, to_numbers
 from fastlstm.data.tables.table import Table
 from fastlstm.errors import DataError
 
@@ -17,6 +17,9 @@ MISSING = ("", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?")
 # A text column is one of numbers with mistakes, not one of categories, where this share of its cells are
 # numbers.
 MOSTLY_NUMBERS = 0.9
+
+# The roles that columns of categories can play.
+MAY_BE_CATEGORIES = ("past_covariates", "future_covariates", "static_covariates", "features", "static")
 
 EITHER = "may have a decimal mark or one between thousands"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
@@ -71,7 +74,7 @@ def read_numbers(
                 f"{EITHER}, and so may all the others",
                 "write 1234 or 1.234",
             )
-        _refuse(table, column, role, cells, wrong, "is not a number")
+        _refuse_text(table, column, role, cells, wrong)
     elif cells.dtype.is_numeric() or cells.dtype == pl.Boolean or cells.dtype == pl.Null:
         numbers = cells.cast(pl.Float64)
     else:
@@ -157,8 +160,8 @@ def holds_numbers(table: Table, column: str) -> bool:
     Returns
     -------
     bool
-        True where at least nine in ten of the cells that are not empty are numbers; then the others are
-        mistakes, which ``read_numbers`` names.
+        True where at least nine in ten of the cells that are not empty are numbers, though some of them with a currency
+        or a percent sign; then the others, and those, are mistakes, which ``read_numbers`` names.
 
     Examples
     --------
@@ -171,7 +174,8 @@ def holds_numbers(table: Table, column: str) -> bool:
     if cells.dtype != pl.String:
         return cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null)
     cells = _text(cells).drop_nulls()
-    return to_numbers(cells, table.delimiter).count() >= MOSTLY_NUMBERS * len(cells)
+    numbers, enough = to_numbers(cells, table.delimiter).count(), MOSTLY_NUMBERS * len(cells)
+    return numbers >= enough or numbers + count_foreign(cells) >= enough
 
 
 def count_unresolved(values: npt.NDArray[np.float64], codes: npt.NDArray[np.int64]) -> int:
@@ -233,6 +237,16 @@ def coarse_notes(columns: Iterable[tuple[str, npt.NDArray[np.float64]]], source:
 def _text(cells: pl.Series) -> pl.Series:
     cells = cells.str.strip_chars()
     return cells.set(cells.str.to_lowercase().is_in(MISSING), None)
+
+
+def _refuse_text(table: Table, column: str, role: str, cells: pl.Series, wrong: pl.Series) -> None:
+    """Raise for the first cell that is no number; where it is one in a way that is not read, with that way."""
+    form = foreign(cells[wrong.arg_max() or 0]) if wrong.any() else None
+    if form is None:
+        _refuse(table, column, role, cells, wrong, "is not a number")
+        return
+    mend = f"{form.mend}, or give the column as categories too" if role in MAY_BE_CATEGORIES else form.mend
+    _refuse(table, column, role, cells, wrong, f"is not a number alone: it {form.told}", mend)
 
 
 def _refuse(
