@@ -50,9 +50,9 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     >>> longer.future[:, 0], longer.last_observed
     (array([0.5, 0.6, 0.7, 0.8], dtype=float32), array([2]))
     """
-    table = read_table(source)
     schema = series.schema
     columns = schema.columns
+    table = replace(read_table(source), missing=columns.missing)
     if columns.time_parts:
         table, _ = join_times(table, columns.time_parts)
     if columns.series is not None and columns.series not in table.columns:

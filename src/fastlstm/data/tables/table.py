@@ -55,6 +55,8 @@ class Table:
     records : polars.Series, optional
         Which record of the file each row is, counted from 0 without the header; where blank lines were left
         out, or the table was wide.
+    missing : tuple of float
+        Numbers that mean unknown in any column of numbers.
     """
 
     frame: pl.DataFrame
@@ -63,6 +65,7 @@ class Table:
     path: Path | None = None
     delimiter: str | None = None
     records: pl.Series | None = None
+    missing: tuple[float, ...] = ()
 
     @property
     def columns(self) -> list[str]:

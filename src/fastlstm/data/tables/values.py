@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ MAY_BE_CATEGORIES = ("past_covariates", "future_covariates", "static_covariates"
 
 EITHER = "may have a decimal mark or one between thousands"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+UNKNOWN = re.compile(r"-?(99+|9+\.9+)")  # how numbers that mean unknown are mostly written
 SQUARED = 1e18  # float32 holds squares up to this one's, and sums of them
 
 
@@ -45,7 +47,8 @@ def read_numbers(
     Returns
     -------
     numpy.ndarray
-        (rows,) float64, NaN where the cell is empty, ``-``, ``NA``, ``nan`` or the like.
+        (rows,) float64, NaN where the cell is empty, ``-``, ``NA``, ``nan`` or the like, or what the table's
+        ``missing`` names.
 
     Raises
     ------
@@ -79,10 +82,44 @@ def read_numbers(
         numbers = cells.cast(pl.Float64)
     else:
         raise DataError(f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, not numbers")
+    numbers = (
+        numbers.set(numbers.is_in(table.missing).fill_null(value=False), None) if table.missing else numbers
+    )
     huge = numbers.is_not_nan() & (numbers.abs() > largest)
     _refuse(table, column, role, cells, huge, "is infinite or too large")
     values: npt.NDArray[np.float64] = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
     return values
+
+
+def without(numbers: npt.NDArray[np.float64], missing: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return numbers, those that mean unknown as NaN.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        Any shape, float64.
+    missing : sequence of float
+        Numbers that mean unknown.
+
+    Examples
+    --------
+    >>> without(np.array([-1.0, 5.0]), [-1])
+    array([nan,  5.])
+    """
+    return np.where(np.isin(numbers, missing), np.nan, numbers) if len(missing) else numbers
+
+
+def numbers_of(missing: float | Sequence[float]) -> tuple[float, ...]:
+    """Return numbers that mean unknown as a tuple, where there may be a single one.
+
+    Parameters
+    ----------
+    missing : float or sequence of float
+        One, or several.
+    """
+    if isinstance(missing, int | float):
+        return (float(missing),)
+    return tuple(float(number) for number in missing)
 
 
 def read_categories(table: Table, column: str, role: str) -> pl.Series:
@@ -210,6 +247,37 @@ def count_unresolved(values: npt.NDArray[np.float64], codes: npt.NDArray[np.int6
     np.maximum.at(largest, codes, np.abs(values))
     coarse = largest * 2.0**-24 > 0.01 * spread
     return int((coarse & (spread > 1e-12 * largest)).sum())
+
+
+def far_value(values: npt.NDArray[np.float64]) -> tuple[float, int] | None:
+    """Return the value that many cells hold far from all others, as one that means unknown does, and how many do.
+
+    It is the least or the greatest, held by at least five cells or one in a hundred, and not by most. One written as
+    unknown often is (-999, 99.9) is far where it lies a tenth of the others' range outside it, any other but 0 where
+    it lies ten times their range away.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        (rows,) NaN where missing.
+
+    Examples
+    --------
+    >>> far_value(np.array([5.0, -999, 7, 6, -999, 9])), far_value(np.array([0.0, 1, 0, 1, 1]))
+    ((-999.0, 2), None)
+    """
+    known = values[~np.isnan(values)]
+    for end in (known.min(), known.max()) if len(known) else ():
+        others = known[known != end]
+        count = len(known) - len(others)
+        if count < max(2, min(5, 0.01 * len(known))) or count > len(others):
+            continue
+        low, high = others.min(), others.max()
+        distance = max(low - end, end - high)
+        usual = UNKNOWN.fullmatch(f"{end:.15g}") is not None
+        if (usual and distance > 0.1 * (high - low)) or (end and distance > 10 * (high - low) > 0):
+            return float(end), count
+    return None
 
 
 def coarse_notes(columns: Iterable[tuple[str, npt.NDArray[np.float64]]], source: str) -> list[str]:
