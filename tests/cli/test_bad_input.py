@@ -162,6 +162,8 @@ def test_a_frequency_that_is_none(train, table):
     [
         (["--horizn", "3"], "--horizn"),
         (["--horizon", "soon"], "--horizon"),
+        (["--horizon", "7.5"], "Invalid value for --horizon: '7.5' is no whole number"),
+        (["--members", "1.2"], "Invalid value for --members: '1.2' is no whole number"),
         (["--quantiles", "0.1,half"], "--quantiles"),
         (["--precision", "fp8"], "--precision"),
         (["another.csv"], "'another.csv' is one argument too many"),
@@ -331,6 +333,10 @@ def test_a_forecast_in_a_form_that_is_not_written(refused, trained, tmp_path):
         ("t,sales\n2011-10-30 01:00,1\n2011-10-30 02:00,2\n2011-10-30 02:00,2\n2011-10-30 03:00,2\n",
          {},
          "line 4: 2011-10-30 02:00 in column 't' (time) came before, on line 3; write the hour that comes twice with"),
+        ("Date,sales\n01~02~2024,1\n02~02~2024,2\n03~02~2024,2\n",
+         {},
+         "line 2: '01~02~2024' in column 'Date' (time) is no timestamp"),
+        ("time,sales\n3 pm,1\n4 pm,2\n5 pm,2\n", {}, "if it holds no times, rename it, or give another as time"),
     ],
 )  # fmt: skip
 def test_tables_of_other_shapes(refused, tmp_path, text, flags, message):

@@ -105,6 +105,7 @@ def test_a_list_may_be_given_in_parts(parse):
         ["dough.csv"],
         ["dough.csv", "--minutes", "9", "--shares", "half"],
         ["dough.csv", "--minutes", "9", "--crust", "x"],
+        ["dough.csv", "--minutes", "9.5"],
     ],
 )
 def test_what_does_not_fit_is_refused(parse, tokens):

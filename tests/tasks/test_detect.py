@@ -297,3 +297,12 @@ def test_rows_that_come_later_are_not_judged_by_how_well_others_were_learnt():
     learnt = detector.predict(noise[:2000])["score"]
     detector.detection_ = detection
     np.testing.assert_array_equal(detector.predict(noise[:2000])["score"], learnt)
+
+
+def test_a_number_that_means_unknown_is_not_judged():
+    values = [float(step % 7) for step in range(300)]
+    values[250] = -999.0
+    detector = quick().fit(pl.DataFrame({"y": values}), target="y", missing=[-999])
+    scores = detector.predict(pl.DataFrame({"y": values}))
+    assert scores["y"][250] is None
+    assert scores["anomaly"][250] == 0

@@ -2,7 +2,9 @@
 
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
@@ -197,3 +199,38 @@ def test_arguments_of_other_types() -> None:
         InputError, match=r"before the first origin the series has 3 steps.* or give fewer windows"
     ):
         model.backtest(19)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"horizon": True}, "horizon is True: it should be a valid integer"),
+        ({"horizon": "5"}, "horizon is '5': it should be a valid integer"),
+        ({"members": "2"}, "members is '2': it should be a valid integer"),
+        ({"seed": False}, "seed is False: it should be a valid integer"),
+        ({"learning_rate": "0.1"}, "learning_rate is '0.1': it should be a valid number"),
+        ({"quantiles": (0.1, "0.5")}, "quantiles is .*: it should be a valid number"),
+    ],
+)
+def test_no_number_is_made_of_text_or_truth(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        quick(**parameters).fit(pl.DataFrame({"y": range(40)}), target="y")
+
+
+def test_numbers_that_mean_unknown_are_kept_with_the_model(tmp_path: Path) -> None:
+    table = daily().with_columns(y=pl.when(pl.int_range(60) % 10 == 5).then(-999.0).otherwise("y"))
+    told = quick().fit(table, target="y")
+    assert "-999 stands in 6 cells of y" in str(told.report_)
+    quick().fit(table, target="y", missing=[-999]).save(tmp_path / "run")
+    loaded = Forecaster.load(tmp_path / "run")
+    assert loaded.series_.schema.columns.missing == (-999,)
+    blank = table.with_columns(y=pl.col("y").replace(-999.0, None))
+    assert loaded.predict(table).equals(loaded.predict(blank))
+    with pytest.raises(InputError, match="init was trained with missing"):
+        quick().fit(table, target="y", init=tmp_path / "run")
+
+
+@pytest.mark.parametrize("horizon", [np.int64(3), 3.0])
+def test_a_whole_number_may_be_numpys_or_a_float(horizon: Any) -> None:
+    fitted = quick(horizon).fit(pl.DataFrame({"y": range(40)}), target="y")
+    assert fitted.network_.settings.horizon == 3

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 
 from cyclopts import Parameter
 
+from fastlstm.cli.flags import whole_number
 from fastlstm.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ _PASSES: Final = {"forward": "forward", "forward_backward": "forward + backward"
 
 def bench(
     *,
-    batch: Annotated[int | None, Parameter(help="Sequences a batch.")] = None,
-    steps: Annotated[int | None, Parameter(help="Time steps a sequence.")] = None,
-    inputs: Annotated[int | None, Parameter(help="Values a step.")] = None,
-    hidden: Annotated[int | None, Parameter(help="Hidden units a layer and direction.")] = None,
-    layers: Annotated[int, Parameter(help="Layers on top of each other.")] = 1,
+    batch: Annotated[int | None, Parameter(converter=whole_number, help="Sequences a batch.")] = None,
+    steps: Annotated[int | None, Parameter(converter=whole_number, help="Time steps a sequence.")] = None,
+    inputs: Annotated[int | None, Parameter(converter=whole_number, help="Values a step.")] = None,
+    hidden: Annotated[
+        int | None, Parameter(converter=whole_number, help="Hidden units a layer and direction.")
+    ] = None,
+    layers: Annotated[int, Parameter(converter=whole_number, help="Layers on top of each other.")] = 1,
     bidirectional: Annotated[bool, Parameter(help="Both directions.", negative=())] = False,
     cell: Annotated[Literal["lstm", "gru", "rnn"], Parameter(help="The kind of layer.")] = "lstm",
     dtype: Annotated[Literal["float32", "float64"], Parameter(help="The type of all values.")] = "float32",
@@ -46,7 +49,9 @@ def bench(
         ),
     ] = False,
     forward_only: Annotated[bool, Parameter(help="Leave backward passes out.", negative=())] = False,
-    threads: Annotated[int | None, Parameter(help="How many compute. Default: torch's choice.")] = None,
+    threads: Annotated[
+        int | None, Parameter(converter=whole_number, help="How many compute. Default: torch's choice.")
+    ] = None,
     seconds: Annotated[float, Parameter(help="For each row and kind of pass, about.")] = 3.0,
     json: Annotated[bool, Parameter(help="Print one JSON object and nothing else.", negative=())] = False,
     out: Annotated[Path | None, Parameter(help="A file to write the JSON object to as well.")] = None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import inspect
+import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import or_
@@ -147,6 +148,8 @@ def annotate(hint: Any, text: str | None, default: Any = inspect.Parameter.empty
     shown: dict[str, Any] = {"help": " ".join((text or "").split())}
     if item is None:
         read: Any = reduce(or_, plain)
+        if read is int:
+            shown["converter"] = whole_number
         if default is False:
             shown["negative"] = ()
     else:
@@ -154,6 +157,31 @@ def annotate(hint: Any, text: str | None, default: Any = inspect.Parameter.empty
         shown |= {"converter": _list_converter(item), "n_tokens": 1, "metavar": "A,B,…"}
         shown["show_default"] = _join if default else False
     return Annotated[read | None if optional else read, Parameter(**shown)]
+
+
+def whole_number(_: Any, tokens: Sequence[Token]) -> int:
+    """Read a whole number, and no fraction, which cyclopts would round.
+
+    Parameters
+    ----------
+    tokens : sequence of cyclopts.Token
+        The one that was given.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+
+    Examples
+    --------
+    >>> whole_number(int, [Token(value="7")])
+    7
+    """
+    value = tokens[0].value.strip()
+    try:
+        return int(re.sub(r"\.0*$", "", value))
+    except ValueError:
+        raise ValueError(f"{value!r} is no whole number") from None
 
 
 def _join(items: Sequence[Any]) -> str:

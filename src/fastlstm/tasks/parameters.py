@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
 from inspect import signature
-from typing import Annotated, Any, Literal, Self
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from fastlstm.errors import InputError
 from fastlstm.training.learner import LoopSettings
@@ -68,6 +78,16 @@ def check_arguments(
             raise InputError(f"{name} is no argument of {method.__name__} here: {mend}")
 
 
+def _kinds(hint: Any) -> set[Any]:
+    """Return the types that a hint is made of; those of its members where it is a Literal."""
+    if get_origin(hint) is Literal:
+        return {type(member) for member in get_args(hint)}
+    if get_origin(hint) is Annotated:
+        return _kinds(get_args(hint)[0])
+    members = [member for member in get_args(hint) if member is not Ellipsis]
+    return set().union(*map(_kinds, members)) if members else {hint}
+
+
 class CheckedParameters(BaseModel):
     """A constructor's arguments; a task adds its own as fields.
 
@@ -82,6 +102,16 @@ class CheckedParameters(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_given(cls, value: Any, field: ValidationInfo) -> Any:
+        """Refuse True and text where numbers are asked for; pydantic would make numbers of them."""
+        kinds = _kinds(cls.model_fields[field.field_name or ""].annotation)
+        items = value if isinstance(value, list | tuple) else [value]
+        if kinds <= {int, float, NoneType} and any(isinstance(item, bool | str) for item in items):
+            raise ValueError("should be a valid integer" if int in kinds else "should be a valid number")
+        return value
 
     @classmethod
     def check(cls, arguments: Mapping[str, Any]) -> Self:

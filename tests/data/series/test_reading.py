@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastlstm.data import Columns, Schema, SeriesSet, find_columns, read_series, read_table
+from fastlstm.data.series.future import add_future
+from fastlstm.data.tables.values import far_value
 from fastlstm.errors import DataError, InputError
 
 NAN = float("nan")
@@ -344,3 +346,48 @@ def test_roles_are_checked():
         find_columns(table, past_covariates=["price"], future_covariates=["price"])
     with pytest.raises(DataError, match="which column of the frame is to be forecast\\? Give target: a"):
         find_columns(read_table(pl.DataFrame({"a": [1]})))
+
+
+SENTINELS = pl.DataFrame(
+    {
+        "y": [*map(float, range(19)), -999.0, -999.0, *map(float, range(19))],
+        "wind": [9999.0, 9999.0, *[float(step % 7) for step in range(38)]],
+    }
+)
+
+
+def test_a_value_that_many_cells_hold_far_from_all_others_is_told():
+    report = read_series(SENTINELS, Columns(target=("y",), past_covariates=("wind",))).report
+    assert report.far == {"y": (-999.0, 2), "wind": (9999.0, 2)}
+    assert "-999 stands in 2 cells of y, far from all others: if it means unknown, give missing=-999" in str(
+        report
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ([*range(50), -99.9, -99.9], (-99.9, 2)),
+        ([*range(50), -32768, -32768], (-32768, 2)),
+        ([*range(2000), -999, -999, -999], None),  # fewer than one in a hundred, and than five
+        ([*range(0, 3000, 3), *[-999] * 5], (-999, 5)),
+        ([*range(98), 99, 99], None),  # not far
+        ([0, 1] * 30, None),
+        ([0.0] * 20 + [*range(1000, 1040)], None),  # nothing, rather than nothing known
+        ([], None),
+    ],
+)
+def test_what_lies_far_from_all_others(values, found):
+    assert far_value(np.array(values, float)) == found
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_numbers_that_mean_unknown_are_missing_in_every_table(wide):
+    roles = {"wide": True} if wide else {"target": "y", "future_covariates": "wind"}
+    columns = find_columns(read_table(SENTINELS), **roles, missing=(-999, 9999))
+    series = read_series(SENTINELS, columns)
+    assert series.report.far == {}
+    assert dict(series.report.empty) == ({"value": 4} if wide else {"y": 2, "wind": 2})
+    if not wide:
+        ahead = add_future(series, pl.DataFrame({"wind": [3.0, 9999.0]}))
+        np.testing.assert_array_equal(ahead.future[-2:, 0], [3.0, np.nan])

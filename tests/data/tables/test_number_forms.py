@@ -5,7 +5,7 @@ import pytest
 
 from fastlstm.data.tables.number_forms import may_be_either, to_numbers
 from fastlstm.data.tables.table import read_table
-from fastlstm.data.tables.values import read_categories, read_numbers
+from fastlstm.data.tables.values import holds_numbers, read_categories, read_numbers
 from fastlstm.errors import DataError
 
 
@@ -27,6 +27,7 @@ def read(cells, delimiter=None):
         (["1 234", "12"], [1234, 12]),
         (["1\u202f234,5", "12"], [1234.5, 12]),
         (["1'234.5", "12"], [1234.5, 12]),
+        (["\u22121,234.5", "\u22128"], [-1234.5, -8]),
         (["True", "false"], [1, 0]),
     ],
 )
@@ -72,3 +73,34 @@ def test_in_a_file_of_semicolons_small_numbers_without_a_mark_may_mean_thousands
     path.write_text(f"day;price\n1;980\n2;1{mark}250\n3;1{mark}275\n")
     with pytest.raises(DataError, match=rf"line 3: '1\{mark}250' .* decimal mark or one between thousands"):
         read_numbers(read_table(path), "price", "target")
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ("$1,234.50", "has a currency beside it; write the number alone"),
+        ("1.234,50 €", "has a currency beside it; write the number alone"),
+        ("-$5", "has a currency beside it; write the number alone"),
+        ("12 %", "is a percentage; write the number alone, in all cells as 12 or in all as 0.12"),
+        ("(45)", "stands in brackets, as if below zero; write it with a minus before it"),
+        ("45-", "has its minus behind it; write it with a minus before it"),
+        ("\u201345", "has a dash before it; write it with a minus before it"),
+        ("1030 kWh", "has a unit behind it; write the number alone"),
+    ],
+)
+def test_a_number_in_a_form_that_is_not_read_is_told_with_its_mend(cell, told):
+    table = read_table(pl.DataFrame({"y": ["7", cell]}))
+    with pytest.raises(DataError) as raised:
+        read_numbers(table, "y", "target")
+    assert (
+        str(raised.value)
+        == f"the frame, row 1: {cell!r} in column 'y' (target) is not a number alone: it {told}"
+    )
+
+
+def test_numbers_with_a_sign_beside_them_are_not_taken_for_categories():
+    prices = {"price": [f"${price}" for price in range(9)], "note": [f"{count} months" for count in range(9)]}
+    table = read_table(pl.DataFrame(prices))
+    assert (holds_numbers(table, "price"), holds_numbers(table, "note")) == (True, False)
+    with pytest.raises(DataError, match="write the number alone, or give the column as categories too"):
+        read_numbers(table, "price", "past_covariates")

@@ -55,6 +55,10 @@ def continued(cells, steps=2):
         (["12/30/11", "12/31/11"], ["01/01/12", "01/02/12"], "1d"),
         (["30-Dec-2011", "31-Dec-2011"], ["01-Jan-2012", "02-Jan-2012"], "1d"),
         (["December 30, 2011", "December 31, 2011"], ["January 01, 2012", "January 02, 2012"], "1d"),
+        (["Fri 30 Dec 2011", "Sat 31 Dec 2011"], ["Sun 01 Jan 2012", "Mon 02 Jan 2012"], "1d"),
+        (["Friday, December 30, 2011", "Saturday, December 31, 2011"],
+         ["Sunday, January 01, 2012", "Monday, January 02, 2012"],
+         "1d"),
         (["2011-12-31T22:00Z", "2011-12-31T23:00Z"], ["2012-01-01T00:00Z", "2012-01-01T01:00Z"], "1h"),
         (["31.12.2011 22:00", "31.12.2011 23:00"], ["01.01.2012 00:00", "01.01.2012 01:00"], "1h"),
         (["12/31/2011 10:00 PM", "12/31/2011 11:00 PM"], ["01/01/2012 12:00 AM", "01/01/2012 01:00 AM"], "1h"),
@@ -63,6 +67,11 @@ def continued(cells, steps=2):
 def test_times_go_on_as_they_are_written(cells, after, frequency):
     assert series_of(cells).schema.frequency == frequency
     assert continued(cells) == after
+
+
+def test_a_weekday_that_is_not_that_of_its_date_is_told():
+    with pytest.raises(DataError, match="row 1: 'Mon 31 Dec 2011' in column 't'"):
+        read(["Fri 30 Dec 2011", "Mon 31 Dec 2011", "Sun 01 Jan 2012"])
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if "%y" not in form and "%-" not in form])

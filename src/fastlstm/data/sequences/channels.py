@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from fastlstm.data.series.rows import Floats
 from fastlstm.data.tables.table import Table
-from fastlstm.data.tables.values import coarse_notes, encode, holds_numbers, read_categories, read_numbers
+from fastlstm.data.tables.values import (
+    coarse_notes,
+    encode,
+    holds_numbers,
+    read_categories,
+    read_numbers,
+    without,
+)
 from fastlstm.errors import DataError, listed
 
 MOST_CATEGORIES = 256  # of a column that is named; each is a channel
@@ -150,24 +156,6 @@ def read_cells(
     if name in vocabularies:
         return read_categories(table, name, role)
     return pl.Series(name, without(read_numbers(table, name, role), missing)).fill_nan(None)
-
-
-def without(numbers: npt.NDArray[np.float64], missing: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Return numbers, those that mean unknown as NaN.
-
-    Parameters
-    ----------
-    numbers : numpy.ndarray
-        Any shape, float64.
-    missing : sequence of float
-        Numbers that mean unknown.
-
-    Examples
-    --------
-    >>> without(np.array([-1.0, 5.0]), [-1])
-    array([nan,  5.])
-    """
-    return np.where(np.isin(numbers, missing), np.nan, numbers) if len(missing) else numbers
 
 
 def expand(columns: Sequence[pl.Series], vocabularies: Mapping[str, Sequence[str]], rows: int) -> Floats:

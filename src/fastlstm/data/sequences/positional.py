@@ -8,12 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.sequences.channels import without
 from fastlstm.data.sequences.labels import refuse_unlabelled
 from fastlstm.data.sequences.per_series import remaining
 from fastlstm.data.sequences.schema import REMAINING, SequenceSchema
 from fastlstm.data.sequences.sequence_set import SequenceKind, SequenceSet
-from fastlstm.data.tables.values import FLOAT32_MAX, coarse_notes
+from fastlstm.data.tables.values import FLOAT32_MAX, coarse_notes, without
 from fastlstm.errors import DataError
 
 Numbers = npt.NDArray[np.float64]

@@ -16,6 +16,7 @@ from fastlstm.data.sequences.tidy import read_tidy
 from fastlstm.data.sequences.ts_files import is_ts, read_ts
 from fastlstm.data.series.schema import Names, several, single
 from fastlstm.data.tables.table import Table, read_table
+from fastlstm.data.tables.values import numbers_of
 from fastlstm.errors import DataError, InputError, listed
 
 
@@ -127,7 +128,7 @@ def read_sequences(
         per_step=per_step or until_end,
         until_end=until_end,
         numeric_labels=numeric_labels,
-        missing=_numbers(missing),
+        missing=numbers_of(missing),
     )
     of_tables = {
         "series": series, "features": features, "variable": variable, "value": value, "categories": categories,
@@ -178,7 +179,7 @@ def read_sequences(
             variable=(variable or "variable") if tidy else None,
             value=(value or "value") if tidy else None,
             columns=names,
-            missing=_numbers(missing),
+            missing=numbers_of(missing),
         )
     if roles.form == "positional":
         raise InputError(
@@ -234,12 +235,6 @@ def _labels(label: Any, table: Table, apart: Table | None) -> tuple[str, ...]:
     if LABEL_COLUMN in source.columns:
         return (LABEL_COLUMN,)
     raise DataError(f"which column of {source.name} is the label? Give label: {', '.join(source.columns)}")
-
-
-def _numbers(missing: float | Sequence[float]) -> tuple[float, ...]:
-    return (
-        (float(missing),) if isinstance(missing, int | float) else tuple(float(number) for number in missing)
-    )
 
 
 def _refuse_empty(sequences: SequenceSet) -> SequenceSet:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.sequences.channels import distinct, expand, learn_categories, notes_on, without
+from fastlstm.data.sequences.channels import distinct, expand, learn_categories, notes_on
 from fastlstm.data.sequences.labels import Apart
 from fastlstm.data.sequences.measurements import Measurements, as_categories, expand_grid, static_variable
 from fastlstm.data.sequences.per_series import (
@@ -29,7 +29,7 @@ from fastlstm.data.sequences.times import Clock, read_clock, with_clock
 from fastlstm.data.series.rows import Floats, Integers, Rows, read_rows
 from fastlstm.data.series.schema import Columns, check_roles, find_time
 from fastlstm.data.tables.table import Table
-from fastlstm.data.tables.values import read_numbers
+from fastlstm.data.tables.values import read_numbers, without
 from fastlstm.errors import DataError, listed
 
 

@@ -56,7 +56,7 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     columns = schema.columns
     if not columns.future_covariates:
         raise InputError("no column was fitted as a future covariate: leave future out")
-    table = read_table(source)
+    table = replace(read_table(source), missing=columns.missing)
     if columns.time_parts:
         table, _ = join_times(table, columns.time_parts)
     if columns.series is not None and columns.series not in table.columns:

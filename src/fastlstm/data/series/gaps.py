@@ -40,6 +40,8 @@ class GapReport:
         Columns of a wide table that hold no numbers and play no role.
     unread : tuple of str
         Columns of a long table that play no role.
+    far : dict
+        Column → a value that lies far from all others, as one that means unknown does, and how many cells hold it.
     """
 
     rows: int
@@ -55,6 +57,7 @@ class GapReport:
     ended: int = 0
     left_out: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    far: Mapping[str, tuple[float, int]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """One line.
@@ -84,7 +87,13 @@ class GapReport:
                 f"{len(self.left_out):,} columns hold no numbers and are left out: {listed(self.left_out)}"
             )
         if self.unread:
-            notes.append(f"not read, as they have no role: {listed(self.unread)}")
+            unread = [repr(name) if name else "a column without a name" for name in self.unread]
+            notes.append(f"not read, as they have no role: {listed(unread, form=str)}")
+        notes += [
+            f"{value:g} stands in {many(count, 'cell')} of {column}, far from all others: if it means unknown, give "
+            f"missing={value:g}"
+            for column, (value, count) in self.far.items()
+        ]
         return f"{self.rows:,} rows of {self.series:,} series; {'; '.join([*notes, *self.coarse])}"
 
     @property

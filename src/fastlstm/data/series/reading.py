@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastlstm.data.tables.table import Table, read_table
 from fastlstm.data.tables.values import (
     SQUARED,
     count_unresolved,
+    far_value,
     holds_numbers,
     read_categories,
     read_numbers,
@@ -101,10 +103,13 @@ def read_series(
         require_values(table.name, targets)
     last_observed = _last_observed(rows, targets, positions)
     coarse = {name: count_unresolved(values, rows.codes) for name, values in targets.items()}
+    far = {name: found for name, values in targets.items() if (found := far_value(values))}
     observed = positions < last_observed[rows.codes]
     seen = Grid(table, schema, places, steps, observed)
     everywhere = np.ones_like(observed)
-    ahead = Grid(table, schema, places, steps, everywhere, seen.empty, seen.unknown, seen.unresolved)
+    ahead = Grid(
+        table, schema, places, steps, everywhere, seen.empty, seen.unknown, seen.unresolved, seen.far
+    )
     return SeriesSet(
         names=rows.names,
         offsets=offsets,
@@ -135,6 +140,7 @@ def read_series(
             ended=_ended(axis, last_observed) if columns.wide else 0,
             left_out=left_out,
             unread=_unread(given, columns) if learns else (),
+            far=far | seen.far if learns else {},
         ),
     )
 
@@ -154,7 +160,7 @@ def require_values(name: str, targets: Mapping[str, Numbers]) -> None:
 
 
 def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tuple[str, ...]]:
-    """Bring a table to one row a series and time, with one time column.
+    """Bring a table to one row a series and time, with one time column, and with what means unknown in it.
 
     Parameters
     ----------
@@ -166,7 +172,7 @@ def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tup
     Returns
     -------
     table : Table
-        The same, where it was so already.
+        The same rows, where it was so already.
     forms : tuple of str
         How the parts of its time are written, where there are several.
     left_out : tuple of str
@@ -174,6 +180,7 @@ def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tup
     """
     forms: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    table = replace(table, missing=columns.missing)
     if columns.time_parts:
         table, forms = join_times(table, columns.time_parts)
     if columns.wide:

@@ -12,7 +12,7 @@ import polars as pl
 
 from fastlstm.data.series.schema import Columns, Schema
 from fastlstm.data.tables.table import Table
-from fastlstm.data.tables.values import count_unresolved, encode, read_categories, read_numbers
+from fastlstm.data.tables.values import count_unresolved, encode, far_value, read_categories, read_numbers
 from fastlstm.data.times.timestamps import Times, read_times
 from fastlstm.errors import DataError
 
@@ -111,6 +111,8 @@ class Grid:
         Filled: column → empty cells, and cells with a category outside the vocabulary.
     unresolved : dict
         Filled: column → 1, where float32 holds its numbers coarsely.
+    far : dict
+        Filled: column → the value that lies far from all others and how many cells hold it, where there is one.
     """
 
     table: Table
@@ -121,6 +123,7 @@ class Grid:
     empty: dict[str, int] = field(default_factory=dict)
     unknown: dict[str, int] = field(default_factory=dict)
     unresolved: dict[str, int] = field(default_factory=dict)
+    far: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def numbers(self, names: Sequence[str], role: str) -> Floats:
         """Numeric columns on the grid.
@@ -141,6 +144,8 @@ class Grid:
         for name, values in columns.items():
             if count_unresolved(values, np.zeros(len(values), np.int64)):
                 self.unresolved[name] = 1
+            if found := far_value(values):
+                self.far[name] = found
         return self.lay(names, columns)
 
     def lay(self, names: Sequence[str], numbers: Mapping[str, npt.NDArray[np.float64]]) -> Floats:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from fastlstm.data.tables.table import Table
+from fastlstm.data.tables.values import numbers_of
 from fastlstm.data.times.parts import joined_name
 from fastlstm.data.times.timestamps import TimeKind, looks_like_time, read_times
 from fastlstm.errors import DataError, InputError
@@ -47,6 +48,8 @@ class Columns:
     joint : bool
         Whether the columns of ``among`` are past covariates of every series too: ``past_covariates`` begins with them,
         and ``series`` is the only static covariate and the first of ``categories``.
+    missing : tuple of float
+        Numbers that mean unknown, in targets and covariates.
     """
 
     target: tuple[str, ...]
@@ -60,6 +63,7 @@ class Columns:
     wide: bool = False
     among: tuple[str, ...] = ()
     joint: bool = False
+    missing: tuple[float, ...] = ()
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -172,6 +176,7 @@ def find_columns(
     future_covariates: Names = (),
     static_covariates: Names = (),
     categories: Names = (),
+    missing: float | Sequence[float] = (),
     wide: bool = False,
 ) -> Columns:
     """Settle the roles: those given, checked, and those that can be told.
@@ -186,13 +191,16 @@ def find_columns(
     target, time, series, past_covariates, future_covariates, static_covariates, categories : str or sequence of
     str, optional
         As :class:`Columns`; of a wide table ``target`` names the columns that are series.
+    missing : float or sequence of float
+        Numbers that mean unknown.
     wide : bool
         Whether there is one column a series.
 
     Raises
     ------
     DataError
-        If a column is not there, has two roles, or the target or the time cannot be told.
+        If a column is not there, has two roles, the target or the time cannot be told, or what is called as times are
+        cannot be read.
 
     Examples
     --------
@@ -236,7 +244,8 @@ def find_columns(
     found = joined_name(parts) if parts else find_time(table, free) or _called_time(table, free, identity)
     parts = parts if len(parts) > 1 else ()
     if wide:
-        return _wide_columns(table, named, several(categories), series, found, parts)
+        columns = _wide_columns(table, named, several(categories), series, found, parts)
+        return replace(columns, missing=numbers_of(missing))
     return Columns(
         target=named["target"],
         time=found,
@@ -246,6 +255,7 @@ def find_columns(
         static_covariates=named["static_covariates"],
         categories=several(categories),
         time_parts=parts,
+        missing=numbers_of(missing),
     )
 
 
@@ -331,13 +341,19 @@ def find_time(table: Table, free: Sequence[str]) -> str | None:
 
 
 def _called_time(table: Table, free: Sequence[str], series: str | None) -> str | None:
-    """Return the only column that is called as times are and counts them in numbers, one a row of a series."""
+    """Return the only column that is called as times are and counts them in numbers, one a row of a series.
+
+    One of text with figures in it is meant for times, and is refused where it cannot be read.
+    """
     called = [name for name in free if name.casefold() in TIME_NAMES]
     if len(called) != 1:
         return None
     try:
         times = read_times(table, called[0])
-    except DataError:
+    except DataError as error:
+        cells = table.frame[called[0]]
+        if cells.dtype == pl.String and cells.str.contains(r"\d").any():
+            raise DataError(f"{error}; if it holds no times, rename it, or give another as time") from None
         return None
     moments = pl.DataFrame({"time": times.ticks})
     if series is not None:

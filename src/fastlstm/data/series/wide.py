@@ -10,7 +10,7 @@ import polars as pl
 
 from fastlstm.data.series.schema import Columns, Schema
 from fastlstm.data.tables.table import Table
-from fastlstm.data.tables.values import FLOAT32_MAX, holds_numbers, read_numbers
+from fastlstm.data.tables.values import FLOAT32_MAX, holds_numbers, read_numbers, without
 from fastlstm.data.times.parts import part_times
 from fastlstm.errors import DataError
 
@@ -256,4 +256,6 @@ def _numbers(table: Table, free: list[str], *, required: bool) -> tuple[list[str
             values = read_numbers(table, name, "series")
         taken.append(name)
         arrays.append(values)
-    return taken, np.stack(arrays, axis=1) if arrays else np.empty((table.frame.height, 0))
+    if not arrays:
+        return taken, np.empty((table.frame.height, 0))
+    return taken, without(np.stack(arrays, axis=1), table.missing)

@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
@@ -19,8 +20,11 @@ BLANKS = " "  # any number of blanks or tabs: the table that is printed rather t
 GZIP_MAGIC = b"\x1f\x8b"
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # of Excel since 2007, and before
 PARQUET_MAGIC = b"PAR1"
+UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Excel's "Unicode text" begins so
+NAMED_DELIMITER = re.compile(
+    r'"?sep=(.)"?\r?\n', re.IGNORECASE
+)  # what Excel reads and writes above the header
 SAMPLE_LINES = 20
-CHUNK = 1 << 20  # bytes
 SHOWN = 40  # characters of a text that is no path
 
 
@@ -59,16 +63,40 @@ def as_path(source: str | Path) -> Path:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file, unpacked where it is gzip's, whatever it is called.
+    """Open a file, unpacked where it is gzip's, and as UTF-8 where its mark says UTF-16, whatever it is called.
 
     Parameters
     ----------
     path : Path
         The file.
+
+    Raises
+    ------
+    DataError
+        If its mark says UTF-16, and it is not.
     """
+    file = _unpacked(path)
+    if not _marked_utf16(path):
+        return file
+    with file:
+        try:
+            return io.BytesIO(file.read().decode("utf-16").encode())
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path} begins as UTF-16 text and does not go on so (byte {error.start}: {error.reason}): "
+                "save it as UTF-8"
+            ) from None
+
+
+def _unpacked(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC
     return cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb")
+
+
+def _marked_utf16(path: Path) -> bool:
+    with _unpacked(path) as file:
+        return file.read(2) in UTF16_MARKS
 
 
 def holds_parquet(path: Path) -> bool:
@@ -84,7 +112,7 @@ def holds_parquet(path: Path) -> bool:
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise for files of other kinds that are taken for tables: workbooks, and JSON that is one array.
+    """Raise for files of other kinds that are taken for tables: workbooks, JSON that is one array, unmarked UTF-16.
 
     Parameters
     ----------
@@ -100,13 +128,17 @@ def refuse_foreign(path: Path) -> None:
         first = file.read(64)
     if first.startswith(WORKBOOKS):
         raise DataError(f"{path} is a workbook (Excel) or an archive: save its sheet as CSV or Parquet")
+    if b"\0" in first:
+        raise DataError(
+            f"{path} has zeros among its first bytes, as UTF-16 without a mark has, and no text: save it as UTF-8 CSV"
+        )
     if first.removeprefix(b"\xef\xbb\xbf").split()[:1] == [b"["] or b"".join(first.split()).startswith(b"[{"):
         raise DataError(
             f"{path} is a JSON array: save it as CSV, Parquet, or JSON lines (an object a line, of texts)"
         )
 
 
-def read_delimited(path: Path, delimiter: str) -> pl.DataFrame:
+def read_delimited(path: Path, delimiter: str, *, cut: bool = False) -> pl.DataFrame:
     """Read all records of a file, the header among them, as text.
 
     Parameters
@@ -115,16 +147,38 @@ def read_delimited(path: Path, delimiter: str) -> pl.DataFrame:
         The file.
     delimiter : str
         What separates its cells, as :func:`find_delimiter` tells.
+    cut : bool
+        Leave out the cells of a record that are more than the first one's, rather than raise.
     """
     if delimiter == BLANKS:
         with open_bytes(path) as file:
             text = b"\n".join(b"\t".join(line.split()) for line in file)
         return pl.read_csv(io.BytesIO(text), separator="\t", infer_schema=False, has_header=False)
-    return pl.read_csv(path, separator=delimiter, infer_schema=False, has_header=False)
+    return pl.read_csv(
+        open_bytes(path) if _marked_utf16(path) else path,
+        separator=delimiter,
+        infer_schema=False,
+        has_header=False,
+        skip_rows=int(named_delimiter(path) is not None),
+        truncate_ragged_lines=cut,
+    )
+
+
+def named_delimiter(path: Path) -> str | None:
+    """Return the delimiter that the first line of a file names, as ``sep=;`` does; None where there is no such line.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    with _open_text(path) as text:
+        named = NAMED_DELIMITER.fullmatch(text.readline(SHOWN))
+    return named[1] if named else None
 
 
 def find_delimiter(path: Path) -> str:
-    """Return the delimiter: of those that split the header, the one that splits the next lines as often.
+    """Return the delimiter that the file names, else of those that split the header the one that splits most lines so.
 
     Parameters
     ----------
@@ -134,8 +188,11 @@ def find_delimiter(path: Path) -> str:
     Returns
     -------
     str
-        One of ``DELIMITERS``; ``BLANKS`` where none of them splits the header and blanks split all lines alike.
+        One of ``DELIMITERS``; ``BLANKS`` where none of them splits the header and blanks split all lines alike. Where
+        the header is one cell, below which all is split alike, what splits that.
     """
+    if named := named_delimiter(path):
+        return named
     with _open_text(path) as text:
         head = [line for _, line in zip(range(SAMPLE_LINES), text, strict=False) if line.strip()]
     counts = {mark: _widths(head, mark) for mark in DELIMITERS}
@@ -150,7 +207,15 @@ def find_delimiter(path: Path) -> str:
     widths = {len(line.split()) for line in head}
     if fitness(best) == (0.0, 0) and len(head) > 1 and len(widths) == 1 and widths != {1}:
         return BLANKS
+    if fitness(best) == (0.0, 0):
+        return max(DELIMITERS, key=lambda mark: _even_below(counts[mark]))
     return best
+
+
+def _even_below(widths: list[int]) -> int:
+    """How many lines, split all alike, stand below some of one cell, titles perhaps; 0 where it is not so."""
+    below = [width for place, width in enumerate(widths) if max(widths[: place + 1]) > 1]
+    return len(below) if len(below) > 2 and len(set(below)) == 1 else 0
 
 
 def records(path: Path, delimiter: str) -> Iterator[list[str]]:
@@ -164,6 +229,7 @@ def records(path: Path, delimiter: str) -> Iterator[list[str]]:
         What separates its cells.
     """
     with _open_text(path) as text:
+        _skip_name(text)
         if delimiter == BLANKS:
             yield from (line.split() for line in text)
         else:
@@ -181,18 +247,19 @@ def find_open_quote(path: Path, delimiter: str) -> int | None:
         What separates its cells.
     """
     with _open_text(path) as text:
+        above = _skip_name(text)
         reader = csv.reader(text, delimiter=delimiter, strict=True)
-        start = 1
+        start = above + 1
         try:
             for _ in reader:
-                start = reader.line_num + 1
+                start = above + reader.line_num + 1
         except csv.Error:
             return start
     return None
 
 
 def line_of_record(path: Path, delimiter: str, record: int) -> int:
-    """Return the line on which a record starts, both counted so that the header is record 0 on line 1.
+    """Return the line on which a record starts, counted from 1, where the header is record 0.
 
     Parameters
     ----------
@@ -206,33 +273,40 @@ def line_of_record(path: Path, delimiter: str, record: int) -> int:
     if delimiter == BLANKS:
         return record + 1
     with _open_text(path) as text:
+        above = _skip_name(text)
         reader = csv.reader(text, delimiter=delimiter)
         for _ in zip(range(record), reader, strict=False):
             pass
-        return reader.line_num + 1
+        return above + reader.line_num + 1
 
 
 def not_utf8(path: Path) -> str:
-    """Return the message for a file that is not UTF-8, with the first byte that is none.
+    """Return the message for a file that is not UTF-8, with the first line that is none, and what it may say.
 
     Parameters
     ----------
     path : Path
         The file.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
     offset = 0
     with open_bytes(path) as file:
-        while True:
-            held = len(decoder.getstate()[0])
-            chunk = file.read(CHUNK)
+        for number, line in enumerate(file, start=1):
             try:
-                decoder.decode(chunk, final=not chunk)
+                line.decode()
             except UnicodeDecodeError as error:
-                return f"{path} is not UTF-8 text (byte {offset - held + error.start}: {error.reason})"
-            if not chunk:
-                return f"{path} is not UTF-8 text"
-            offset += len(chunk)
+                found = f"byte {offset + error.start}: on line {number}; {_in_windows(line, error)}"
+                return f"{path} is not UTF-8 text ({found})"
+            offset += len(line)
+    return f"{path} is not UTF-8 text"
+
+
+def _in_windows(line: bytes, error: UnicodeDecodeError) -> str:
+    """Say what a line that is not UTF-8 says in the encoding that Windows' programs write in the west."""
+    try:
+        text = line[max(0, error.start - SHOWN // 2) : error.start + SHOWN // 2].decode("cp1252")
+    except UnicodeDecodeError:
+        return error.reason
+    return f"in cp1252, which Windows writes, it is {text.strip()!r}"
 
 
 def _widths(lines: list[str], mark: str) -> list[int]:
@@ -241,6 +315,14 @@ def _widths(lines: list[str], mark: str) -> list[int]:
         return [len(cells) for cells in csv.reader(lines, delimiter=mark)]
     except csv.Error:
         return []
+
+
+def _skip_name(text: io.TextIOWrapper) -> int:
+    """Go past the line that names the delimiter; how many lines that are."""
+    named = NAMED_DELIMITER.fullmatch(text.readline(SHOWN)) is not None
+    if not named:
+        text.seek(0)
+    return int(named)
 
 
 def _open_text(path: Path) -> io.TextIOWrapper:

@@ -21,7 +21,6 @@ from polars.exceptions import PolarsError
 from fastlstm.data.tables.delimited import (
     as_path,
     find_delimiter,
-    find_open_quote,
     holds_parquet,
     line_of_record,
     not_utf8,
@@ -30,7 +29,8 @@ from fastlstm.data.tables.delimited import (
     records,
     refuse_foreign,
 )
-from fastlstm.data.tables.frames import Kind, refuse_twins, take_frame
+from fastlstm.data.tables.frames import Kind, take_frame
+from fastlstm.data.tables.shapes import has_idle_ends, holds_value, line_with, name_columns, why_unreadable
 from fastlstm.errors import DataError, listed
 
 PARQUET = (".parquet", ".pq", ".parquet.gz", ".pq.gz")
@@ -55,6 +55,8 @@ class Table:
     records : polars.Series, optional
         Which record of the file each row is, counted from 0 without the header; where blank lines were left
         out, or the table was wide.
+    missing : tuple of float
+        Numbers that mean unknown in any column of numbers.
     """
 
     frame: pl.DataFrame
@@ -63,6 +65,7 @@ class Table:
     path: Path | None = None
     delimiter: str | None = None
     records: pl.Series | None = None
+    missing: tuple[float, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -134,7 +137,40 @@ class Table:
         near = difflib.get_close_matches(column.casefold(), lowered, n=1, cutoff=0.6)
         if near:
             raise DataError(f"{found}: did you mean {lowered[near[0]]!r}?")
-        raise DataError(f"{found}: it has {listed(self.columns, 12, counted=True)}")
+        names = [
+            repr(name) if name else f"column {place}, which has no name"
+            for place, name in enumerate(self.columns, start=1)
+        ]
+        raise DataError(
+            f"{found}: it has {listed(names, 12, form=str, counted=True)}{self._where_names_are(column)}"
+        )
+
+    def mend(self, row: int, usual: str) -> str:
+        """Return the mend of a row, which may be a second header: the first of a file, of words alone.
+
+        Parameters
+        ----------
+        row : int
+            The row, counted from 0 without the header.
+        usual : str
+            The mend of other rows.
+        """
+        record = row if self.records is None else int(self.records[row])
+        cells = [str(cell).strip() for cell in self.frame.row(row) if cell is not None]
+        if self.kind != "file" or record or any(map(holds_value, cells)):
+            return usual
+        return f"{usual}; if the line is a second header, of units for instance, delete it"
+
+    def _where_names_are(self, column: str) -> str:
+        """Say where the header stands, where a file has values in its place, or the name further down."""
+        if self.delimiter is None or self.path is None:
+            return ""
+        line = line_with(self.path, self.delimiter, column)
+        if line is not None:
+            return f"; line {line} has it: if that is the header, delete what stands above it"
+        if all(map(holds_value, self.columns)):
+            return ", which may be values: add a line with the columns' names"
+        return ""
 
 
 def read_table(source: Any) -> Table:
@@ -214,7 +250,7 @@ def _read_file(path: Path) -> Table:
         refuse_foreign(path)
         delimiter = find_delimiter(path)
         header = [name.strip() for name in next(records(path, delimiter))]
-        frame = read_delimited(path, delimiter)
+        frame = _read_records(path, delimiter)
     except UnicodeDecodeError:
         raise DataError(f"{not_utf8(path)}: save it as UTF-8 CSV") from None
     except StopIteration:
@@ -226,9 +262,7 @@ def _read_file(path: Path) -> Table:
             f"{path}: its header has {len(header)} names and its rows {frame.width} cells; lines may end in a carriage "
             "return alone (old Macs): save it with line feeds"
         )
-    refuse_twins(f"{path}, line 1", header)
-    frame = frame[1:]
-    frame.columns = header
+    frame = name_columns(path, delimiter, header, frame[1:])
     blank = frame.to_series(0).is_null()
     if blank.any():
         lines = frame.filter(blank)
@@ -240,6 +274,16 @@ def _read_file(path: Path) -> Table:
     return _checked(Table(frame.filter(~blank), str(path), "file", path, delimiter, (~blank).arg_true()))
 
 
+def _read_records(path: Path, delimiter: str) -> pl.DataFrame:
+    """Read all records; those that are too long by empty cells alone lose nothing by being cut."""
+    try:
+        return read_delimited(path, delimiter)
+    except PolarsError:
+        if not has_idle_ends(path, delimiter):
+            raise
+        return read_delimited(path, delimiter, cut=True)
+
+
 def _checked(table: Table) -> Table:
     if table.frame.height == 0:
         raise DataError(f"{table.name} has a header and no rows: it needs rows")
@@ -248,27 +292,7 @@ def _checked(table: Table) -> Table:
 
 def _why_unreadable(path: Path, error: Exception) -> str:
     """Return the message for a file that its reader refused, with the first line that does not fit."""
-    if not path.name.endswith(PARQUET) and isinstance(error, PolarsError):
-        try:
-            delimiter = find_delimiter(path)
-            lines = records(path, delimiter)
-            width = len(next(lines))
-            for number, record in enumerate(lines, start=1):
-                if len(record) > width:
-                    line = line_of_record(path, delimiter, number)
-                    return (
-                        f"{path}, line {line}: {len(record)} cells where the header has {width}; "
-                        "quote cells that hold the delimiter"
-                    )
-            opened = find_open_quote(path, delimiter)
-            if opened is not None:
-                return (
-                    f"{path}, line {opened}: a quote opens a cell that does not end with one; close it, or write a "
-                    "quote that is part of a quoted cell twice"
-                )
-        except UnicodeDecodeError:
-            return f"{not_utf8(path)}: save it as UTF-8 CSV"
-        except (csv.Error, StopIteration):
-            pass
-    kind = "a Parquet file" if path.name.endswith(PARQUET) else "a table"
-    return f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"
+    parquet = path.name.endswith(PARQUET)
+    found = why_unreadable(path) if not parquet and isinstance(error, PolarsError) else None
+    kind = "a Parquet file" if parquet else "a table"
+    return found or f"{path} cannot be read as {kind}: {str(error).strip().splitlines()[0]}"

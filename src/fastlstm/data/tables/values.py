@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.tables.number_forms import may_be_either, to_numbers
+from fastlstm.data.tables.number_forms import count_foreign, foreign, may_be_either, to_numbers
 from fastlstm.data.tables.table import Table
 from fastlstm.errors import DataError
 
@@ -18,8 +19,12 @@ MISSING = ("", "-", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "?")
 # numbers.
 MOSTLY_NUMBERS = 0.9
 
+# The roles that columns of categories can play.
+MAY_BE_CATEGORIES = ("past_covariates", "future_covariates", "static_covariates", "features", "static")
+
 EITHER = "may have a decimal mark or one between thousands"
 FLOAT32_MAX = float(np.finfo(np.float32).max)
+UNKNOWN = re.compile(r"-?(99+|9+\.9+)")  # how numbers that mean unknown are mostly written
 SQUARED = 1e18  # float32 holds squares up to this one's, and sums of them
 
 
@@ -42,7 +47,8 @@ def read_numbers(
     Returns
     -------
     numpy.ndarray
-        (rows,) float64, NaN where the cell is empty, ``-``, ``NA``, ``nan`` or the like.
+        (rows,) float64, NaN where the cell is empty, ``-``, ``NA``, ``nan`` or the like, or what the table's
+        ``missing`` names.
 
     Raises
     ------
@@ -71,15 +77,49 @@ def read_numbers(
                 f"{EITHER}, and so may all the others",
                 "write 1234 or 1.234",
             )
-        _refuse(table, column, role, cells, wrong, "is not a number")
+        _refuse_text(table, column, role, cells, wrong)
     elif cells.dtype.is_numeric() or cells.dtype == pl.Boolean or cells.dtype == pl.Null:
         numbers = cells.cast(pl.Float64)
     else:
         raise DataError(f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, not numbers")
+    numbers = (
+        numbers.set(numbers.is_in(table.missing).fill_null(value=False), None) if table.missing else numbers
+    )
     huge = numbers.is_not_nan() & (numbers.abs() > largest)
     _refuse(table, column, role, cells, huge, "is infinite or too large")
     values: npt.NDArray[np.float64] = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
     return values
+
+
+def without(numbers: npt.NDArray[np.float64], missing: Sequence[float]) -> npt.NDArray[np.float64]:
+    """Return numbers, those that mean unknown as NaN.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray
+        Any shape, float64.
+    missing : sequence of float
+        Numbers that mean unknown.
+
+    Examples
+    --------
+    >>> without(np.array([-1.0, 5.0]), [-1])
+    array([nan,  5.])
+    """
+    return np.where(np.isin(numbers, missing), np.nan, numbers) if len(missing) else numbers
+
+
+def numbers_of(missing: float | Sequence[float]) -> tuple[float, ...]:
+    """Return numbers that mean unknown as a tuple, where there may be a single one.
+
+    Parameters
+    ----------
+    missing : float or sequence of float
+        One, or several.
+    """
+    if isinstance(missing, int | float):
+        return (float(missing),)
+    return tuple(float(number) for number in missing)
 
 
 def read_categories(table: Table, column: str, role: str) -> pl.Series:
@@ -157,8 +197,8 @@ def holds_numbers(table: Table, column: str) -> bool:
     Returns
     -------
     bool
-        True where at least nine in ten of the cells that are not empty are numbers; then the others are
-        mistakes, which ``read_numbers`` names.
+        True where at least nine in ten of the cells that are not empty are numbers, though some of them with a currency
+        or a percent sign; then the others, and those, are mistakes, which ``read_numbers`` names.
 
     Examples
     --------
@@ -171,7 +211,8 @@ def holds_numbers(table: Table, column: str) -> bool:
     if cells.dtype != pl.String:
         return cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null)
     cells = _text(cells).drop_nulls()
-    return to_numbers(cells, table.delimiter).count() >= MOSTLY_NUMBERS * len(cells)
+    numbers, enough = to_numbers(cells, table.delimiter).count(), MOSTLY_NUMBERS * len(cells)
+    return numbers >= enough or numbers + count_foreign(cells) >= enough
 
 
 def count_unresolved(values: npt.NDArray[np.float64], codes: npt.NDArray[np.int64]) -> int:
@@ -208,6 +249,37 @@ def count_unresolved(values: npt.NDArray[np.float64], codes: npt.NDArray[np.int6
     return int((coarse & (spread > 1e-12 * largest)).sum())
 
 
+def far_value(values: npt.NDArray[np.float64]) -> tuple[float, int] | None:
+    """Return the value that many cells hold far from all others, as one that means unknown does, and how many do.
+
+    It is the least or the greatest, held by at least five cells or one in a hundred, and not by most. One written as
+    unknown often is (-999, 99.9) is far where it lies a tenth of the others' range outside it, any other but 0 where
+    it lies ten times their range away.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        (rows,) NaN where missing.
+
+    Examples
+    --------
+    >>> far_value(np.array([5.0, -999, 7, 6, -999, 9])), far_value(np.array([0.0, 1, 0, 1, 1]))
+    ((-999.0, 2), None)
+    """
+    known = values[~np.isnan(values)]
+    for end in (known.min(), known.max()) if len(known) else ():
+        others = known[known != end]
+        count = len(known) - len(others)
+        if count < max(2, min(5, 0.01 * len(known))) or count > len(others):
+            continue
+        low, high = others.min(), others.max()
+        distance = max(low - end, end - high)
+        usual = UNKNOWN.fullmatch(f"{end:.15g}") is not None
+        if (usual and distance > 0.1 * (high - low)) or (end and distance > 10 * (high - low) > 0):
+            return float(end), count
+    return None
+
+
 def coarse_notes(columns: Iterable[tuple[str, npt.NDArray[np.float64]]], source: str) -> list[str]:
     """Say which columns float32 cannot hold well, one line each.
 
@@ -235,6 +307,16 @@ def _text(cells: pl.Series) -> pl.Series:
     return cells.set(cells.str.to_lowercase().is_in(MISSING), None)
 
 
+def _refuse_text(table: Table, column: str, role: str, cells: pl.Series, wrong: pl.Series) -> None:
+    """Raise for the first cell that is no number; where it is one in a way that is not read, with that way."""
+    form = foreign(cells[wrong.arg_max() or 0]) if wrong.any() else None
+    if form is None:
+        _refuse(table, column, role, cells, wrong, "is not a number")
+        return
+    mend = f"{form.mend}, or give the column as categories too" if role in MAY_BE_CATEGORIES else form.mend
+    _refuse(table, column, role, cells, wrong, f"is not a number alone: it {form.told}", mend)
+
+
 def _refuse(
     table: Table,
     column: str,
@@ -247,5 +329,5 @@ def _refuse(
     row = wrong.arg_max() if wrong.any() else None
     if row is not None:
         raise DataError(
-            f"{table.where(row)}: {str(cells[row])!r} in column {column!r} ({role}) {why}; {mend}"
+            f"{table.where(row)}: {str(cells[row])!r} in column {column!r} ({role}) {why}; {table.mend(row, mend)}"
         )

@@ -22,6 +22,7 @@ from fastlstm.data.tables.delimited import (
     as_path,
     find_delimiter,
     holds_parquet,
+    named_delimiter,
     not_utf8,
     open_bytes,
     refuse_foreign,
@@ -119,7 +120,7 @@ def read_text_table(source: Any) -> Table:
         raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
     except (OSError, EOFError) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
-    if delimiter == BLANKS or not text.strip():
+    if delimiter == BLANKS or not text.strip() or named_delimiter(path):
         return read_table(path)
     return _read_delimited(path, text, delimiter) or read_table(path)
 

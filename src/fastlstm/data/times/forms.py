@@ -29,6 +29,14 @@ DATES = (
     "%d-%b-%y",
     "%b %d, %Y",
     "%B %d, %Y",
+    "%a %d %b %Y",
+    "%a, %d %b %Y",
+    "%a %b %d %Y",
+    "%a, %b %d, %Y",
+    "%A %d %B %Y",
+    "%A, %d %B %Y",
+    "%A, %B %d, %Y",
+    "%a %Y-%m-%d",
 )
 MONTHS = (
     "%Y-%m",

@@ -101,7 +101,7 @@ def read_times(table: Table, column: str, known: str | None = None) -> Times:
     if cells.null_count():
         row = cells.is_null().arg_max() or 0
         raise DataError(
-            f"{table.where(row)}: column {column!r} (time) is empty; fill it in or delete the row"
+            f"{table.where(row)}: column {column!r} (time) is empty; {table.mend(row, 'fill it in or delete the row')}"
         )
     if cells.dtype == pl.String:
         return _from_text(table, column, cells, known)
@@ -172,9 +172,10 @@ def _from_text(table: Table, column: str, cells: pl.Series, known: str | None) -
             stamps, best = other, other_form
     if stamps.null_count():
         row = stamps.is_null().arg_max() or 0
+        like = cells[stamps.is_not_null().arg_max() or 0]
         raise DataError(
             f"{table.where(row)}: {table.frame[column][row]!r} in column {column!r} (time) is no timestamp "
-            f"like the others ({cells[0]}); correct it"
+            f"like the others ({like}); {table.mend(row, 'correct it')}"
         )
     return _with_offset(cells, stamps, as_written(best, cells))
 

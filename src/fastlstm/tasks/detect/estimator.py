@@ -146,6 +146,7 @@ class Detector(FittedDetector):
         past_covariates: Sequence[str] = (),
         future_covariates: Sequence[str] = (),
         categories: Sequence[str] = (),
+        missing: Sequence[float] = (),
         frequency: str | None = None,
         checkpoint: str | Path | None = None,
     ) -> Self:
@@ -173,6 +174,8 @@ class Detector(FittedDetector):
             Columns that are read but not judged, known before a row comes: a plan, a setting.
         categories : sequence of str
             Those of the covariates that hold codes of categories, though they are numbers. Text needs no naming.
+        missing : sequence of float
+            Numbers that mean unknown, in targets and covariates, for instance -999.
         frequency : str, optional
             The step between two rows, for instance ``"5min"``. Default: found from the timestamps.
         checkpoint : path, optional
@@ -197,6 +200,7 @@ class Detector(FittedDetector):
             "past_covariates": past_covariates,
             "future_covariates": future_covariates,
             "categories": categories,
+            "missing": missing,
             "frequency": frequency,
         }
         return self._fit(data, roles, checkpoint)

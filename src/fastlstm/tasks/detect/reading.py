@@ -159,6 +159,7 @@ def find_channels(
     past_covariates: Names = (),
     future_covariates: Names = (),
     categories: Names = (),
+    missing: float | Sequence[float] = (),
 ) -> Columns:
     """Settle the roles; without ``target`` every column of numbers that has none is a channel.
 
@@ -167,6 +168,8 @@ def find_channels(
     table : Table
         The table.
     target, time, series, past_covariates, future_covariates, categories : str or sequence of str, optional
+        As for :meth:`fastlstm.Detector.fit`.
+    missing : float or sequence of float
         As for :meth:`fastlstm.Detector.fit`.
 
     Returns
@@ -221,5 +224,6 @@ def find_channels(
         past_covariates=past_covariates,
         future_covariates=future_covariates,
         categories=categories,
+        missing=missing,
     )
     return replace(columns, target=targets)

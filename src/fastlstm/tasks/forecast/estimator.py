@@ -176,6 +176,7 @@ class Forecaster(FittedForecaster):
         future_covariates: Sequence[str] = (),
         static_covariates: Sequence[str] = (),
         categories: Sequence[str] = (),
+        missing: Sequence[float] = (),
         wide: bool = False,
         joint: bool = False,
         frequency: str | None = None,
@@ -210,6 +211,8 @@ class Forecaster(FittedForecaster):
             Columns with one value a series.
         categories : sequence of str
             Those of the covariates that hold codes of categories, though they are numbers. Text needs no naming.
+        missing : sequence of float
+            Numbers that mean unknown, in targets and covariates, for instance -999.
         wide : bool
             Whether the table has one column a series: every column of numbers that is neither time nor covariate, or
             those that ``target`` names. Covariates are common to all series, and forecasts are wide too.
@@ -260,6 +263,7 @@ class Forecaster(FittedForecaster):
             future_covariates=future_covariates,
             static_covariates=static_covariates,
             categories=categories,
+            missing=missing,
             wide=wide,
             joint=joint,
             frequency=frequency,

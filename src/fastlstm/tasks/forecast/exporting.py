@@ -12,7 +12,7 @@ from torch import Tensor
 from fastlstm.data.series.schema import ROLES, Role, Schema
 from fastlstm.data.series.windows import CovariateScaling
 from fastlstm.data.times.frequency import DAY, MINUTE, Frequency
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, listed
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.model.standalone_forecaster import StandaloneForecaster
 from fastlstm.runs.export import Standalone, made_up, sprinkled
@@ -80,9 +80,11 @@ def _inputs(settings: NetworkSettings, schema: Schema) -> dict[str, dict[str, An
         "future": ahead,
         "static": "the series",
     }
+    unknown = f" or one of {listed(schema.columns.missing)}" if schema.columns.missing else ""
     found: dict[str, dict[str, Any]] = {
         "target": {
-            "meaning": f"the last {reach} steps, NaN where there is no value or no row, and before a series begins",
+            "meaning": f"the last {reach} steps, NaN where there is no value{unknown} or no row, and before a series "
+            "begins",
             "columns": schema.columns.among or ["each that is a series"]
             if schema.columns.wide
             else schema.columns.target,
@@ -96,7 +98,7 @@ def _inputs(settings: NetworkSettings, schema: Schema) -> dict[str, dict[str, An
         }
     for role in ROLES:
         if schema.numeric(role):
-            meaning = f"of {rows[role]}, NaN where missing"
+            meaning = f"of {rows[role]}, NaN where missing{unknown}"
             found[f"{role}_covariates"] = {"meaning": meaning, "columns": schema.numeric(role)}
     for role in ROLES:
         if schema.categorical(role):

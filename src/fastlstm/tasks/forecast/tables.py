@@ -30,6 +30,7 @@ def read_to_fit(
     future_covariates: Sequence[str] = (),
     static_covariates: Sequence[str] = (),
     categories: Sequence[str] = (),
+    missing: float | Sequence[float] = (),
     wide: bool = False,
     joint: bool = False,
     frequency: str | None = None,
@@ -47,7 +48,7 @@ def read_to_fit(
         The table.
     target, time, series, past_covariates, future_covariates, static_covariates, categories
         As for :meth:`fastlstm.Forecaster.fit`.
-    wide, joint, frequency, season
+    missing, wide, joint, frequency, season
         As for :meth:`fastlstm.Forecaster.fit`.
     schema : Schema, optional
         How the table of the model was read that fitting starts from; its categories and steps are kept.
@@ -76,6 +77,7 @@ def read_to_fit(
         future_covariates=future_covariates,
         static_covariates=static_covariates,
         categories=categories,
+        missing=missing,
         wide=wide,
     )
     if joint:
@@ -108,6 +110,7 @@ def roles_of(columns: Columns) -> Mapping[str, Any]:
         "future_covariates": columns.future_covariates,
         "static_covariates": () if columns.joint else columns.static_covariates,
         "categories": columns.categories[int(columns.joint) :],
+        "missing": columns.missing,
         "wide": columns.wide,
         "joint": columns.joint,
     }
