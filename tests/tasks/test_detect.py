@@ -302,7 +302,12 @@ def test_rows_that_come_later_are_not_judged_by_how_well_others_were_learnt():
 def test_a_number_that_means_unknown_is_not_judged():
     values = [float(step % 7) for step in range(300)]
     values[250] = -999.0
-    detector = quick().fit(pl.DataFrame({"y": values}), target="y", missing=[-999])
-    scores = detector.predict(pl.DataFrame({"y": values}))
-    assert scores["y"][250] is None
-    assert scores["anomaly"][250] == 0
+    table = pl.DataFrame({"y": values})
+    detector = quick().fit(table, target="y", missing=[-999])
+    scores = detector.predict(table)
+    assert scores["score"][250] is None
+    blank = table.with_columns(pl.col("y").replace(-999.0, None))
+    assert scores.drop("y").equals(detector.predict(blank).drop("y"))
+    stream = detector.stream()
+    streamed = [stream.score({"y": value}) for value in values[:260]]
+    assert np.isnan(streamed[250].score)

@@ -387,7 +387,8 @@ def test_numbers_that_mean_unknown_are_missing_in_every_table(wide):
     columns = find_columns(read_table(SENTINELS), **roles, missing=(-999, 9999))
     series = read_series(SENTINELS, columns)
     assert series.report.far == {}
-    assert dict(series.report.empty) == ({"value": 4} if wide else {"y": 2, "wind": 2})
+    assert dict(series.report.empty) == ({"value": 2} if wide else {"y": 2, "wind": 2})
+    assert series.report.leading == (2 if wide else 0)
     if not wide:
         ahead = add_future(series, pl.DataFrame({"wind": [3.0, 9999.0]}))
         np.testing.assert_array_equal(ahead.future[-2:, 0], [3.0, np.nan])
