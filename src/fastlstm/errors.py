@@ -13,8 +13,12 @@ The command line prints an ``InputError`` as one line and exits with 2. The laye
 """
 
 from collections.abc import Callable, Sequence
+from errno import EACCES, EDQUOT, EFBIG, ENOSPC, EPERM, EROFS
 from operator import index
-from typing import Any, SupportsIndex
+from typing import Any, Final, SupportsIndex
+
+FULL: Final = (ENOSPC, EDQUOT, EFBIG)
+FORBIDDEN: Final = (EACCES, EPERM, EROFS)
 
 
 class FastLSTMError(Exception):
@@ -62,6 +66,29 @@ def require_whole(name: str, value: Any, *, least: int) -> int:
     if isinstance(value, SupportsIndex) and not isinstance(value, bool) and (whole := index(value)) >= least:
         return whole
     raise InputError(f"{name} is {value!r}: give a whole number, {least} or more")
+
+
+def unwritable(path: Any, error: OSError, kept: str = "") -> str:
+    """Return the message for a place that cannot be written to, with the mend that its reason asks for.
+
+    Parameters
+    ----------
+    path : path
+        The file or folder.
+    error : OSError
+        What the system said.
+    kept : str
+        What is left of what was to be written, if it is to be said.
+
+    Examples
+    --------
+    >>> unwritable("out.csv", PermissionError(EACCES, "Permission denied"))
+    'out.csv cannot be written: Permission denied; choose a folder in which you may write'
+    """
+    mend = "make room or choose another place" if error.errno in FULL else "choose another place"
+    if error.errno in FORBIDDEN:
+        mend = "choose a folder in which you may write"
+    return f"{path} cannot be written: {error.strerror or error}; {kept}{mend}"
 
 
 def listed(

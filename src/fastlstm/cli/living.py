@@ -181,8 +181,8 @@ def _backtest_command(
         flag("by_step", Path | None, "Write the errors of each step ahead, CSV or Parquet.", None),
         flag("json", bool, "Print one JSON object of metrics and nothing else.", False),
     ]
-    # With a horizon there is something to train: the table comes first. Without, a run does.
-    if given_after("--horizon", arguments) is not None:
+    # With a target or a horizon there is something to train: the table comes first. Without, a run does.
+    if any(given_after(name, arguments) is not None for name in ("--target", "--horizon")):
         trained = [
             parameter for parameter in training_flags(kind) if parameter.name not in ("init", "test_windows")
         ]

@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from fastlstm.data import read_table
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, unwritable
 from fastlstm.runs import finite, replace_file
 
 Metrics = Mapping[str, Mapping[str, float | None]]
@@ -162,9 +162,7 @@ def write_whole(content: bytes, path: Path) -> None:
             return
         replace_file(path, content)
     except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}; make room or choose another file"
-        ) from error
+        raise InputError(unwritable(path, error)) from error
 
 
 def _as_text(times: pl.Series, form: str | None) -> pl.Series:

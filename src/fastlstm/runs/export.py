@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from fastlstm.data.series.scaling import Standardizer
-from fastlstm.errors import RunError
+from fastlstm.errors import RunError, unwritable
 from fastlstm.extras import library
 from fastlstm.runs.writing import replace_file
 
@@ -132,9 +132,7 @@ def write_onnx(model: Standalone, path: str | Path) -> Exported:
     try:
         replace_file(path, content)
     except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error.strerror or error}; make room or choose another place"
-        ) from error
+        raise RunError(unwritable(path, error)) from error
     return Exported(
         path, len(content), _described(session.get_inputs()), _described(session.get_outputs()), difference
     )

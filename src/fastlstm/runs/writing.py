@@ -10,7 +10,7 @@ from glob import escape
 from pathlib import Path
 from secrets import token_hex
 
-from fastlstm.errors import RunError
+from fastlstm.errors import RunError, unwritable
 
 CONFIG = "config.json"  # what tells a run from other folders
 REPLACED = ".replaced"  # what the folder is called that a new one takes the place of, for a moment
@@ -101,10 +101,7 @@ def written_whole(folder: Path, keep: Sequence[str] = ()) -> Iterator[Path]:
             if parent.exists() and not any(parent.iterdir()):
                 parent.rmdir()
         if isinstance(error, OSError):
-            raise RunError(
-                f"{folder} cannot be written: {error.strerror or error}; nothing of it was kept, "
-                "make room or choose another folder"
-            ) from error
+            raise RunError(unwritable(folder, error, "nothing of it was kept, ")) from error
         raise
 
 

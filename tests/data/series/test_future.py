@@ -64,7 +64,10 @@ def test_how_far_it_reaches_and_must_is_said(series):
     ("columns", "message"),
     [
         ({"id": ["1", "2", "1", "2", "3"]}, "row 4: series '3' is not among those to forecast"),
-        ({"t": [12, 23, 12, 22, 11]}, "row 2: a second row for the same time; keep one"),
+        (
+            {"t": [12, 23, 12, 22, 11]},
+            "row 2: 12 in column 't' \\(time\\) of series '1' came before, on row 0; keep one of the two rows",
+        ),
         ({"t": [9, 10, 8, 11, 11]}, "the frame reaches until 11 and no row lies after the last known target"),
         ({"price": ["0.4", "x", "0.3", "0.7", "9"]}, "row 1: 'x' in column 'price' \\(future_covariates\\)"),
     ],

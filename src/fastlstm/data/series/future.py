@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastlstm.data.series.gaps import GapReport
-from fastlstm.data.series.reading import grid_ticks
+from fastlstm.data.series.reading import grid_ticks, refuse_collision
 from fastlstm.data.series.rows import Grid, Integers, Rows, read_rows
+from fastlstm.data.series.schema import Schema
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.wide import for_every_series
 from fastlstm.data.tables.table import Table, read_table
@@ -81,7 +82,7 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     np.maximum.at(lengths, codes[ahead], positions[ahead] + 1)
     longer = series.resized(lengths)
     places = np.where(ahead, longer.offsets[codes] + positions, -1)
-    _refuse_twice(table, places)
+    _refuse_twice(table, rows, places, schema)
     grid = Grid(table, schema, places, int(longer.offsets[-1]), ahead)
     given = places[ahead]
     longer.future[given] = grid.numbers(schema.numeric("future"), "future_covariates")[given]
@@ -104,9 +105,12 @@ def _match_series(table: Table, series: SeriesSet, rows: Rows) -> Integers:
     return np.array([known[str(name)] for name in rows.names])[rows.codes]
 
 
-def _refuse_twice(table: Table, places: Integers) -> None:
+def _refuse_twice(table: Table, rows: Rows, places: Integers, schema: Schema) -> None:
+    """Raise where two rows of a series fall on one step ahead, naming those that stand first in the table."""
     given = np.flatnonzero(places >= 0)
-    unique, first = np.unique(places[given], return_index=True)
-    if len(unique) < len(given):
-        row = int(np.delete(given, first)[0])
-        raise DataError(f"{table.where(row)}: a second row for the same time; keep one")
+    _, first = np.unique(places[given], return_index=True)
+    if len(first) == len(given):
+        return
+    later = int(np.delete(given, first)[0])
+    earlier = int(given[places[given] == places[later]][0])
+    refuse_collision(table, rows, earlier, later, schema)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -354,15 +354,37 @@ def _refuse_collisions(
     table: Table, rows: Rows, order: Integers, positions: Integers, schema: Schema
 ) -> None:
     """Raise where two rows of a series fall on one step, naming those that stand first in the table."""
-    codes = rows.codes[order]
-    same = np.flatnonzero((np.diff(codes) == 0) & (np.diff(positions) == 0))
-    if same.size == 0:
-        return
-    second = same[order[same + 1].argmin()] + 1
-    earlier, later = sorted((int(order[second - 1]), int(order[second])))
+    same = np.flatnonzero((np.diff(rows.codes[order]) == 0) & (np.diff(positions) == 0))
+    if same.size:
+        second = same[order[same + 1].argmin()] + 1
+        earlier, later = sorted((int(order[second - 1]), int(order[second])))
+        refuse_collision(table, rows, earlier, later, schema)
+
+
+def refuse_collision(table: Table, rows: Rows, earlier: int, later: int, schema: Schema) -> NoReturn:
+    """Raise for two rows of a series that fall on one step.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    rows : Rows
+        Its rows.
+    earlier, later : int
+        The two, counted from 0.
+    schema : Schema
+        How it is read.
+
+    Raises
+    ------
+    DataError
+        In any case.
+    """
     column = schema.columns.time
     stamp = table.frame[column][later] if column else ""
-    found = f"{table.where(later)}: {stamp} in column {column!r} (time){of_series(rows.names[codes[second]])}"
+    found = (
+        f"{table.where(later)}: {stamp} in column {column!r} (time){of_series(rows.names[rows.codes[later]])}"
+    )
     first = table.where(earlier).removeprefix(f"{table.name}, ")
     if rows.instants[earlier] != rows.instants[later]:
         raise DataError(
