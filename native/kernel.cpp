@@ -7,10 +7,6 @@
 #include "linear.h"
 #include "quantile_loss.h"
 #include "smoothed_loss.h"
-#if defined(__AVX512BF16__)
-#include "gathered.h"
-#include "linear_rounded.h"
-#endif
 
 namespace fastlstm::FASTLSTM_ISA {
 namespace {
@@ -28,10 +24,6 @@ auto with_any_cell(CellKind cell, bool layer_norm, Body&& body) {
 
 template <class Real>
 void forward(const Forward<Real>& call) {
-#if defined(__AVX512BF16__)
-  if constexpr (std::is_same_v<Real, float>)
-    if (rounds(call.sizes)) return forward_gathered<ApartOperand>(call);
-#endif
   Arena& arena = fresh_arena();
   with_any_cell<Real>(call.sizes.cell, call.sizes.layer_norm,
                       [&](auto cell) { run_forward<ForwardPass<Real, decltype(cell)>>(call, arena); });
@@ -45,26 +37,8 @@ void stack(const Forward<Real>* layers, int count) {
                       [&](auto cell) { run_stack<ForwardPass<Real, decltype(cell)>>(layers, count, arena); });
 }
 
-using Forward16 = void (*)(const Forward<float, Bfloat16>&);
-constexpr Forward16 forward16() {
-#if defined(__AVX512BF16__)
-  return [](const Forward<float, Bfloat16>& call) {
-    Arena& arena = fresh_arena();
-    with_cell<float>(call.sizes.cell, [&](auto cell) {
-      run_forward<ForwardPass<float, decltype(cell), Bfloat16>>(call, arena);
-    });
-  };
-#else
-  return nullptr;
-#endif
-}
-
 template <class Real>
 void backward(const Backward<Real>& call) {
-#if defined(__AVX512BF16__)
-  if constexpr (std::is_same_v<Real, float>)
-    if (rounds(call.forward.sizes)) return backward_gathered<ApartOperand>(call);
-#endif
   Arena& arena = fresh_arena();
   const Sizes& sizes = call.forward.sizes;
   with_any_cell<Real>(sizes.cell, sizes.layer_norm,
@@ -79,20 +53,12 @@ int64_t reserve_values(CellKind cell, bool layer_norm, int64_t hidden) {
 
 template <class Real>
 void linear(const Linear<Real>& call) {
-#if defined(__AVX512BF16__)
-  if constexpr (std::is_same_v<Real, float>)
-    if (call.rounded) return linear_rounded<ApartOperand>(call);
-#endif
   Arena& arena = fresh_arena();
   LinearForward<Real>(call, arena).run();
 }
 
 template <class Real>
 void linear_gradient(const LinearGradient<Real>& call) {
-#if defined(__AVX512BF16__)
-  if constexpr (std::is_same_v<Real, float>)
-    if (call.layer.rounded) return linear_gradient_rounded<ApartOperand>(call);
-#endif
   Arena& arena = fresh_arena();
   LinearBackward<Real>(call, arena).run();
 }
@@ -111,9 +77,6 @@ void smoothed_loss(const SmoothedLoss<Real>& call) {
 
 bool supported() {
 #if defined(__AVX512F__)
-#if defined(__AVX512BF16__)
-  if (!__builtin_cpu_supports("avx512bf16")) return false;
-#endif
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("fma");
@@ -135,7 +98,7 @@ const Kernels kernels = {FASTLSTM_NAME(FASTLSTM_ISA),
                          forward<double>,
                          stack<float>,
                          stack<double>,
-                         forward16(),
+                         nullptr,  // those of kernel_bf16.cpp alone
                          backward<float>,
                          backward<double>,
                          linear<float>,

@@ -91,7 +91,7 @@ def test_what_is_not_known_of_the_steps_ahead_is_told() -> None:
     model.predict(future=holed)
     assert model.notes_ == [
         "'promo' is not known in 2 of the 7 steps ahead: masked",
-        "'sky' holds 7 categories that are not those of the training data: read as missing",
+        "'sky' holds none of the training data's categories in 7 cells: read as missing",
     ]
 
 

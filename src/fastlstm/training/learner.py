@@ -184,8 +184,9 @@ def outcome(training: Sequence[TrainingResult], parameters: int) -> str:
     early = [result.stopped for result in training].count("early")
     some = early > 0 and ending != "interrupted"
     share = f"{early:,} of {len(training):,} " if some and early < len(training) else ""
+    word = "step" if steps == "1" else "steps"
     return (
-        f"{steps} training steps in {seconds:.1f} s{_PRECISIONS[training[-1].precision]} "
+        f"{steps} training {word} in {seconds:.1f} s{_PRECISIONS[training[-1].precision]} "
         f"({share}{ENDINGS['early' if some else ending]}); weights of step {best}; {parameters:,} parameters"
     )
 

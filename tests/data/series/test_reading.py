@@ -231,7 +231,7 @@ def test_a_series_starts_with_its_first_value(tmp_path):
     assert (series.lengths.tolist(), series.last_observed.tolist()) == ([5, 3], [5, 2])
     assert series.axis.stamps(1, 0, 1).to_list() == [datetime(2024, 1, 3)]
     assert (series.report.late, series.report.leading, series.report.empty) == (1, 2, {})
-    assert "1 series start late: 2 rows before their first value are left out" in str(series.report)
+    assert "1 series starts late: 2 rows before its first value left out" in str(series.report)
     path.write_text(path.read_text().replace("2024-01-04,b,3", "2024-01-04,b,x").replace("b,4", "b,x"))
     with pytest.raises(DataError, match="line 10: 'x' in column 'y'"):
         read_series(path, columns)

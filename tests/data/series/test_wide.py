@@ -43,7 +43,7 @@ def test_columns_of_numbers_are_series(tmp_path):
     np.testing.assert_equal(series.target[:9, 0], np.float32([1, 2, 3, NAN, NAN, 7, 8, 9, NAN]))
     assert series.future[:5, 0].tolist() == [0, 1, 0, 1, 0]
     assert (series.report.late, series.report.leading, series.report.left_out) == (1, 1, ("note",))
-    assert "1 columns hold no numbers and are left out: 'note'" in str(series.report)
+    assert "1 column without numbers left out: 'note'" in str(series.report)
 
 
 def test_the_series_can_be_named(tmp_path):

@@ -69,23 +69,25 @@ class GapReport:
         """
         missing = [f"{many(self.gaps, 'gap')} in the time axis"] if self.gaps else []
         missing += [f"{many(count, 'empty cell')} in {column}" for column, count in self.empty.items()]
-        missing += [f"{count:,} unknown categories in {column}" for column, count in self.unknown.items()]
+        missing += [
+            f"{many(count, 'cell')} of an unknown category in {column}"
+            for column, count in self.unknown.items()
+        ]
         notes = [f"{', '.join(missing)} (masked, not filled in)"] if missing else ["nothing missing"]
         if self.sorted_rows:
-            notes.append(f"{self.sorted_rows:,} rows were out of order and sorted")
+            notes.append(f"{many(self.sorted_rows, 'row')} out of order, sorted")
         if self.moved_rows:
-            notes.append(f"{self.moved_rows:,} rows were moved to the nearest step of the time axis")
+            notes.append(f"{many(self.moved_rows, 'row')} moved to the nearest step of the time axis")
         if self.late:
-            notes.append(
-                f"{self.late:,} series start late: {self.leading:,} rows before their first value are left out"
-            )
+            starts, its = ("starts", "its") if self.late == 1 else ("start", "their")
+            left_out = many(self.leading, "row")
+            notes.append(f"{self.late:,} series {starts} late: {left_out} before {its} first value left out")
         if self.ended:
             ends, its = ("ends", "its") if self.ended == 1 else ("end", "their")
             notes.append(f"{self.ended:,} series {ends} before the others, to be forecast from {its} own end")
         if self.left_out:
-            notes.append(
-                f"{len(self.left_out):,} columns hold no numbers and are left out: {listed(self.left_out)}"
-            )
+            count = many(len(self.left_out), "column")
+            notes.append(f"{count} without numbers left out: {listed(self.left_out)}")
         if self.unread:
             unread = [repr(name) if name else "a column without a name" for name in self.unread]
             notes.append(f"not read, as they have no role: {listed(unread, form=str)}")
@@ -94,7 +96,7 @@ class GapReport:
             f"missing={value:g}"
             for column, (value, count) in self.far.items()
         ]
-        return f"{self.rows:,} rows of {self.series:,} series; {'; '.join([*notes, *self.coarse])}"
+        return f"{many(self.rows, 'row')} of {self.series:,} series; {'; '.join([*notes, *self.coarse])}"
 
     @property
     def coarse(self) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastlstm.errors import many
 from fastlstm.runs.plots import BASELINES, MODEL, TRUTH
 from fastlstm.tasks.detect.judging import Verdicts
 from fastlstm.tasks.detect.reading import DetectionTable
@@ -65,5 +66,5 @@ def draw_scores(table: DetectionTable, verdicts: Verdicts, threshold: float) -> 
                 times[alarm.first], times[alarm.end - 1], color=BASELINES[0], alpha=0.25, linewidth=0
             )
     whose = "" if series.names[0] is None else f" of {series.names[0]}"
-    panels[0].set_title(f"{len(alarms)} alarms{whose}")
+    panels[0].set_title(f"{many(len(alarms), 'alarm')}{whose}")
     return figure

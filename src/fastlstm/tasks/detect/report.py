@@ -112,7 +112,7 @@ class DetectionReport:
             f"{what[0]}, on stretches held out: error {model:.4g}, of the {what[1]} value {naive:.4g}, in deviations",
             "",
             f"alarm from score {self.threshold:.2f} on, for {self.allowed:.3g} false alarms {self.unit}; "
-            f"held for {self.hold:,} rows",
-            f"{self.alarms:,} alarms in these rows, {self.alarms / self.units:.3g} {self.unit}",
+            f"held for {many(self.hold, 'row')}",
+            f"{many(self.alarms, 'alarm')} in these rows, {self.alarms / self.units:.3g} {self.unit}",
         ]
         return "\n".join(lines)

@@ -14,6 +14,7 @@ from fastlstm.data.series.history import PAIRS
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import CovariateScaling, WindowIndex
 from fastlstm.data.tables.frames import give_back
+from fastlstm.errors import many
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
@@ -195,7 +196,7 @@ class Evaluation:
         """Write the metrics as a table of text, and the verdict."""
         nominal = self.quantiles[-1] - self.quantiles[0]
         table = metric_table(self.metrics, LABELS, TITLES, FORMS)
-        windows = f"{len(self.truth):,} forecasts of {self.truth.shape[1]:,} steps"
+        windows = f"{many(len(self.truth), 'forecast')} of {many(self.truth.shape[1], 'step')}"
         notes = f"{windows}; season {self.season:,} for seasonal-naive and MASE; intervals for {nominal:.0%}"
         return "\n".join([table, notes, self.verdict])
 

@@ -11,6 +11,7 @@ from fastlstm.data.series.gaps import GapReport
 from fastlstm.data.series.scaling import Standardizer
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.windows import WindowIndex
+from fastlstm.errors import many
 
 FAR = 20.0  # standard deviations from the mean of what was learnt from: no network knows what then
 
@@ -80,7 +81,7 @@ def describe_read(read: Iterable[GapReport]) -> list[str]:
         What was found in the tables.
     """
     return [
-        f"{column!r} holds {count:,} categories that are not those of the training data: read as missing"
+        f"{column!r} holds none of the training data's categories in {many(count, 'cell')}: read as missing"
         for report in read
         for column, count in report.unknown.items()
     ]

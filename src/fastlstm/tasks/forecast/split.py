@@ -15,7 +15,7 @@ import numpy as np
 
 from fastlstm.data.series.series_set import Integers, SeriesSet, running_count
 from fastlstm.data.series.windows import WindowIndex, rolling_windows
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, many
 from fastlstm.tasks.forecast.settings import Parameters
 
 VALIDATION_SHARE = 0.05  # of the rows of a series of usual length
@@ -103,15 +103,17 @@ def split_series(
             if series.names[longest] is None
             else f"the longest series, {series.names[longest]!r},"
         )
-        parts = "training and validation" + (f" and {test_windows} test windows" if test_windows else "")
+        parts = "training and validation" + (
+            f" and {many(test_windows, 'test window')}" if test_windows else ""
+        )
         raise InputError(
-            f"{whose} has {observed[longest]:,} steps, too few for {parts} with a horizon of {horizon}: "
+            f"{whose} has {many(int(observed[longest]), 'step')}, too few for {parts} with a horizon of {horizon}: "
             f"give at least {(2 + test_windows) * horizon + 1:,} steps, or a shorter horizon"
         )
     if asked is not None and windows.max() < asked:
         raise InputError(
             f"validation_windows is {asked}, and beside what is learnt from the longest series has room for "
-            f"{windows.max()} horizons of {horizon} steps: give at most that"
+            f"{many(int(windows.max()), 'horizon')} of {many(horizon, 'step')}: give at most that"
         )
     return Split(training=fit - windows * horizon, fit=fit, observed=observed)
 

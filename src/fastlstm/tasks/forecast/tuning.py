@@ -13,7 +13,7 @@ import polars as pl
 
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.windows import WindowIndex
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, many
 from fastlstm.tasks.forecast.defaults import LONGEST_CONTEXT, USUAL, default_network
 from fastlstm.tasks.forecast.evaluation import LABELS, Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fitting import Fitted, Prepared, fit_series
@@ -80,7 +80,7 @@ class TuningReport:
 
     def __str__(self) -> str:
         """All of it, as text."""
-        done = f"{self.trials.height} trials, {self.pruned} pruned, {self.failed} failed"
+        done = f"{many(self.trials.height, 'trial')}, {self.pruned} pruned, {self.failed} failed"
         columns = self.trials.columns
         rows = [[_cell(value) for value in row] for row in self.trials.head(LISTED).iter_rows()]
         widths = [max(map(len, column)) + 2 for column in zip(columns, *rows, strict=True)]
