@@ -523,6 +523,18 @@ def test_what_is_held_back_is_never_learnt_from() -> None:
     assert other.metrics_["test"] != fitted.metrics_["test"]
 
 
+def test_groups_that_are_the_classes_are_refused() -> None:
+    data, kinds = waves(8)
+    with pytest.raises(DataError, match=r"each class of 'label' lies in one of the groups alone"):
+        small().fit(data, label=kinds, groups=kinds)
+
+
+def test_classes_that_differ_in_capitals_alone_are_told() -> None:
+    data, kinds = waves(8)
+    fitted = small().fit(data, label=[kinds[0].upper(), *kinds[1:]])
+    assert f"{kinds[0].upper()!r} and {kinds[0]!r} differ in capitals alone" in str(fitted.report_)
+
+
 def test_a_share_that_holds_nothing_back_is_refused() -> None:
     data, kinds = waves(8)
     with pytest.raises(

@@ -217,6 +217,11 @@ def test_no_number_is_made_of_text_or_truth(parameters: dict[str, Any], message:
         quick(**parameters).fit(pl.DataFrame({"y": range(40)}), target="y")
 
 
+def test_a_season_longer_than_the_series_is_refused() -> None:
+    with pytest.raises(InputError, match="season is 500 steps, and the longest series has 40"):
+        quick().fit(pl.DataFrame({"y": range(40)}), target="y", season=500)
+
+
 def test_numbers_that_mean_unknown_are_kept_with_the_model(tmp_path: Path) -> None:
     table = daily().with_columns(y=pl.when(pl.int_range(60) % 10 == 5).then(-999.0).otherwise("y"))
     told = quick().fit(table, target="y")

@@ -10,7 +10,7 @@ from fastlstm.data.series.schema import Columns, Schema, find_columns
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.wide import read_jointly
 from fastlstm.data.tables.table import read_table
-from fastlstm.errors import require_whole
+from fastlstm.errors import InputError, require_whole
 from fastlstm.tasks.forecast.defaults import default_season
 from fastlstm.tasks.forecast.frames import refuse_own_names
 from fastlstm.tasks.forecast.settings import Parameters
@@ -88,6 +88,11 @@ def read_to_fit(
         read = read_series(table, columns, frequency=frequency)
         read = keep_training_categories(read, split_for(parameters, read).training)
     refuse_own_names(read, parameters.quantiles)
+    if season is not None and season >= (longest := int(read.last_observed.max())):
+        raise InputError(
+            f"season is {season:,} steps, and the longest series has {longest:,}: give the length of a season that "
+            "the table holds more than once"
+        )
     return read, season or known_season or default_season(parameters, read)
 
 

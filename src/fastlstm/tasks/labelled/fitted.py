@@ -19,7 +19,7 @@ from fastlstm.data.sequences.sequence_set import SequenceKind, SequenceSet
 from fastlstm.data.tables.frames import give_back, is_missing
 from fastlstm.data.texts.text_set import TextSchema, TextSet, read_texts
 from fastlstm.data.texts.vectors import read_vectors
-from fastlstm.errors import InputError, require_whole
+from fastlstm.errors import DataError, InputError, require_whole
 from fastlstm.runs import Run
 from fastlstm.runs.export import Standalone
 from fastlstm.tasks.exporting import ExportableEstimator
@@ -233,7 +233,8 @@ class FittedLabels(ResumableEstimator, ExportableEstimator):
             )
         else:
             examples = read_sequences(data, label=label, groups=groups, numeric_labels=self.numeric, **roles)
-        return _labelled(examples)
+        examples = _labelled(examples)
+        return examples if self.numeric else _with_usual_classes(examples)
 
     def _read(
         self,
@@ -306,6 +307,31 @@ def _labelled(examples: Examples) -> Examples:
     what = "texts" if isinstance(examples, TextSet) else "sequences"
     note = f"{without:,} of {len(examples):,} {what} have no label: left out"
     return replace(examples.subset(np.flatnonzero(there)), notes=(*examples.notes, note))
+
+
+def _with_usual_classes(examples: Examples) -> Examples:
+    """Say which classes differ in capitals alone; refuse groups that each class lies in one of."""
+    assert examples.labels is not None
+    per_step = isinstance(examples, SequenceSet) and examples.per_step
+    notes = []
+    for column in examples.labels:
+        classes = column.drop_nulls().unique().cast(pl.String).sort()
+        alike = classes.str.to_lowercase()
+        notes += [
+            f"{examples.source}: {' and '.join(map(repr, twins))} differ in capitals alone: if they are one class, "
+            "write it one way"
+            for name in alike.filter(alike.is_duplicated()).unique(maintain_order=True)
+            if (twins := classes.filter(alike == name).to_list())
+        ]
+        if examples.groups is None or per_step or examples.labels.width > 1 or column.n_unique() < 2:
+            continue
+        table = pl.DataFrame({"label": column, "group": examples.groups})
+        if (table.group_by("label").agg(pl.col("group").n_unique())["group"] == 1).all():
+            raise DataError(
+                f"{examples.source}: each class of {column.name!r} lies in one of the groups alone, so that what is "
+                "held out is of a class that nobody has learnt; give groups that hold several classes, or none"
+            )
+    return replace(examples, notes=(*examples.notes, *notes))
 
 
 def _units(examples: Examples, target: AnyTarget) -> tuple[int, Any, Any]:
