@@ -20,7 +20,7 @@ void check_shape(const Shape& shape, uint64_t seed, const Options& options) {
 // What a caller may ask for, something else each time.
 Options varied_options(int i) {
   Options options;
-  options.threads = 1 + i % 3;
+  options.threads = kFewestThreads + i % (4 - kFewestThreads);
   options.misalignment = i % 4;
   options.keep = i % 5 != 0;
   options.wants_dx = i % 4 != 1;
@@ -149,7 +149,7 @@ void test_special_shapes() {
   for (const Shape& shape : special_shapes()) {
     const Problem problem = make_problem(shape, ++seed);
     const Results expected = reference(problem);
-    for (int threads = shape.hidden == kWide ? 2 : 1; threads <= 3; ++threads) {
+    for (int threads = shape.hidden == kWide ? 2 : kFewestThreads; threads <= 3; ++threads) {
       Options options;
       options.threads = threads;
       for_each_kernel(describe(shape) + ", threads " + std::to_string(threads),
@@ -215,7 +215,7 @@ void test_rounded_products() {
   }
   uint64_t seed = 2000;
   for (const Shape& shape : special_shapes())
-    for (int threads = shape.hidden == kWide ? 2 : 1; threads <= 3; ++threads) {
+    for (int threads = shape.hidden == kWide ? 2 : kFewestThreads; threads <= 3; ++threads) {
       Options options;
       options.threads = threads;
       run(shape, ++seed, options);
