@@ -169,7 +169,7 @@ def test_numbers_of_numpy_are_kept_as_numbers(tmp_path):
 
 def test_labels_that_json_does_not_hold_are_no_argument_that_a_checkpoint_keeps(tmp_path):
     arrays = np.zeros((6, 4))
-    days = [datetime.date(2024, 1, 1 + place % 2) for place in range(6)]
+    days = [datetime.date(2024, 1, 1 + place // 2) for place in range(6)]
     with pytest.raises(
         InputError, match="groups holds a date, which no checkpoint keeps: give a file or a list"
     ):

@@ -45,7 +45,7 @@ def describe_covariates(
     >>> learnt = Standardizer((0.5,), (0.1,))
     >>> describe_covariates(series, WindowIndex(np.array([0]), np.array([2])), 2, found, learnt)
     ["'price' is not known in 1 of the 2 steps ahead: masked",
-     "'sky' holds 3 categories that are not those of the training data: read as missing"]
+     "'sky' holds none of the training data's categories in 3 cells: read as missing"]
     """
     ahead = ends.future[index.origins[:, None] + np.arange(steps)]
     missing = zip(ends.schema.numeric("future"), np.isnan(ahead).sum((0, 1)), strict=True)
