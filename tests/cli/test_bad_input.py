@@ -401,9 +401,9 @@ def test_output_that_cannot_be_written_is_told(tmp_path):
     rows = "\n".join(f"{step},{step % 7}" for step in range(60))
     (tmp_path / "städte.csv").write_text(f"t,Köln\n{rows}\n")
     command = [sys.executable, "-m", "fastlstm", "forecast"]
-    flags = ["--target", "Köln", "--time", "t", "--horizon", "3", *SMALL, "--out", "run"]
+    flags = ["--target", "Köln", "--time", "t", "--horizon", "3", *SMALL, "--out", str(tmp_path / "run")]
     options = {"cwd": tmp_path, "stderr": subprocess.PIPE, "text": True}
-    assert subprocess.run([*command, "train", "städte.csv", *flags], **options).returncode == 0
+    assert main(["forecast", "train", str(tmp_path / "städte.csv"), *flags]) == 0
     ascii_alone = options | {"env": os.environ | {"PYTHONIOENCODING": "ascii"}, "stdout": subprocess.PIPE}
     told = subprocess.run([*command, "predict", "run"], **ascii_alone)
     assert told.returncode == 2

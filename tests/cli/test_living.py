@@ -9,12 +9,11 @@ from datetime import datetime
 
 import polars as pl
 import pytest
+import torch
 from sales import ROLES, SMALL, hourly_rows, train_run, write_table
 
 from fastlstm.cli import main
 from fastlstm.runs import load_run
-
-FASTLSTM = [sys.executable, "-m", "fastlstm"]
 
 
 @pytest.fixture
@@ -116,8 +115,9 @@ def test_training_on_takes_over_what_is_not_given(trained, whole, tmp_path, capf
     assert "init has hidden_size 8 and 9 is asked for" in capfd.readouterr().err
 
 
-def test_training_that_was_left_goes_on_to_the_same_weights(tmp_path):
-    write_table(tmp_path / "sales.csv")
+def test_training_that_was_left_goes_on_to_the_same_weights(tmp_path, capfd):
+    """In another process than the one that was left."""
+    table, left, whole = write_table(tmp_path / "sales.csv"), tmp_path / "left", tmp_path / "whole"
     flags = [
         "--horizon",
         "6",
@@ -126,13 +126,11 @@ def test_training_that_was_left_goes_on_to_the_same_weights(tmp_path):
         "--hidden-size",
         "8",
         "--max-steps",
-        "600",
+        "200",
         "--patience",
         "99",
     ]
-    command = [*FASTLSTM, "forecast", "train", "sales.csv", *ROLES, *flags]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    options = {"cwd": tmp_path, "env": environment, "stderr": subprocess.PIPE, "text": True}
+    train = ["forecast", "train", table, *ROLES, *flags, "--out"]
     watch = (
         "import fastlstm.training.loop as loop, os, signal, sys; validate = loop._Run._validate\n"
         "def once(run, *rest):\n"
@@ -140,20 +138,23 @@ def test_training_that_was_left_goes_on_to_the_same_weights(tmp_path):
         "loop._Run._validate = once\n"
         "from fastlstm.cli import main; sys.exit(main())"
     )
-    left = subprocess.run([sys.executable, "-c", watch, *command[3:], "--out", "left"], **options)
-    assert left.returncode == 130, left.stderr
-    assert "train --resume left goes on from here" in left.stderr
-    steps = load_run(tmp_path / "left", tensors=False).metrics["training"]["steps"]
-    assert steps == [30]
-    resumed = subprocess.run([*FASTLSTM, "forecast", "train", "--resume", "left"], **options)
-    assert resumed.returncode == 0, resumed.stderr
-    assert subprocess.run([*command, "--out", "whole"], **options).returncode == 0
-    runs = [load_run(tmp_path / name, tensors=False) for name in ("left", "whole")]
-    assert runs[0].metrics["training"]["steps"] == [600]
+    stopped = subprocess.run(
+        [sys.executable, "-c", watch, *train, left],
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert stopped.returncode == 130, stopped.stderr
+    assert "train --resume left goes on from here" in stopped.stderr.replace(f"{tmp_path}/", "")
+    assert load_run(left, tensors=False).metrics["training"]["steps"][0] < 100
+    assert run("forecast", "train", "--resume", left) == 0
+    assert run(*train, whole) == 0
+    runs = [load_run(folder, tensors=False) for folder in (left, whole)]
+    assert runs[0].metrics["training"]["steps"] == [200]
     assert runs[0].config.weights_sha256 == runs[1].config.weights_sha256
-    again = subprocess.run([*FASTLSTM, "forecast", "train", "--resume", "left"], **options)
-    assert again.returncode == 2
-    assert "left has no checkpoint: its training is done" in again.stderr
+    capfd.readouterr()
+    assert run("forecast", "train", "--resume", left) == 2
+    assert "left has no checkpoint: its training is done" in capfd.readouterr().err
 
 
 def test_what_a_training_began_with_cannot_be_changed_in_its_middle(tmp_path, capfd):
