@@ -1,6 +1,4 @@
-"""The classifier from any form of data to labels, and back out of a run folder; what it refuses and how it is sure."""
-
-from dataclasses import replace
+"""The classifier from any form of data to labels, and back out of a run folder."""
 
 import numpy as np
 import pandas as pd
@@ -8,50 +6,12 @@ import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.metrics import log_loss, recall_score
 from sklearn.model_selection import cross_val_score
+from waves import long_table, small, waves
 
 import fastlstm
 from fastlstm import Classifier, Regressor
-from fastlstm.errors import DataError, InputError, RunError
-from fastlstm.tasks.folds import hold_back
-from fastlstm.tasks.labelled.calibration import calibrated
-from fastlstm.tasks.labelled.model import Model
-from fastlstm.tasks.labelled.target import ClassTarget
-
-QUICK = {"hidden_size": 4, "members": 1, "max_steps": 12, "embedding": 4, "progress": False}
-
-
-def small(**parameters) -> Classifier:
-    return Classifier(**(QUICK | parameters))
-
-
-def waves(n: int = 16, seed: int = 0) -> tuple[list[np.ndarray], list[str]]:
-    """Two channels, slow or fast, of unequal lengths."""
-    generator = np.random.default_rng(seed)
-    arrays = []
-    for place in range(n):
-        steps = np.arange(generator.integers(5, 9))
-        phase = generator.uniform(0, 6)
-        arrays.append(np.stack([np.sin(steps * (0.4 + place % 2) + phase), steps * 0.1], axis=1))
-    return arrays, ["slow", "fast"] * (n // 2)
-
-
-def long_table() -> pl.DataFrame:
-    arrays, kinds = waves()
-    return pl.concat(
-        pl.DataFrame(
-            {
-                "stay": [f"s{place}"] * len(array),
-                "hour": np.arange(len(array)) ** 2 * 0.5,
-                "wave": array[:, 0],
-                "ramp": [None, *array[1:, 1].tolist()],
-                "kind": [kinds[place]] * len(array),
-                "age": [40.0 + place] * len(array),
-            }
-        )
-        for place, array in enumerate(arrays)
-    )
+from fastlstm.errors import DataError
 
 
 def ts_file(folder):
@@ -279,89 +239,6 @@ def test_the_confusion_and_its_table_count_what_is_labelled(tmp_path) -> None:
     assert classes["recall"][0] == pytest.approx(expected[0][0] / sum(expected[0]))
 
 
-def raw_and_truth(share: float, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """Raw outputs that are four times too sure of themselves."""
-    generator = np.random.default_rng(0)
-    truth = (generator.random(n) < share).astype(float)
-    honest = np.stack(
-        [np.zeros(n), np.log(share / (1 - share)) + 2 * truth - 1 + generator.normal(size=n)], 1
-    )
-    return 4 * honest, truth
-
-
-def uncalibrated(shares: tuple[float, ...]) -> Model:
-    target = ClassTarget(column="kind", classes=tuple("abc"[: len(shares)]), shares=shares)
-    return Model(target, torch.nn.ModuleList(), None, None, 1)
-
-
-def test_the_temperature_is_where_the_log_loss_is_least() -> None:
-    raw, truth = raw_and_truth(0.5)
-    model = calibrated(uncalibrated((0.5, 0.5)), raw, truth, None)
-
-    def loss(temperature: float) -> float:
-        odds = (raw[:, 1] - raw[:, 0]) / temperature
-        return log_loss(truth, 1 / (1 + np.exp(-odds)))
-
-    assert loss(model.temperature) < loss(1.0)
-    tried = np.exp(np.linspace(-2, 3, 200))
-    assert loss(model.temperature) <= min(map(loss, tried)) + 1e-6
-    assert 1 < model.temperature < np.exp(3)
-
-
-def test_what_is_told_is_divided_by_the_temperature() -> None:
-    data, kinds = waves()
-    fitted = small(convolution=False).fit(data, label=kinds)
-    model, odds = fitted.model_, []
-    for temperature in (1.0, 4.0):
-        fitted.model_ = replace(model, temperature=temperature)
-        told = np.log(fitted.predict_proba(data))
-        odds.append(told[:, 1] - told[:, 0])
-    np.testing.assert_allclose(odds[1], odds[0] / 4, atol=1e-9)
-    assert np.abs(odds[0]).max() > 1e-3
-
-
-def test_only_where_a_class_is_rare_a_threshold_is_chosen() -> None:
-    raw, truth = raw_and_truth(0.1)
-    rare = calibrated(uncalibrated((0.9, 0.1)), raw, truth, None)
-    answers = rare.target.answers(torch.from_numpy(raw / rare.temperature)).numpy()
-    f1 = [rare.target.judge(truth, answers, level)["model"]["f1_macro"] for level in (rare.threshold, 0.5)]
-    assert rare.threshold < 0.5
-    assert f1[0] > f1[1]
-    assert calibrated(uncalibrated((0.9, 0.1)), raw, truth, 0.7).threshold == 0.7
-    even, of_even = raw_and_truth(0.5)
-    assert calibrated(uncalibrated((0.5, 0.5)), even, of_even, None).threshold is None
-    three = np.concatenate([raw, np.full((len(raw), 1), -9.0)], axis=1)
-    assert calibrated(uncalibrated((0.8, 0.1, 0.1)), three, truth, None).threshold is None
-
-
-def rare_alarms() -> tuple[np.ndarray, np.ndarray]:
-    generator = np.random.default_rng(0)
-    labels = (np.arange(100) % 10 == 0).astype(int)
-    return generator.normal(size=(100, 5)) + 0.8 * labels[:, None], labels
-
-
-def test_balanced_classes_are_found_more_often() -> None:
-    data, labels = rare_alarms()
-    quick = {"max_steps": 60, "learning_rate": 0.03, "threshold": 0.5, "convolution": False}
-    recalls = [
-        recall_score(labels, small(class_weight=weight, **quick).fit(data, label=labels).predict(data))
-        for weight in (None, "balanced")
-    ]
-    assert recalls[0] < recalls[1]
-    assert recalls[1] > 0.6
-
-
-def test_the_threshold_decides_and_is_kept(tmp_path) -> None:
-    data, labels = rare_alarms()
-    fitted = small().fit(data, label=labels)
-    assert 0 < fitted.model_.threshold < 1
-    fitted.save(tmp_path / "run")
-    for model in (fitted, Classifier.load(tmp_path / "run")):
-        sure = model.predict_proba(data)[:, 1]
-        assert model.predict(data).tolist() == (sure >= fitted.model_.threshold).astype(int).tolist()
-    assert small(threshold=0.999).fit(data, label=labels).predict(data).sum() == 0
-
-
 def test_series_of_which_no_step_is_labelled_teach_nothing_and_are_answered() -> None:
     data, _ = waves()
     signs = [
@@ -390,81 +267,6 @@ def test_it_is_cloned_and_configured_as_scikit_learn_does() -> None:
     classifier = small(pooling="max", threshold=0.3)
     assert clone(classifier).get_params() == classifier.get_params()
     assert classifier.set_params(pooling="last").pooling == "last"
-
-
-DATA, KINDS = waves()
-WRONG = [
-    ({"label": ["slow"] * 16}, "only one class, 'slow': give two or more"),
-    ({"label": np.linspace(0, 1, 16)[:15]}, "15"),
-    ({"label": [None, *KINDS[1:]]}, "missing for 1 of 16 series"),
-    ({}, "arrays come without labels"),
-    ({"label": np.array([[0, 2]] * 16)}, "of several labels each is 0 or 1"),
-    ({"label": np.array([[0, np.nan]] * 16)}, "missing|holds no labels"),
-    ({"label": [[None] * len(array) for array in DATA], "per_step": True}, "no labels"),
-]
-
-
-@pytest.mark.parametrize(("roles", "message"), WRONG, ids=[message for _, message in WRONG])
-def test_labels_that_cannot_be_learnt_are_refused(roles, message) -> None:
-    with pytest.raises((DataError, InputError), match=message):
-        small().fit(DATA, **roles)
-
-
-def test_numbers_are_no_classes() -> None:
-    generator = np.random.default_rng(0)
-    with pytest.raises(DataError, match="30 different numbers, which are no classes: use the regressor"):
-        small().fit(generator.normal(size=(30, 4)), label=generator.normal(size=30))
-
-
-def test_a_class_that_training_never_saw_is_named() -> None:
-    fitted = small().fit(DATA, label=KINDS)
-    with pytest.raises(DataError, match="holds 'still', which training never saw; it knew 'fast', 'slow'"):
-        fitted.evaluate(DATA[:2], labels=["slow", "still"])
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("hidden_size", 0),
-        ("members", 0),
-        ("pooling", "sum"),
-        ("dropout", 1.0),
-        ("threshold", 1.0),
-        ("class_weight", "even"),
-        ("level", "sentence"),
-        ("learning_rate", 0.0),
-        ("augmentation", -0.1),
-        ("seed", -1),
-    ],
-)
-def test_parameters_out_of_their_bounds_are_named(name, value) -> None:
-    with pytest.raises(InputError, match=f"^{name} is {value!r}: it should be "):
-        small(**{name: value}).fit(DATA, label=KINDS)
-
-
-@pytest.mark.parametrize(
-    ("roles", "names"),
-    [
-        ({"series": "a", "time": "b"}, "series, time"),
-        ({"per_step": True}, "per_step"),
-        ({"labels": pl.DataFrame({"a": [1]})}, "labels"),
-        ({"labels": pd.DataFrame({"a": [1]})}, "labels"),
-    ],
-)
-def test_texts_take_no_roles_of_sequences(roles, names) -> None:
-    with pytest.raises(InputError, match=f"^{names} are for sequences of numbers, and text for texts"):
-        small().fit(["a", "b"] * 4, label=[0, 1] * 4, **roles)
-
-
-def test_roles_that_are_empty_are_none() -> None:
-    fitted = small().fit(["good", "bad"] * 8, label=[1, 0] * 8, features=[], static=[], missing=[])
-    assert fitted.classes_.tolist() == [0, 1]
-
-
-def test_a_run_of_another_task_is_not_taken_for_one(tmp_path) -> None:
-    small().fit(DATA, label=KINDS).save(tmp_path / "run")
-    with pytest.raises(RunError, match="is a run of the task 'classify': load it with"):
-        fastlstm.Regressor.load(tmp_path / "run")
 
 
 def test_scikit_learn_drives_it() -> None:
@@ -504,69 +306,6 @@ def test_truth_values_come_back_as_such(tmp_path):
     assert loaded.evaluate(tmp_path / "table.csv").metrics == loaded.evaluate(table).metrics
 
 
-def test_what_is_held_back_is_never_learnt_from() -> None:
-    """Judged as a file of its own would be; other values in it change nothing that was learnt."""
-    data, kinds = waves(40)
-    walkers = np.repeat(np.arange(20), 2)
-    given = {"label": kinds, "groups": walkers}
-    fitted = small(test_share=0.25, members=2).fit(data, **given)
-    learnt, held = hold_back(40, np.array([0.0, 1] * 20), walkers, 0.25, 0)
-    assert len(held) == 10
-    assert not set(walkers[learnt]) & set(walkers[held])
-    apart = fitted.evaluate([data[place] for place in held], labels=np.array(kinds)[held])
-    assert fitted.metrics_["test"] == apart.metrics
-    assert fitted.report_.sequences == 30
-    assert "test (kept from training and calibration)" in str(fitted.report_)
-    loud = [array * 9 if place in held else array for place, array in enumerate(data)]
-    other = small(test_share=0.25, members=2).fit(loud, **given)
-    assert other.metrics_["validation"] == fitted.metrics_["validation"]
-    assert other.metrics_["test"] != fitted.metrics_["test"]
-
-
-def test_groups_that_are_the_classes_are_refused() -> None:
-    data, kinds = waves(8)
-    with pytest.raises(DataError, match=r"each class of 'label' lies in one of the groups alone"):
-        small().fit(data, label=kinds, groups=kinds)
-
-
-def test_classes_that_differ_in_capitals_alone_are_told() -> None:
-    data, kinds = waves(8)
-    fitted = small().fit(data, label=[kinds[0].upper(), *kinds[1:]])
-    assert f"{kinds[0].upper()!r} and {kinds[0]!r} differ in capitals alone" in str(fitted.report_)
-
-
-def test_a_share_that_holds_nothing_back_is_refused() -> None:
-    data, kinds = waves(8)
-    with pytest.raises(
-        InputError,
-        match=r"test_share is 0\.01: of 8 sequences either the training or the test part would be empty",
-    ):
-        small(test_share=0.01).fit(data, label=kinds)
-    with pytest.raises(InputError, match=r"test_share is 0\.5: each part is a test in its turn"):
-        small(test_share=0.5).cross_validate(data, label=kinds, folds=2)
-    with pytest.raises(InputError, match=r"test_share is 1\.0: it should be less than 1"):
-        small(test_share=1.0).fit(data, label=kinds)
-
-
-@pytest.mark.parametrize(
-    ("renamed", "roles"),
-    [
-        ({"id": "label"}, {"series": "label"}),
-        ({"id": "probability_b"}, {"series": "probability_b"}),
-        ({"t": "label"}, {"series": "id", "time": "label", "per_step": True}),
-    ],
-)
-def test_a_column_called_as_one_that_predict_adds(renamed, roles):
-    table = pl.DataFrame(
-        [(unit, step, float(unit % 2), "ab"[unit % 2]) for unit in range(16) for step in range(4)],
-        schema=["id", "t", "x", "kind"],
-        orient="row",
-    )
-    given = {"time": "t", "label": "kind", **roles}
-    with pytest.raises(DataError, match="is called as one that predict adds; rename it"):
-        Classifier(max_steps=2, progress=False).fit(table.rename(renamed), **given)
-
-
 def test_what_has_no_label_is_left_out_and_told() -> None:
     """Held out, it would judge nothing, and end the training of its member at once."""
     data, kinds = waves()
@@ -579,31 +318,12 @@ def test_what_has_no_label_is_left_out_and_told() -> None:
     np.testing.assert_array_equal(fitted.predict_proba(data), alone.predict_proba(data))
 
 
-def test_each_part_of_a_cross_validation_knows_its_own_shares_alone() -> None:
-    data, _ = waves()
-    found = small(class_weight="balanced").cross_validate(data, label=["a"] * 12 + ["b"] * 4, folds=4)
-    shares = [part.target.shares for part in found.parts]
-    assert all(share == pytest.approx((0.75, 0.25)) for share in shares)
-    uneven = small().cross_validate(data, label=["a"] * 13 + ["b"] * 3, folds=4)
-    counted = [round(12 * part.target.shares[1]) for part in uneven.parts]
-    held = [int((part.truth == 1).sum()) for part in uneven.parts]
-    assert [3 - own for own in held] == counted
-
-
 def test_classes_are_numbers_of_any_size() -> None:
     data, _ = waves()
     given = [1e-05, 2.5e16] * 8
     fitted = small().fit(data, label=given)
     assert fitted.classes_.tolist() == [1e-05, 2.5e16]
     assert fitted.evaluate(data, labels=given).metrics["model"]["accuracy"] >= 0.5
-
-
-def test_no_more_folds_than_there_are_sequences_or_groups() -> None:
-    data, kinds = waves()
-    with pytest.raises(InputError, match="folds is 17, and there are 16 sequences: give 16 at most"):
-        small().cross_validate(data, label=kinds, folds=17)
-    with pytest.raises(InputError, match="folds is 5, and there are 4 groups: give 4 at most"):
-        small().cross_validate(data, label=kinds, groups=[0, 1, 2, 3] * 4)
 
 
 def test_values_that_a_tidy_table_has_twice_are_merged_as_asked() -> None:
@@ -615,17 +335,3 @@ def test_values_that_a_tidy_table_has_twice_are_merged_as_asked() -> None:
         small().fit(table, **columns)
     fitted = small().fit(table, **columns, duplicates="mean")
     assert fitted.sequences_.duplicates == "mean"
-
-
-def test_complex_numbers_are_refused() -> None:
-    with pytest.raises(DataError, match="complex numbers; give real ones"):
-        small().fit(np.ones((4, 5), complex), label=["a", "b"] * 2)
-
-
-def test_what_cannot_be_told_of_one_class_is_a_dash() -> None:
-    data, kinds = waves()
-    slow = [array for array, kind in zip(data, kinds, strict=True) if kind == "slow"]
-    found = small().fit(data, label=kinds).evaluate(slow, labels=["slow"] * len(slow))
-    assert np.isnan(found.metrics["model"]["auroc"])
-    assert "nan" not in str(found)
-    assert " -" in str(found).splitlines()[1]
