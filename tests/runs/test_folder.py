@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict
 
 from fastlstm.errors import InputError, RunError
-from fastlstm.runs import check_destination, load_run, save_run
+from fastlstm.runs import check_destination, load_run, replace_file, save_run
 
 
 class Settings(BaseModel):
@@ -238,6 +239,28 @@ def test_a_destination_is_checked_before_the_work(tmp_path, folder):
     with pytest.raises(RunError, match="not a folder that can be written to"):
         check_destination(folder / "config.json" / "run")
     assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_that_cannot_be_replaced_is_refused_before_the_work(tmp_path, monkeypatch):
+    (tmp_path / "here" / "below").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here" / "below")
+    with pytest.raises(RunError, match="is the folder that you are in, and cannot be replaced"):
+        check_destination(".")
+    check_destination("run")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os.path, "ismount", lambda folder: folder.name == "here")
+    with pytest.raises(RunError, match="is where a disk is mounted, and cannot be replaced"):
+        check_destination(tmp_path / "here")
+
+
+def test_a_link_stays_one_and_its_file_is_replaced(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("file")
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: replace_file(tmp_path / "link", b"new"), range(40)))
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_vocabularies_stand_in_files_of_their_own(tmp_path):

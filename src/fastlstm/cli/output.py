@@ -155,7 +155,6 @@ def write_whole(content: bytes, path: Path) -> None:
     InputError
         If it cannot be written.
     """
-    path = path.resolve()  # a link stays one, and what it names is replaced
     try:
         if path.exists() and not path.is_file():  # a pipe or a device, which is to stay one
             path.write_bytes(content)

@@ -44,6 +44,7 @@ def check_destination(folder: str | Path) -> None:
             raise RunError(f"{folder} holds other files and is not a run folder: choose another folder")
         if not folder.stat().st_mode & 0o222 or not os.access(folder, os.W_OK):
             raise RunError(f"{folder} must not be written to: choose another folder, or allow it (chmod u+w)")
+        _refuse_held(folder)
     elif folder.exists():
         raise RunError(f"{folder} is a file: choose another folder")
     parent = folder.absolute().parent
@@ -52,6 +53,16 @@ def check_destination(folder: str | Path) -> None:
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise RunError(
             f"{folder} cannot be made: {parent} is not a folder that can be written to; choose another"
+        )
+
+
+def _refuse_held(folder: Path) -> None:
+    """Raise for a folder that no other can take the place of."""
+    if os.path.ismount(folder):
+        raise RunError(f"{folder} is where a disk is mounted, and cannot be replaced: choose a folder in it")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise RunError(
+            f"{folder} is the folder that you are in, and cannot be replaced: choose a folder in it, or go to another"
         )
 
 
@@ -149,7 +160,8 @@ def replace_file(path: Path, content: bytes) -> None:
     OSError
         If the disk is full, or the place cannot be written to; what was there stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    path = path.resolve()  # a link stays one, and what it names is replaced
+    temporary = path.with_name(f".{path.name}.{token_hex(4)}.writing")
     try:
         write_through(temporary, content)
         temporary.replace(path)

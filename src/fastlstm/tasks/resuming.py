@@ -184,10 +184,7 @@ class ResumableEstimator(SavedEstimator):
             Name → what this fit has to show beside its learning curve.
         """
         pictures: dict[str, Figure | bytes] = dict(self.pictures_)
-        interrupted = False
         if self.report_ is not None:
-            training = self.report_.training  # of a network, or of each member
-            interrupted = (training[-1] if isinstance(training, list) else training).stopped == "interrupted"
             pictures = {"learning_curve": learning_curve(self.history_), **(plots or {})}
         save_run(
             path,
@@ -198,7 +195,7 @@ class ResumableEstimator(SavedEstimator):
             metrics=self.metrics_,
             vocabularies=vocabularies or {},
             plots=pictures,
-            keep=(CHECKPOINT,) if interrupted else (),
+            keep=(CHECKPOINT,) if self.interrupted_ else (),
         )
 
     def _hooks(

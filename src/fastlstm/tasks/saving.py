@@ -38,6 +38,11 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     pictures_: dict[str, bytes]
     notes_: list[str]
 
+    @property
+    def interrupted_(self) -> bool:
+        """Whether training was left before its end, and may go on; a checkpoint stays with the run then."""
+        return bool(self.metrics_.get("training", {}).get("stopped") == "interrupted")
+
     def save(self, path: str | Path) -> None:
         """Write a run folder, whole or not at all.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -189,6 +189,30 @@ def outcome(training: Sequence[TrainingResult], parameters: int) -> str:
         f"{steps} training {word} in {seconds:.1f} s{_PRECISIONS[training[-1].precision]} "
         f"({share}{ENDINGS['early' if some else ending]}); weights of step {best}; {parameters:,} parameters"
     )
+
+
+def training_metrics(training: Sequence[TrainingResult], parameters: int) -> dict[str, Any]:
+    """Return what ``metrics.json`` holds of the training of an ensemble.
+
+    Parameters
+    ----------
+    training : sequence of TrainingResult
+        That of each member.
+    parameters : int
+        Weights of all members together.
+
+    Examples
+    --------
+    >>> training_metrics([TrainingResult(step=40, best_step=30, seconds=1.5)], 9109)
+    {'steps': [40], 'best_step': [30], 'seconds': 1.5, 'stopped': 'finished', 'parameters': 9109}
+    """
+    return {
+        "steps": [member.step for member in training],
+        "best_step": [member.best_step for member in training],
+        "seconds": round(sum(member.seconds for member in training), 2),
+        "stopped": training[-1].stopped,
+        "parameters": parameters,
+    }
 
 
 def numbered(what: str, which: Tensor) -> str:

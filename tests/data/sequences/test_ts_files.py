@@ -42,7 +42,7 @@ def test_channels_labels_and_unequal_lengths(tmp_path):
     assert sequences.elapsed.tolist() == [0, 1, 2, 0, 1]
     assert (sequences.names, sequences.channels) == ((0, 1), ("channel_0", "channel_1"))
     assert sequences.labels["label"].to_list() == ["up", "down"]
-    assert (sequences.schema.classes, sequences.name_column) == (("up", "down"), "series")
+    assert sequences.name_column == "series"
 
 
 def test_packed_or_called_otherwise_it_is_the_same(tmp_path):

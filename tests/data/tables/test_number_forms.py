@@ -1,8 +1,10 @@
 """Numbers as people write them, told by the whole column."""
 
+import numpy as np
 import polars as pl
 import pytest
 
+from fastlstm.data import find_columns, read_sequences, read_series
 from fastlstm.data.tables.number_forms import may_be_either, to_numbers
 from fastlstm.data.tables.table import read_table
 from fastlstm.data.tables.values import holds_numbers, read_categories, read_numbers
@@ -104,3 +106,37 @@ def test_numbers_with_a_sign_beside_them_are_not_taken_for_categories():
     assert (holds_numbers(table, "price"), holds_numbers(table, "note")) == (True, False)
     with pytest.raises(DataError, match="write the number alone, or give the column as categories too"):
         read_numbers(table, "price", "past_covariates")
+
+
+GERMAN = ["1.234,5", "2.345,75", "900,5", "1.500"] * 5
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_numbers_are_read_as_those_of_training_were(tmp_path, wide):
+    def write(name, cells):
+        (tmp_path / name).write_text("t;y\n" + "".join(f"{step};{cell}\n" for step, cell in enumerate(cells)))
+        return read_table(tmp_path / name)
+
+    table = write("training.csv", GERMAN)
+    columns = find_columns(table, time="t", **({"wide": True} if wide else {"target": "y"}))
+    schema = read_series(table, columns).schema
+    assert schema.number_forms == {"y": "points between thousands"}
+    later = read_series(write("later.csv", ["1.234", "2.345"]), columns, schema=schema)
+    np.testing.assert_array_equal(later.target[:, 0], [1234, 2345])
+    other = read_series(
+        write("other.csv", ["1234.5", "2.25"]), columns, schema=schema
+    )  # and where they cannot be
+    np.testing.assert_array_equal(other.target[:, 0], [1234.5, 2.25])
+
+
+def test_so_are_those_of_sequences(tmp_path):
+    frame = pl.DataFrame({"id": [1, 1, 2, 2] * 5, "x": GERMAN, "label": ["a", "a", "b", "b"] * 5})
+    schema = read_sequences(frame.with_columns(id=pl.int_range(20) // 2), series="id", label="label").schema
+    later = read_sequences(pl.DataFrame({"id": [1, 1], "x": ["1.234", "2.345"]}), schema=schema)
+    np.testing.assert_array_equal(later.values[:, 0], [1234, 2345])
+
+
+def test_what_may_be_either_is_told_by_training():
+    assert may_be_either(pl.Series(["1,234", "5,678"]))
+    assert not may_be_either(pl.Series(["1,234", "5,678"]), None, "decimal comma")
+    assert to_numbers(pl.Series(["1,234", "5,678"]), None, "decimal comma").to_list() == [1.234, 5.678]

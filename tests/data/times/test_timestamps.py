@@ -122,3 +122,18 @@ def test_a_number_that_counts_no_steps_is_named(far):
     cells = [str(step) if isinstance(far, str) else step for step in range(9)]
     with pytest.raises(DataError, match=r"row 9: .* is no whole number that could count steps"):
         read([*cells, far])
+
+
+def test_where_training_counted_whole_numbers_are_no_dates():
+    cells = pl.DataFrame({"t": [180001, 180002]})
+    assert read(cells["t"]).kind == "timestamp"
+    counted = read_times(read_table(cells), "t", None, "integer")
+    assert counted.kind == "integer"
+    np.testing.assert_array_equal(counted.ticks, [180001, 180002])
+
+
+def test_a_number_past_what_is_counted_is_named():
+    with pytest.raises(
+        DataError, match=r"row 1: 9223372036854775808 in column 't' \(time\) is no whole number"
+    ):
+        read(pl.Series([1, 2**63], dtype=pl.UInt64))

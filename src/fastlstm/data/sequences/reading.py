@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastlstm.data.sequences.tidy import read_tidy
 from fastlstm.data.sequences.ts_files import is_ts, read_ts
 from fastlstm.data.series.schema import Names, several, single
 from fastlstm.data.tables.table import Table, read_table
-from fastlstm.data.tables.values import numbers_of
+from fastlstm.data.tables.values import find_number_forms, numbers_of
 from fastlstm.errors import DataError, InputError, listed
 
 
@@ -189,6 +190,8 @@ def read_sequences(
         raise InputError(
             f"labels for every step stand in the table itself; {apart.name} has one row a series"
         )
+    table = replace(table, number_forms=roles.number_forms)
+    apart = None if apart is None else replace(apart, number_forms=roles.number_forms)
     chosen = several(categories)
     if roles.form == "long":
         found = read_long(table, roles, apart, categories=chosen, learning=learning, labelled=labelled)
@@ -202,7 +205,17 @@ def read_sequences(
             labelled=labelled,
             duplicates=duplicates,
         )
-    return _refuse_empty(found)
+    return _refuse_empty(_with_number_forms(found, table, apart) if learning else found)
+
+
+def _with_number_forms(sequences: SequenceSet, table: Table, apart: Table | None) -> SequenceSet:
+    """Keep how columns write their numbers, to read others of the kind likewise."""
+    schema = sequences.schema
+    labels = schema.labels if schema.numeric_labels else ()
+    named = (*schema.features, *schema.static, *labels, *((schema.value,) if schema.value else ()))
+    numeric = [name for name in named if name not in schema.vocabularies]
+    forms = find_number_forms(table, numeric) | ({} if apart is None else find_number_forms(apart, numeric))
+    return replace(sequences, schema=schema.model_copy(update={"number_forms": forms}))
 
 
 def _refuse_given(what: str, given: Mapping[str, Any]) -> None:

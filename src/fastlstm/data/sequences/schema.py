@@ -55,8 +55,8 @@ class SequenceSchema(BaseModel):
         What becomes of several values at one time.
     vocabularies : dict
         The categories of each feature and static column that is not numeric.
-    classes : tuple of str
-        The classes that a ``.ts`` file declares.
+    number_forms : dict
+        How columns of text write their numbers: keys of :data:`fastlstm.data.tables.number_forms.FORMS`.
 
     Examples
     --------
@@ -88,7 +88,7 @@ class SequenceSchema(BaseModel):
     missing: tuple[float, ...] = ()
     duplicates: Duplicates = "refuse"
     vocabularies: dict[str, tuple[str, ...]] = {}
-    classes: tuple[str, ...] = ()
+    number_forms: dict[str, str] = {}
 
     @property
     def channels(self) -> tuple[str, ...]:

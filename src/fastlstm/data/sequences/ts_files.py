@@ -147,8 +147,6 @@ def read_ts(
         parts, notes = trimmed(parts, str(path))
     kind = pl.Float64 if header.target else pl.String
     has_labels = labelled and header.labelled and not roles.until_end
-    if learning:
-        roles = roles.model_copy(update={"classes": header.classes or ()})
     return assemble(
         parts,
         roles,

@@ -57,12 +57,12 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     columns = schema.columns
     if not columns.future_covariates:
         raise InputError("no column was fitted as a future covariate: leave future out")
-    table = replace(read_table(source), missing=columns.missing)
+    table = replace(read_table(source), missing=columns.missing, number_forms=schema.number_forms)
     if columns.time_parts:
         table, _ = join_times(table, columns.time_parts)
     if columns.series is not None and columns.series not in table.columns:
         table = for_every_series(table, columns.series, series.names)
-    rows = read_rows(table, columns, schema.time_format)
+    rows = read_rows(table, columns, schema)
     codes = _match_series(table, series, rows)
     ends = series.last_observed[codes]
     if columns.time is None:

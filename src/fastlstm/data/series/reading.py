@@ -21,6 +21,7 @@ from fastlstm.data.tables.values import (
     SQUARED,
     count_unresolved,
     far_value,
+    find_number_forms,
     holds_numbers,
     read_categories,
     read_numbers,
@@ -90,13 +91,17 @@ def read_series(
     (array([ 1., nan, nan,  4.], dtype=float32), 1, {'y': 1}, 1)
     """
     given = read_table(source)
-    table, forms, left_out = lay_out(given, columns)
+    table, forms, left_out = lay_out(given, columns, schema)
     for name in columns.target:
         table.require(name, "target")
     table, rows, targets, leading = _begin_with_targets(table, columns, schema)
     order = np.lexsort((rows.instants, rows.codes))
     learns = schema is None
-    schema = schema or _learn(table, columns, rows, order, frequency, forms)
+    if schema is None:
+        schema = _learn(table, columns, rows, order, frequency, forms)
+        names = rows.names if columns.wide else columns.target
+        numeric = [*names, *(name for role in ROLES for name in schema.numeric(role))]
+        schema = schema.model_copy(update={"number_forms": find_number_forms(given, map(str, numeric))})
     axis, offsets, places, moved = _lay_on_grid(table, rows, order, schema)
     steps, positions = int(offsets[-1]), places - offsets[rows.codes]
     if not silent:
@@ -159,7 +164,9 @@ def require_values(name: str, targets: Mapping[str, Numbers]) -> None:
         raise DataError(f"{name}: all cells of {', '.join(targets)} are empty; give some values")
 
 
-def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tuple[str, ...]]:
+def lay_out(
+    table: Table, columns: Columns, schema: Schema | None = None
+) -> tuple[Table, tuple[str, ...], tuple[str, ...]]:
     """Bring a table to one row a series and time, with one time column, and with what means unknown in it.
 
     Parameters
@@ -168,6 +175,8 @@ def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tup
         The table as it was given.
     columns : Columns
         The roles.
+    schema : Schema, optional
+        How an earlier table was read.
 
     Returns
     -------
@@ -180,7 +189,7 @@ def lay_out(table: Table, columns: Columns) -> tuple[Table, tuple[str, ...], tup
     """
     forms: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-    table = replace(table, missing=columns.missing)
+    table = replace(table, missing=columns.missing, number_forms=schema.number_forms if schema else {})
     if columns.time_parts:
         table, forms = join_times(table, columns.time_parts)
     if columns.wide:
@@ -234,7 +243,7 @@ def _begin_with_targets(
 
     Where there is a schema the rows may continue others, and all count.
     """
-    rows = read_rows(table, columns, schema.time_format if schema else None)
+    rows = read_rows(table, columns, schema)
     targets = {name: read_numbers(table, name, "target", largest=SQUARED) for name in columns.target}
     known = _known(targets)
     first = np.full(len(rows.names), np.iinfo(np.int64).max)

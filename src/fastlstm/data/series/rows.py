@@ -56,7 +56,7 @@ class Rows:
         return Rows(self.names, self.codes[kept], times)
 
 
-def read_rows(table: Table, columns: Columns, time_format: str | None = None) -> Rows:
+def read_rows(table: Table, columns: Columns, schema: Schema | None = None) -> Rows:
     """Read the series and time columns.
 
     Parameters
@@ -65,8 +65,8 @@ def read_rows(table: Table, columns: Columns, time_format: str | None = None) ->
         The table.
     columns : Columns
         The roles.
-    time_format : str, optional
-        How another table of the same kind writes its times.
+    schema : Schema, optional
+        How another table of the same kind was read.
 
     Raises
     ------
@@ -83,7 +83,8 @@ def read_rows(table: Table, columns: Columns, time_format: str | None = None) ->
     """
     names, codes = _read_series_ids(table, columns.series)
     if columns.time is not None:
-        return Rows(names, codes, read_times(table, columns.time, time_format))
+        known = (schema.time_format, schema.time_kind) if schema else (None, None)
+        return Rows(names, codes, read_times(table, columns.time, *known))
     order = np.argsort(codes, kind="stable")
     firsts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     counted = np.empty_like(codes)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from fastlstm.data.series.schema import Columns, Schema
+from fastlstm.data.tables.number_forms import PLAIN
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import FLOAT32_MAX, holds_numbers, read_numbers, without
 from fastlstm.data.times.parts import part_times
@@ -250,7 +251,7 @@ def _numbers(table: Table, free: list[str], *, required: bool) -> tuple[list[str
     arrays = []
     for name in free:
         mistaken, values = told.get(name, (True, None))
-        if mistaken:
+        if mistaken or table.number_forms.get(name, PLAIN) != PLAIN:
             if not (required or holds_numbers(table, name)):
                 continue
             values = read_numbers(table, name, "series")

@@ -29,7 +29,13 @@ DECIMAL_COMMA = Form(r"^[+-]?\d+(,\d+)?([eE][+-]?\d+)?$", "", ",")
 POINT_GROUPS = Form(r"^[+-]?(\d{1,3}(\.\d{3})*|\d+)(,\d+)?$", ".", ",")
 COMMA_GROUPS = Form(r"^[+-]?(\d{1,3}(,\d{3})*|\d+)(\.\d+)?$", ",", ".")
 BLANK_GROUPS = Form(r"^[+-]?(\d{1,3}([ '’_\x{a0}\x{202f}]\d{3})*|\d+)([.,]\d+)?$", " '’_\u00a0\u202f", ",")
-FORMS = (DECIMAL_COMMA, POINT_GROUPS, COMMA_GROUPS, BLANK_GROUPS)
+PLAIN = "plain"  # 1234.5
+FORMS = {
+    "decimal comma": DECIMAL_COMMA,
+    "points between thousands": POINT_GROUPS,
+    "commas between thousands": COMMA_GROUPS,
+    "blanks between thousands": BLANK_GROUPS,
+}
 
 MINUS = "\u2212"  # typographers' own, which means what the hyphen does
 
@@ -77,7 +83,7 @@ UNIT = Foreign(rf"^[+-]?{_BODY}[\p{{L}}µ°][^\d,;]*[²³\d]?$", "has a unit beh
 TRUTH = {"true": 1.0, "false": 0.0}
 
 
-def to_numbers(cells: pl.Series, delimiter: str | None = None) -> pl.Series:
+def to_numbers(cells: pl.Series, delimiter: str | None = None, known: str | None = None) -> pl.Series:
     """Read text as numbers, in the form that fits the most cells; plain numbers where several fit as many.
 
     Parameters
@@ -86,6 +92,8 @@ def to_numbers(cells: pl.Series, delimiter: str | None = None) -> pl.Series:
         Text, null where a cell is empty.
     delimiter : str, optional
         What separates the cells of the file. Where it is ``;`` a comma is the decimal mark, if it may be.
+    known : str, optional
+        The form of an earlier table, from ``find_form``: it is taken where no other fits more cells.
 
     Returns
     -------
@@ -99,23 +107,36 @@ def to_numbers(cells: pl.Series, delimiter: str | None = None) -> pl.Series:
     >>> to_numbers(pl.Series(["987", "1,013"])).to_list(), to_numbers(pl.Series(["987", "1,013"]), ";").to_list()
     ([987.0, 1013.0], [987.0, 1.013])
     """
-    cells = _with_hyphens(cells)
-    best = cells.cast(pl.Float64, strict=False)
-    if best.null_count() == cells.null_count():
-        return best
-    if (truth := cells.str.to_lowercase().replace_strict(TRUTH, default=None)).count() > best.count():
-        best = truth
-    unsure = delimiter != ";" and _groups_of_three(cells)
-    for form in FORMS:
-        if unsure and not (form is COMMA_GROUPS and _told_by_small_ones(cells)):
-            continue
-        numbers = _read(cells, form)
-        if numbers.count() > best.count():
-            best = numbers
-    return best
+    return _fitting(cells, delimiter, known)[0]
 
 
-def may_be_either(cells: pl.Series, delimiter: str | None = None) -> bool:
+def find_form(cells: pl.Series, delimiter: str | None = None, known: str | None = None) -> str | None:
+    """Return the form in which text is read as numbers, to read other tables likewise.
+
+    Parameters
+    ----------
+    cells : polars.Series
+        Text, null where a cell is empty.
+    delimiter, known : str, optional
+        As for ``to_numbers``.
+
+    Returns
+    -------
+    str or None
+        None where nothing tells it: numbers without any mark.
+
+    Examples
+    --------
+    >>> [find_form(pl.Series(cells)) for cells in (["1.234,5", "87"], ["1.5", "87"], ["87"])]
+    ['points between thousands', 'plain', None]
+    """
+    numbers, form = _fitting(cells, delimiter, known)
+    if form == PLAIN and known is None and not cells.str.contains(".", literal=True).any():
+        return None
+    return form if numbers.count() else None
+
+
+def may_be_either(cells: pl.Series, delimiter: str | None = None, known: str | None = None) -> bool:
     """Whether nothing tells a decimal comma from one between thousands, as where all cells are like 1,234.
 
     In a file of ``;`` the comma is decimal, unless numbers below a thousand alone lack it, as thousands do; a point
@@ -127,6 +148,8 @@ def may_be_either(cells: pl.Series, delimiter: str | None = None) -> bool:
         Text, null where a cell is empty.
     delimiter : str, optional
         What separates the cells of the file.
+    known : str, optional
+        The form of an earlier table, which tells it where it fits.
 
     Examples
     --------
@@ -136,6 +159,8 @@ def may_be_either(cells: pl.Series, delimiter: str | None = None) -> bool:
     [False, True, True]
     """
     cells = _with_hyphens(cells)
+    if known is not None and _read(cells, known).null_count() == cells.null_count():
+        return False
     if delimiter == ";":
         return any(_groups_of_three(cells, mark) and _told_by_small_ones(cells, mark) for mark in ",.")
     return _groups_of_three(cells) and not _told_by_small_ones(cells)
@@ -179,7 +204,36 @@ def _with_hyphens(cells: pl.Series) -> pl.Series:
     return cells.str.replace(f"^{MINUS}", "-")
 
 
-def _read(cells: pl.Series, form: Form) -> pl.Series:
+def _fitting(cells: pl.Series, delimiter: str | None, known: str | None) -> tuple[pl.Series, str | None]:
+    """Return the numbers, and their form; None where they are truth values."""
+    cells = _with_hyphens(cells)
+    best, found = _best(cells, delimiter)
+    if known is not None and known != found and (numbers := _read(cells, known)).count() >= best.count():
+        return numbers, known
+    return best, found
+
+
+def _best(cells: pl.Series, delimiter: str | None) -> tuple[pl.Series, str | None]:
+    found: str | None = PLAIN
+    best = _read(cells, PLAIN)
+    if best.null_count() == cells.null_count():
+        return best, found
+    if (truth := cells.str.to_lowercase().replace_strict(TRUTH, default=None)).count() > best.count():
+        best, found = truth, None
+    unsure = delimiter != ";" and _groups_of_three(cells)
+    for name, form in FORMS.items():
+        if unsure and not (form is COMMA_GROUPS and _told_by_small_ones(cells)):
+            continue
+        numbers = _read(cells, name)
+        if numbers.count() > best.count():
+            best, found = numbers, name
+    return best, found
+
+
+def _read(cells: pl.Series, name: str) -> pl.Series:
+    if name == PLAIN:
+        return cells.cast(pl.Float64, strict=False)
+    form = FORMS[name]
     fitting = pl.select(pl.when(cells.str.contains(form.pattern)).then(cells)).to_series()
     fitting = (
         fitting.str.replace_many(list(form.dropped), [""] * len(form.dropped)) if form.dropped else fitting

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class Table:
         out, or the table was wide.
     missing : tuple of float
         Numbers that mean unknown in any column of numbers.
+    number_forms : mapping
+        Column → how an earlier table wrote its numbers; it is taken where it fits.
     """
 
     frame: pl.DataFrame
@@ -66,6 +68,7 @@ class Table:
     delimiter: str | None = None
     records: pl.Series | None = None
     missing: tuple[float, ...] = ()
+    number_forms: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[str]:

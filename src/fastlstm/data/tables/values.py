@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.tables.number_forms import count_foreign, foreign, may_be_either, to_numbers
+from fastlstm.data.tables.number_forms import count_foreign, find_form, foreign, may_be_either, to_numbers
 from fastlstm.data.tables.table import Table
 from fastlstm.errors import DataError
 
@@ -65,9 +65,10 @@ def read_numbers(
     cells = table.frame[column]
     if cells.dtype == pl.String:
         cells = _text(cells)
-        numbers = to_numbers(cells, table.delimiter)
+        known = table.number_forms.get(column)
+        numbers = to_numbers(cells, table.delimiter, known)
         wrong = numbers.is_null() & cells.is_not_null()
-        if may_be_either(cells, table.delimiter):
+        if may_be_either(cells, table.delimiter, known):
             _refuse(
                 table,
                 column,
@@ -89,6 +90,30 @@ def read_numbers(
     _refuse(table, column, role, cells, huge, "is infinite or too large")
     values: npt.NDArray[np.float64] = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
     return values
+
+
+def find_number_forms(table: Table, columns: Iterable[str]) -> dict[str, str]:
+    """Return how columns write their numbers, for the tables that come later.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    columns : iterable of str
+        Its columns of numbers; what it lacks, and what is no text, is passed over.
+
+    Examples
+    --------
+    >>> from fastlstm.data.tables.table import read_table
+    >>> find_number_forms(read_table(pl.DataFrame({"y": ["1.234,5", "87"], "n": [1, 2]})), ["y", "n", "z"])
+    {'y': 'points between thousands'}
+    """
+    text = [name for name in columns if table.frame.schema.get(name) == pl.String]
+    forms = {
+        name: find_form(_text(table.frame[name]), table.delimiter, table.number_forms.get(name))
+        for name in text
+    }
+    return {name: form for name, form in forms.items() if form is not None}
 
 
 def without(numbers: npt.NDArray[np.float64], missing: Sequence[float]) -> npt.NDArray[np.float64]:
@@ -211,7 +236,8 @@ def holds_numbers(table: Table, column: str) -> bool:
     if cells.dtype != pl.String:
         return cells.dtype.is_numeric() or cells.dtype in (pl.Boolean, pl.Null)
     cells = _text(cells).drop_nulls()
-    numbers, enough = to_numbers(cells, table.delimiter).count(), MOSTLY_NUMBERS * len(cells)
+    known = table.number_forms.get(column)
+    numbers, enough = to_numbers(cells, table.delimiter, known).count(), MOSTLY_NUMBERS * len(cells)
     return numbers >= enough or numbers + count_foreign(cells) >= enough
 
 

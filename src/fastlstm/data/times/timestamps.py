@@ -64,7 +64,7 @@ class Times:
     instants: npt.NDArray[np.int64] | None = None
 
 
-def read_times(table: Table, column: str, known: str | None = None) -> Times:
+def read_times(table: Table, column: str, known: str | None = None, kind: TimeKind | None = None) -> Times:
     """Read the time column.
 
     Parameters
@@ -75,6 +75,8 @@ def read_times(table: Table, column: str, known: str | None = None) -> Times:
         The column's name.
     known : str, optional
         The form in which another table of the same kind writes its times: it is taken where it fits.
+    kind : {"row", "integer", "date", "timestamp"}, optional
+        What its times are: where they count, whole numbers do so here, though they look like dates.
 
     Returns
     -------
@@ -104,9 +106,9 @@ def read_times(table: Table, column: str, known: str | None = None) -> Times:
             f"{table.where(row)}: column {column!r} (time) is empty; {table.mend(row, 'fill it in or delete the row')}"
         )
     if cells.dtype == pl.String:
-        return _from_text(table, column, cells, known)
+        return _from_text(table, column, cells, known, kind)
     if cells.dtype.is_numeric():
-        return _from_numbers(table, column, cells)
+        return _from_numbers(table, column, cells, kind)
     if cells.dtype == pl.Date:
         return Times(_ticks(cells.cast(pl.Datetime("us"))), "date")
     if isinstance(cells.dtype, pl.Datetime):
@@ -142,12 +144,14 @@ def looks_like_time(table: Table, column: str) -> bool:
     return bool(len(cells)) and max(parse(cells, form).count() for form in FORMS) > len(cells) / 2
 
 
-def _from_text(table: Table, column: str, cells: pl.Series, known: str | None) -> Times:
+def _from_text(
+    table: Table, column: str, cells: pl.Series, known: str | None, kind: TimeKind | None
+) -> Times:
     numbers = cells.cast(pl.Int64, strict=False)
     if numbers.null_count():
         numbers = cells.cast(pl.Float64, strict=False)
     if numbers.null_count() == 0:
-        return _from_numbers(table, column, numbers)
+        return _from_numbers(table, column, numbers, kind)
     normalised = normal(cells)
     if known is not None and not known.startswith(EPOCH):
         stamps = parse(normalised, known)
@@ -190,11 +194,21 @@ def _fill_midnights(cells: pl.Series, stamps: pl.Series, form: str) -> pl.Series
     return stamps
 
 
-def _from_numbers(table: Table, column: str, numbers: pl.Series) -> Times:
+def _from_numbers(table: Table, column: str, numbers: pl.Series, kind: TimeKind | None) -> Times:
     """Tell what whole numbers mean: dates and clocks without marks, seconds since 1970 and its parts, or steps."""
     if numbers.dtype.is_float():
         _refuse_number(table, column, ~((numbers == numbers.round()) & (numbers.abs() < MOST_STEPS)))
+    if numbers.dtype == pl.UInt64:
+        _refuse_number(table, column, numbers >= 2**63)
     integers = numbers.cast(pl.Int64)
+    if kind != "integer" and (stamps := _from_digits(integers)) is not None:
+        return stamps
+    _refuse_number(table, column, ~integers.is_between(-MOST_STEPS, MOST_STEPS))
+    return Times(_ticks(integers), "integer")
+
+
+def _from_digits(integers: pl.Series) -> Times | None:
+    """Read whole numbers as dates and clocks without marks or what has passed since 1970; None where some are not."""
     for form, digits in COMPACT.items():
         if integers.is_between(1800 * 10 ** (digits - 4), 2201 * 10 ** (digits - 4)).all():
             cells = integers.cast(pl.String)
@@ -208,8 +222,7 @@ def _from_numbers(table: Table, column: str, numbers: pl.Series) -> Times:
         if integers.is_between(FIRST_SECOND * size, LAST_SECOND * size).all():
             micros = integers * (10**6 // size) if size <= 10**6 else integers // 1000
             return Times(_ticks(micros), "timestamp", f"{EPOCH} {unit}")
-    _refuse_number(table, column, ~integers.is_between(-MOST_STEPS, MOST_STEPS))
-    return Times(_ticks(integers), "integer")
+    return None
 
 
 def _refuse_number(table: Table, column: str, wrong: pl.Series) -> None:

@@ -99,8 +99,8 @@ def read_detection_table(
     (array([0, 1, 1, 3]), array([ 5.,  6., nan,  7.], dtype=float32), 1)
     """
     table = read_table(data)
-    laid, _, _ = lay_out(table, columns)
-    rows = read_rows(laid, columns, schema.time_format if schema else None)
+    laid, _, _ = lay_out(table, columns, schema)
+    rows = read_rows(laid, columns, schema)
     values = np.stack([read_numbers(laid, name, "target") for name in columns.target], axis=1)
     begun = np.full(len(values), schema is not None) | ~np.isnan(values).all(axis=1)
     if schema is None:  # a batch in which all sensors are silent has nothing to judge, and is not wrong

@@ -8,7 +8,7 @@ from typing import Any
 from fastlstm.data.series.gaps import GapReport
 from fastlstm.errors import listed, many
 from fastlstm.tasks.detect.settings import Method
-from fastlstm.training.learner import TrainingResult, outcome
+from fastlstm.training.learner import TrainingResult, outcome, training_metrics
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,7 @@ class DetectionReport:
         """What ``metrics.json`` holds."""
         return {
             "validation": {name: {"mae": error} for name, error in self.errors.items()},
-            "training": {
-                "steps": self.training.step,
-                "best_step": self.training.best_step,
-                "seconds": round(self.training.seconds, 2),
-                "stopped": self.training.stopped,
-                "parameters": self.parameters,
-            },
+            "training": training_metrics([self.training], self.parameters),
             "alarms": {
                 "threshold": self.threshold,
                 "hold": self.hold,

@@ -139,7 +139,7 @@ def _ticks(table: DetectionTable, name: str, cells: list[Any]) -> npt.NDArray[np
     if schema.time_kind == "row":
         rows = read_numbers(frame, column, "windows")
         return rows.astype(np.int64)
-    times = read_times(frame, column)
+    times = read_times(frame, column, schema.time_format, schema.time_kind)
     dated = times.kind == "date" or (times.format or "").endswith("%d")
     if dated and schema.time_kind == "timestamp":  # a window's last day is meant as a whole
         times = replace(times, ticks=times.ticks + np.arange(len(times.ticks)) % 2 * (DAY - 1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastlstm.data.series.series_set import GapReport
 from fastlstm.tasks.forecast.evaluation import Evaluation
 from fastlstm.tasks.forecast.fallback import describe
-from fastlstm.training.learner import TrainingResult, outcome
+from fastlstm.training.learner import TrainingResult, outcome, training_metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,11 +51,6 @@ class ForecastReport:
     fallbacks: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
-    def seconds(self) -> float:
-        """Wall time of the training of all members."""
-        return sum(member.seconds for member in self.training)
-
-    @property
     def metrics(self) -> dict[str, Any]:
         """What ``metrics.json`` holds: the parts' metrics, and numbers about data and training."""
         parts = {"validation": self.validation.metrics}
@@ -64,11 +59,7 @@ class ForecastReport:
         return {
             **parts,
             "training": {
-                "steps": [member.step for member in self.training],
-                "best_step": [member.best_step for member in self.training],
-                "seconds": round(self.seconds, 2),
-                "stopped": self.training[-1].stopped,
-                "parameters": self.parameters,
+                **training_metrics(self.training, self.parameters),
                 "context": self.context,
                 "season": self.season,
                 "known_to_init": list(self.known),

@@ -47,7 +47,6 @@ def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
         **forecaster.pictures_,
         "learning_curve": learning_curve(forecaster.history_),
     }
-    interrupted = forecaster.metrics_["training"]["stopped"] == "interrupted"
     if forecaster.report_ is not None:
         plots |= forecaster.report_.plots()
     with study_at_rest(path):
@@ -67,7 +66,7 @@ def save_forecaster(forecaster: FittedForecaster, path: str | Path) -> None:
             history=forecaster.history_,
             metrics=forecaster.metrics_,
             plots=plots,
-            keep=(STUDY, CHECKPOINT) if interrupted else (STUDY,),
+            keep=(STUDY, CHECKPOINT) if forecaster.interrupted_ else (STUDY,),
         )
 
 

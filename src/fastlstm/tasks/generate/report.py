@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation
-from fastlstm.training.learner import TrainingResult, outcome
+from fastlstm.training.learner import TrainingResult, outcome, training_metrics
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ class LanguageReport:
     @property
     def metrics(self) -> dict[str, Any]:
         """What ``metrics.json`` holds."""
-        return {"validation": self.validation.metrics}
+        return {
+            "training": training_metrics([self.training], self.parameters),
+            "validation": self.validation.metrics,
+        }
 
     def __str__(self) -> str:
         """Return the report as text."""

@@ -10,7 +10,7 @@ from fastlstm.data.series.rows import Integers
 from fastlstm.errors import many
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.target import ClassTarget
-from fastlstm.training.learner import TrainingResult, outcome
+from fastlstm.training.learner import TrainingResult, outcome, training_metrics
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,8 @@ class LabelledReport:
     def metrics(self) -> dict[str, Any]:
         """What ``metrics.json`` holds."""
         parts = {"validation": self.validation, "test": self.test}
-        return {name: part.metrics for name, part in parts.items() if part is not None}
+        judged = {name: part.metrics for name, part in parts.items() if part is not None}
+        return {"training": training_metrics(self.training, self.parameters), **judged}
 
     def __str__(self) -> str:
         """Return the report as text."""

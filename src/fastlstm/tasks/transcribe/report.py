@@ -9,7 +9,7 @@ from typing import Any
 from fastlstm.data.speech.log_mel import LogMel
 from fastlstm.data.texts.tokens import LEVEL_NAMES, Level
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
-from fastlstm.training.learner import TrainingResult, outcome
+from fastlstm.training.learner import TrainingResult, outcome, training_metrics
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,7 @@ class SpeechReport:
         """What ``metrics.json`` holds."""
         return {
             "validation": self.validation.metrics,
-            "training": {
-                "steps": [member.step for member in self.training],
-                "best_step": [member.best_step for member in self.training],
-                "seconds": round(sum(member.seconds for member in self.training), 2),
-                "stopped": self.training[-1].stopped,
-                "parameters": self.parameters,
-            },
+            "training": training_metrics(self.training, self.parameters),
             "data": {"recordings": self.recordings, "seconds": round(self.seconds, 2)},
         }
 

@@ -10,7 +10,7 @@ from fastlstm.data.texts.pair_tokens import PairVocabulary
 from fastlstm.data.texts.tokens import LEVEL_NAMES
 from fastlstm.errors import many
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
-from fastlstm.training.learner import TrainingResult, outcome
+from fastlstm.training.learner import TrainingResult, outcome, training_metrics
 
 EXAMPLES = 3
 SHOWN = 100  # characters of an example
@@ -50,7 +50,10 @@ class TranslationReport:
     @property
     def metrics(self) -> dict[str, Any]:
         """What ``metrics.json`` holds."""
-        return {"validation": self.validation.metrics}
+        return {
+            "training": training_metrics([self.training], self.parameters),
+            "validation": self.validation.metrics,
+        }
 
     def __str__(self) -> str:
         """Return the report as text."""
