@@ -247,10 +247,10 @@ def test_a_folder_that_cannot_be_replaced_is_refused_before_the_work(tmp_path, m
     with pytest.raises(RunError, match="is the folder that you are in, and cannot be replaced"):
         check_destination(".")
     check_destination("run")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(os.path, "ismount", lambda folder: folder.name == "here")
+    (tmp_path / "disk").mkdir()
+    monkeypatch.setattr(os.path, "ismount", lambda folder: folder.name == "disk")
     with pytest.raises(RunError, match="is where a disk is mounted, and cannot be replaced"):
-        check_destination(tmp_path / "here")
+        check_destination(tmp_path / "disk")
 
 
 def test_a_link_stays_one_and_its_file_is_replaced(tmp_path):
