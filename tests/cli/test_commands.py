@@ -166,7 +166,7 @@ def test_an_interrupt_before_anything_is_learnt_leaves_nothing(table, tmp_path, 
     monkeypatch.setattr("fastlstm.tasks.forecast.tables.read_series", interrupt)
     arguments = ["--horizon", "6", "--out", str(tmp_path / "run")]
     assert main(["forecast", "train", table(), *ROLES, *arguments]) == 130
-    assert capfd.readouterr().err == "fastlstm: interrupted, nothing was saved\n"
+    assert capfd.readouterr().err == "fastlstm: interrupted, no run was saved\n"
     assert [path.name for path in tmp_path.iterdir()] == ["sales.csv"]
 
 

@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("fastlstm:", " ".join(str(error).split()), file=sys.stderr)
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("fastlstm: interrupted, nothing was saved", file=sys.stderr)
+        print("fastlstm: interrupted, no run was saved", file=sys.stderr)
         return INTERRUPTED
     except (MemoryError, RuntimeError) as error:
         torch_says = any(words in str(error) for words in ("allocate memory", "out of memory"))

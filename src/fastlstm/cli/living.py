@@ -181,11 +181,12 @@ def _backtest_command(
         flag("by_step", Path | None, "Write the errors of each step ahead, CSV or Parquet.", None),
         flag("json", bool, "Print one JSON object of metrics and nothing else.", False),
     ]
-    # With a target or a horizon there is something to train: the table comes first. Without, a run does.
-    if any(given_after(name, arguments) is not None for name in ("--target", "--horizon")):
-        trained = [
-            parameter for parameter in training_flags(kind) if parameter.name not in ("init", "test_windows")
-        ]
+    trained = [
+        parameter for parameter in training_flags(kind) if parameter.name not in ("init", "test_windows")
+    ]
+    # With a flag of training there is something to train: the table comes first. Without, a run does.
+    given = {argument.partition("=")[0].removeprefix("--no-").removeprefix("--") for argument in arguments}
+    if given & {parameter.name.replace("_", "-") for parameter in trained}:
         return command(lambda given: _backtest_table(kind, given), [*trained, *own, *written])
     run = run_flag()
     data = flag("data", Path, "The whole of the run's data, or more of it.", placed=True)

@@ -4,9 +4,10 @@
 
     runs/bikes/
       config.json         the task, how it was set up, what it learnt about the columns; the weights' sha256
-      model.safetensors   the weights, and the end of the data that forecasts start from
+      model.safetensors   the weights; of forecasts the end of the data that they start from
       history.csv         one line a validation
-      metrics.json        errors beside those of the naive forecasts
+      vocabulary*.json    of texts: their tokens
+      metrics.json        how well it does, beside what is naive; how training went
       plots/*.png
       checkpoint/         where training stands, until it is done
       study.db            the trials of tune (SQLite), where it made the run

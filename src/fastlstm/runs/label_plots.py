@@ -21,7 +21,7 @@ MOST_CURVES = 10
 
 
 def confusion_matrix(counts: Integers, names: Sequence[str]) -> Figure:
-    """Draw how often each class was told as each.
+    """Draw how often each class was predicted as each.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def confusion_matrix(counts: Integers, names: Sequence[str]) -> Figure:
     places = np.arange(len(names))
     axes.set_xticks(places, names, rotation=90 if max(map(len, names)) > 3 else 0)
     axes.set_yticks(places, names)
-    axes.set(xlabel="told", ylabel="true")
+    axes.set(xlabel="predicted", ylabel="true")
     if len(names) <= 25:
         for row, column in np.ndindex(*counts.shape):
             shade = "white" if shares[row, column] > 0.5 else "black"
@@ -46,7 +46,7 @@ def confusion_matrix(counts: Integers, names: Sequence[str]) -> Figure:
 
 
 def roc_curves(truth: npt.NDArray[np.int_], probabilities: Array, names: Sequence[str]) -> Figure:
-    """Draw the share that is found against the share of false alarms, of the second of two classes or of each.
+    """Draw the true positive rate against the false positive rate, of the second of two classes or of each.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def roc_curves(truth: npt.NDArray[np.int_], probabilities: Array, names: Sequenc
             false, true, _ = roc_curve(holds, probabilities[:, place])
             axes.plot(false, true, label=names[place])
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
-    axes.set(xlabel="false alarms", ylabel="found", title="ROC")
+    axes.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
     return figure
@@ -95,8 +95,6 @@ def calibration_curve(truth: npt.NDArray[np.int_], probabilities: Array) -> Figu
     share = np.bincount(bins, right, BINS)[some] / count[some]
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.8, linestyle="--")
     axes.plot(mean, share, marker="o")
-    axes.set(
-        xlabel="probability that was told", ylabel="how often it is so", title="calibration", xlim=(0, 1)
-    )
+    axes.set(xlabel="predicted probability", ylabel="observed frequency", title="calibration", xlim=(0, 1))
     axes.set_ylim(0, 1)
     return figure

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -39,11 +40,11 @@ class Sampling:
     top_p: float | None = None
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.temperature, int | float) and 0 <= self.temperature < np.inf):
+        if not (isinstance(self.temperature, Real) and 0 <= self.temperature < np.inf):
             raise InputError(f"temperature is {self.temperature!r}: give 0 or more, 1 draws as it was learnt")
         if self.top_k is not None:
             require_whole("top_k", self.top_k, least=1)
-        if self.top_p is not None and not (isinstance(self.top_p, int | float) and 0 < self.top_p <= 1):
+        if self.top_p is not None and not (isinstance(self.top_p, Real) and 0 < self.top_p <= 1):
             raise InputError(f"top_p is {self.top_p!r}: give more than 0 and at most 1")
 
     def draw(

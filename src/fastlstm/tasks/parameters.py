@@ -25,7 +25,9 @@ from fastlstm.training.learner import LoopSettings
 
 VALIDATIONS = 20
 STEPS_BEFORE_STOPPING = 200  # so few steps have validations so close together that a bad stretch looks long
-ENOUGH = 1e-3  # a classifier's or a language's validation loss, from which on there is nothing left to learn
+TARGET_LOSS = (
+    1e-3  # a classifier's or a language's validation loss, from which on there is nothing left to learn
+)
 
 
 def as_plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fastlstm.errors import InputError, TrainingError
 from fastlstm.extras import library
@@ -134,7 +135,7 @@ def open_study(
     """
     optuna = library("tune", "settings are searched by", "optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = None if storage is None else f"sqlite:///{Path(storage).absolute()}"
+    url = None if storage is None else f"sqlite:///file:{quote(str(Path(storage).absolute()))}?uri=true"
     with _alone_in(None if storage is None else Path(storage).absolute().parent):
         study: Study = optuna.create_study(
             storage=url,

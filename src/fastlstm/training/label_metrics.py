@@ -1,4 +1,4 @@
-"""How good labels and numbers are that were told of sequences."""
+"""How good labels and numbers are that were predicted of sequences."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 
-def class_metrics(truth: Array, probabilities: Array, told: npt.NDArray[np.int64]) -> dict[str, float]:
+def class_metrics(truth: Array, probabilities: Array, predicted: npt.NDArray[np.int64]) -> dict[str, float]:
     """Return the metrics of classes.
 
     Parameters
@@ -20,7 +20,7 @@ def class_metrics(truth: Array, probabilities: Array, told: npt.NDArray[np.int64
         (n,) places among the classes; those that are NaN do not count.
     probabilities : numpy.ndarray
         (n, K)
-    told : numpy.ndarray
+    predicted : numpy.ndarray
         (n,) places.
 
     Returns
@@ -38,7 +38,7 @@ def class_metrics(truth: Array, probabilities: Array, told: npt.NDArray[np.int64
     from sklearn.metrics import f1_score  # deferred: a second of import
 
     known = ~np.isnan(truth)
-    truth, probabilities, told = truth[known].astype(np.int64), probabilities[known], told[known]
+    truth, probabilities, predicted = truth[known].astype(np.int64), probabilities[known], predicted[known]
     if not len(truth):
         return dict.fromkeys(("accuracy", "balanced_accuracy", "f1_macro", "auroc", "log_loss"), np.nan)
     there = np.unique(truth)
@@ -51,9 +51,9 @@ def class_metrics(truth: Array, probabilities: Array, told: npt.NDArray[np.int64
         areas = areas[-1:]
     own = probabilities[np.arange(len(truth)), truth].clip(1e-15)
     return {
-        "accuracy": float((told == truth).mean()),
-        "balanced_accuracy": float(np.mean([(told[truth == place] == place).mean() for place in there])),
-        "f1_macro": float(f1_score(truth, told, average="macro", zero_division=0.0)),
+        "accuracy": float((predicted == truth).mean()),
+        "balanced_accuracy": float(np.mean([(predicted[truth == place] == place).mean() for place in there])),
+        "f1_macro": float(f1_score(truth, predicted, average="macro", zero_division=0.0)),
         "auroc": float(np.mean(areas)) if areas else np.nan,
         "log_loss": float(-np.log(own).mean()),
     }
@@ -94,7 +94,7 @@ def area_under_roc(score: Array, truth: npt.NDArray[np.bool_]) -> float:
 
 
 def f1_by_threshold(truth: Array, probability: Array, thresholds: Array) -> Array:
-    """Compute the mean F1 of two classes as it depends on the probability from which on the second is told.
+    """Compute the mean F1 of two classes as it depends on the probability from which on the second is predicted.
 
     That of :func:`class_metrics` for each threshold, from one sort for all of them.
 
@@ -118,12 +118,12 @@ def f1_by_threshold(truth: Array, probability: Array, thresholds: Array) -> Arra
     array([0.66666667, 0.25      ])
     """
     first, second = (np.sort(probability[truth == place]) for place in (0, 1))
-    kept = np.searchsorted(first, thresholds)  # those of the first class that are told as such
+    kept = np.searchsorted(first, thresholds)  # those of the first class that are predicted as such
     found = len(second) - np.searchsorted(second, thresholds)
-    told = found + len(first) - kept
+    predicted = found + len(first) - kept
     there = [
-        len(first) + len(first) + len(second) - told,
-        len(second) + told,
+        len(first) + len(first) + len(second) - predicted,
+        len(second) + predicted,
     ]  # labels and answers of each class
     scores = [2 * right / np.maximum(both, 1) for right, both in zip((kept, found), there, strict=True)]
     classes = sum((both > 0).astype(np.int64) for both in there)
@@ -141,7 +141,7 @@ def multi_label_metrics(truth: Array, probabilities: Array, threshold: float) ->
     probabilities : numpy.ndarray
         (n, K)
     threshold : float
-        From which on a label is told.
+        From which on a label is predicted.
 
     Returns
     -------
@@ -175,12 +175,12 @@ def mean_metrics(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return means
 
 
-def number_metrics(truth: Array, told: Array) -> dict[str, float]:
+def number_metrics(truth: Array, predicted: Array) -> dict[str, float]:
     """Return the metrics of numbers.
 
     Parameters
     ----------
-    truth, told : numpy.ndarray
+    truth, predicted : numpy.ndarray
         (n, K); what is NaN in ``truth`` does not count.
 
     Returns
@@ -196,7 +196,7 @@ def number_metrics(truth: Array, told: Array) -> dict[str, float]:
     known = ~np.isnan(truth)
     if not known.any():
         return dict.fromkeys(("mae", "rmse", "mse", "r2"), np.nan)
-    error = (told - truth)[known]
+    error = (predicted - truth)[known]
     mse = float(np.square(error).mean())
     usual = np.where(known, truth, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     variance = float(np.square(truth - usual)[known].mean())

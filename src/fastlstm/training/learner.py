@@ -77,7 +77,7 @@ class LoopSettings:
         Stop after so many validations in a row without a lower loss …
     fewest_steps : int
         … but not before so many steps.
-    enough : float
+    target_loss : float
         Stop once the validation loss is below, whatever the number of steps.
     clip : float
         The largest norm of the gradient of all weights together.
@@ -96,7 +96,7 @@ class LoopSettings:
     validate_every: int
     patience: int
     fewest_steps: int = 0
-    enough: float = -math.inf
+    target_loss: float = -math.inf
     clip: float = 1.0
     weight_decay: float = 1e-4
     warm_up: float = 0.1

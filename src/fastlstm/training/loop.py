@@ -29,7 +29,7 @@ LOSSES_HELD = 25  # losses are looked at so many at a time: each look waits for 
 
 
 def one_cycle(step: int, steps: int, peak: float, warm_up: float = 0.1) -> float:
-    """Compute the learning rate of a step: up over the first tenth, then down to nothing along a cosine.
+    """Compute the learning rate of a step: up at the beginning, then down to nothing along a cosine.
 
     Smith & Topin 2019, "Super-convergence", with one phase down: with n steps, w of them at the beginning,
     ``peak (0.1 + 0.9 s / w)`` for s < w, then ``peak (1 + cos(π (s - w) / (n - w))) / 2``.
@@ -220,7 +220,7 @@ class _Run(Generic[Batch]):
                 improved = self._validate(network, learning_rate)
                 self.unimproved = 0 if improved else self.unimproved + 1
                 tired = self.unimproved >= settings.patience and result.step >= settings.fewest_steps
-                ended = tired or result.best_loss < settings.enough
+                ended = tired or result.best_loss < settings.target_loss
             try:
                 interrupts.check()
             except KeyboardInterrupt:

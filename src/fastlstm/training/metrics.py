@@ -1,7 +1,7 @@
 """Errors of forecasts, on arrays with missing truths.
 
 W windows, L steps of the horizon, Q quantiles. A truth that is NaN is missing and counts nowhere. The functions up to
-``inside`` give a number for each step of each window, NaN where nothing can be compared; the metrics are their means.
+``covered`` give a number for each step of each window, NaN where nothing can be compared; the metrics are their means.
 """
 
 from __future__ import annotations
@@ -95,14 +95,14 @@ def quantile_loss(truth: Array, forecasts: Array, quantiles: Sequence[float]) ->
     return loss
 
 
-def inside(truth: Array, lower: Array, upper: Array) -> Array:
+def covered(truth: Array, lower: Array, upper: Array) -> Array:
     """Coverage is its mean: 1 where a truth lies in ``[lower, upper]``, else 0.
 
     For an interval between quantiles a < b the mean should be b - a.
 
     Examples
     --------
-    >>> inside(np.array([[1.0, 2.0, np.nan]]), np.zeros((1, 3)), np.full((1, 3), 1.5))
+    >>> covered(np.array([[1.0, 2.0, np.nan]]), np.zeros((1, 3)), np.full((1, 3), 1.5))
     array([[ 1.,  0., nan]])
     """
     return np.where(np.isnan(truth + lower + upper), np.nan, (truth >= lower) & (truth <= upper))
@@ -189,7 +189,7 @@ def metrics_by_group(
         "smape": mean(symmetric_percentage_error(truth, point)),
         "mse": squares,
         "quantile_loss": mean(quantile_loss(truth, forecasts, quantiles)),
-        "coverage": mean(inside(truth, forecasts[..., 0], forecasts[..., -1])),
+        "coverage": mean(covered(truth, forecasts[..., 0], forecasts[..., -1])),
     }
 
 

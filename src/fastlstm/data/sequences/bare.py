@@ -82,7 +82,7 @@ def read_bare(source: Any, names: tuple[str, ...]) -> Table:
         return _read(path, names)
     except UnicodeDecodeError:
         raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
-    except (OSError, EOFError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
 
 

@@ -76,7 +76,7 @@ def is_ts(source: Any) -> bool:
     try:
         with open_bytes(path) as file:
             return path.name.endswith((".ts", ".ts.gz")) or HEADER.search(file.read(SNIFFED)) is not None
-    except (OSError, EOFError):
+    except OSError:
         return False
 
 
@@ -115,7 +115,7 @@ def read_ts(
             text = file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
-    except (OSError, EOFError) as error:
+    except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
     lines = ((number, line) for number, line in lines if line and line[0] not in "#%")

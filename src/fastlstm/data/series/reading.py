@@ -36,8 +36,15 @@ from fastlstm.errors import DataError, InputError
 Numbers = npt.NDArray[np.float64]
 
 
-# A grid with more steps than this for each row comes of a wrong frequency, not of gaps.
-MOST_STEPS_A_ROW = 100
+def are_sparse(steps: int, rows: int) -> bool:
+    """Whether so many steps for so few rows come of a wrong frequency or time rather than of gaps.
+
+    Parameters
+    ----------
+    steps, rows : int
+        How many.
+    """
+    return steps > 100 * rows + 10_000
 
 
 class Leading(NamedTuple):
@@ -421,7 +428,7 @@ def _refuse_sparse(
     table: Table, rows: Rows, order: Integers, positions: Integers, steps: int, schema: Schema
 ) -> None:
     """Raise where rows would spread over far more steps; where one gap is most of them, name who stands alone."""
-    if steps <= MOST_STEPS_A_ROW * len(order) + 10_000:
+    if not are_sparse(steps, len(order)):
         return
     mend = "give the frequency that the rows have"
     codes = rows.codes[order]

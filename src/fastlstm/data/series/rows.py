@@ -238,6 +238,7 @@ def _read_series_ids(table: Table, column: str | None) -> tuple[list[Any], Integ
             else ids
         )
     elif not ids.dtype.is_integer():
+        ids = ids.fill_nan(None) if ids.dtype.is_float() else ids
         whole = ids.dtype.is_float() and bool(
             (ids == ids.round()).all()
         )  # pandas makes 1.0 of 1 where one is missing

@@ -235,6 +235,33 @@ class WindowIndex(NamedTuple):
     series: Integers
     origins: Integers
 
+    def thinned(self, most: int) -> WindowIndex:
+        """Return at most so many of the windows, evenly spread over them.
+
+        Parameters
+        ----------
+        most : int
+            How many.
+        """
+        count = len(self.origins)
+        kept = np.linspace(0, count - 1, min(count, most)).round().astype(int)
+        return WindowIndex(self.series[kept], self.origins[kept])
+
+    def truth(self, series: SeriesSet, horizon: int) -> npt.NDArray[np.float64]:
+        """Return (M, L) the first target in the horizons, NaN where it is missing or not known yet.
+
+        Parameters
+        ----------
+        series : SeriesSet
+            The series.
+        horizon : int
+            L.
+        """
+        steps = self.origins[:, None] + np.arange(horizon)
+        known = steps < series.offsets[self.series + 1][:, None]
+        target = series.target[:, 0].astype(np.float64)
+        return np.where(known, target[np.minimum(steps, len(target) - 1)], np.nan)
+
 
 def training_windows(series: SeriesSet, ends: Integers, context: int, horizon: int) -> WindowIndex:
     """Find every window to learn from: something observed in its context, and in its horizon before the end.

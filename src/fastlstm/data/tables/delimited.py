@@ -7,11 +7,14 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 import polars as pl
+from typing_extensions import override
 
 from fastlstm.errors import DataError
 
@@ -25,6 +28,7 @@ NAMED_DELIMITER = re.compile(
     r'"?sep=(.)"?\r?\n', re.IGNORECASE
 )  # what Excel reads and writes above the header
 SAMPLE_LINES = 20
+csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))  # a cell may be a whole text
 SHOWN = 40  # characters of a text that is no path
 
 
@@ -88,10 +92,37 @@ def open_bytes(path: Path) -> IO[bytes]:
             ) from None
 
 
+@contextmanager
+def _damage_told() -> Iterator[None]:
+    try:
+        yield
+    except (EOFError, zlib.error) as error:
+        raise gzip.BadGzipFile(f"its gzip data are damaged or cut short ({error})") from None
+
+
+class _GzipFile(gzip.GzipFile):
+    """Damage of what is packed is an ``OSError``, as that of other files."""
+
+    @override
+    def read(self, size: int | None = -1) -> bytes:
+        with _damage_told():
+            return super().read(size)
+
+    @override
+    def read1(self, size: int = -1) -> bytes:
+        with _damage_told():
+            return super().read1(size)
+
+    @override
+    def readline(self, size: int | None = -1) -> bytes:
+        with _damage_told():
+            return super().readline(size)
+
+
 def _unpacked(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         packed = file.read(2) == GZIP_MAGIC
-    return cast(IO[bytes], gzip.open(path, "rb")) if packed else path.open("rb")
+    return cast(IO[bytes], _GzipFile(path, "rb")) if packed else path.open("rb")
 
 
 def _marked_utf16(path: Path) -> bool:

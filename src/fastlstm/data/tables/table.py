@@ -253,12 +253,14 @@ def _read_file(path: Path) -> Table:
         refuse_foreign(path)
         delimiter = find_delimiter(path)
         header = [name.strip() for name in next(records(path, delimiter))]
+        if not any(header):
+            raise DataError(f"{path}, line 1 is blank: delete it, so that the first line names the columns")
         frame = _read_records(path, delimiter)
     except UnicodeDecodeError:
         raise DataError(f"{not_utf8(path)}: save it as UTF-8 CSV") from None
     except StopIteration:
         raise DataError(f"{path} is empty: it needs a header line and rows") from None
-    except (PolarsError, OSError, EOFError, csv.Error) as error:
+    except (PolarsError, OSError, csv.Error) as error:
         raise DataError(_why_unreadable(path, error)) from None
     if len(header) != frame.width:
         raise DataError(

@@ -142,9 +142,7 @@ def numbers_of(missing: float | Sequence[float]) -> tuple[float, ...]:
     missing : float or sequence of float
         One, or several.
     """
-    if isinstance(missing, int | float):
-        return (float(missing),)
-    return tuple(float(number) for number in missing)
+    return tuple(np.atleast_1d(np.asarray(missing, np.float64)).tolist())
 
 
 def read_categories(table: Table, column: str, role: str) -> pl.Series:

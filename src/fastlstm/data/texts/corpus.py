@@ -125,7 +125,10 @@ def holds_table(source: Any) -> bool:
     if not isinstance(source, str | Path):
         return as_list(source) is None
     path = as_path(source)
-    return path.name.lower().endswith(TABLES) or (path.is_file() and holds_parquet(path))
+    try:
+        return path.name.lower().endswith(TABLES) or (path.is_file() and holds_parquet(path))
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
 
 
 def _read(path: Path) -> str:
@@ -138,7 +141,7 @@ def _read(path: Path) -> str:
             return file.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
-    except (OSError, EOFError) as error:
+    except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
 
 

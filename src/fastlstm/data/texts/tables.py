@@ -118,7 +118,7 @@ def read_text_table(source: Any) -> Table:
         delimiter = _delimiter(path, text)
     except UnicodeDecodeError:
         raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
-    except (OSError, EOFError) as error:
+    except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     if delimiter == BLANKS or not text.strip() or named_delimiter(path):
         return read_table(path)
@@ -228,9 +228,6 @@ def _unquoted(cells: list[str]) -> list[str]:
 
 def _by_csv(text: str, delimiter: str) -> list[Row] | None:
     """Return the rows by the rules of CSV; None where the file does not keep to them, or rows differ in width."""
-    limit = csv.field_size_limit(
-        max(len(text), csv.field_size_limit())
-    )  # a text may be longer than csv expects
     try:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         rows, line = [], 1
@@ -240,8 +237,6 @@ def _by_csv(text: str, delimiter: str) -> list[Row] | None:
             line = reader.line_num + 1
     except csv.Error:
         return None
-    finally:
-        csv.field_size_limit(limit)
     return rows if all(len(cells) == len(rows[0][1]) for _, cells in rows) else None
 
 

@@ -66,7 +66,7 @@ def read_vectors(
     try:
         with open_bytes(path) as file:
             return _gather(path, file, vocabulary)
-    except (OSError, EOFError) as error:
+    except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
 
 

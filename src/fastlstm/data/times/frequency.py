@@ -80,8 +80,9 @@ class Frequency:
                 f"frequency is a {type(text).__name__}: give a text, for instance '15min' or '1d'"
             )
         match = re.fullmatch(r"\s*(\d*)\s*([A-Za-z]*)(?:-[A-Za-z]{3})?\s*", text)
-        count = int(match[1] or 1) if match else 0
         unit = match[2].lower() if match else ""
+        most = 7 if unit else 15  # digits, of which 64 bits hold any unit's
+        count = int(match[1] or 1) if match and len(match[1]) <= most else 0
         if match and not (unit == "ms" and match[1] and match[2] == "ms"):
             unit = ALIASES.get(unit, unit)
         if count > 0 and unit in DURATIONS:

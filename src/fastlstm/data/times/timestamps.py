@@ -112,7 +112,10 @@ def read_times(table: Table, column: str, known: str | None = None, kind: TimeKi
     if cells.dtype == pl.Date:
         return Times(_ticks(cells.cast(pl.Datetime("us"))), "date")
     if isinstance(cells.dtype, pl.Datetime):
-        return _from_instants(cells.dt.cast_time_unit("us"), None)
+        micros = cells.dt.cast_time_unit("us")
+        if cells.dtype.time_unit == "ns":
+            _refuse_finer(table, column, cells.dt.timestamp("ns"))
+        return _from_instants(micros, None)
     raise DataError(f"{table.name}: column {column!r} (time) holds {cells.dtype}; {MEND}")
 
 
@@ -201,13 +204,13 @@ def _from_numbers(table: Table, column: str, numbers: pl.Series, kind: TimeKind 
     if numbers.dtype == pl.UInt64:
         _refuse_number(table, column, numbers >= 2**63)
     integers = numbers.cast(pl.Int64)
-    if kind != "integer" and (stamps := _from_digits(integers)) is not None:
+    if kind != "integer" and (stamps := _from_digits(table, column, integers)) is not None:
         return stamps
     _refuse_number(table, column, ~integers.is_between(-MOST_STEPS, MOST_STEPS))
     return Times(_ticks(integers), "integer")
 
 
-def _from_digits(integers: pl.Series) -> Times | None:
+def _from_digits(table: Table, column: str, integers: pl.Series) -> Times | None:
     """Read whole numbers as dates and clocks without marks or what has passed since 1970; None where some are not."""
     for form, digits in COMPACT.items():
         if integers.is_between(1800 * 10 ** (digits - 4), 2201 * 10 ** (digits - 4)).all():
@@ -221,8 +224,20 @@ def _from_digits(integers: pl.Series) -> Times | None:
     for unit, size in EPOCH_UNITS.items():
         if integers.is_between(FIRST_SECOND * size, LAST_SECOND * size).all():
             micros = integers * (10**6 // size) if size <= 10**6 else integers // 1000
+            if unit == "ns":
+                _refuse_finer(table, column, integers)
             return Times(_ticks(micros), "timestamp", f"{EPOCH} {unit}")
     return None
+
+
+def _refuse_finer(table: Table, column: str, nanoseconds: pl.Series) -> None:
+    finer = nanoseconds % 1000 != 0
+    if finer.any():
+        row = finer.arg_max() or 0
+        raise DataError(
+            f"{table.where(row)}: {table.frame[column][row]!s} in column {column!r} (time) is finer than a "
+            "microsecond; round the times, or count the steps as whole numbers"
+        )
 
 
 def _refuse_number(table: Table, column: str, wrong: pl.Series) -> None:

@@ -138,6 +138,10 @@ def _ticks(table: DetectionTable, name: str, cells: list[Any]) -> npt.NDArray[np
         raise DataError(f"{name}: some times are text and some are numbers; write all the same way") from None
     if schema.time_kind == "row":
         rows = read_numbers(frame, column, "windows")
+        if not (rows == rows.round()).all():
+            raise DataError(
+                f"{name}: {rows[rows != rows.round()][0]:g} is no row; without times count the rows from 0"
+            )
         return rows.astype(np.int64)
     times = read_times(frame, column, schema.time_format, schema.time_kind)
     dated = times.kind == "date" or (times.format or "").endswith("%d")
@@ -156,6 +160,8 @@ def _read(table: DetectionTable, windows: Any) -> tuple[str, list[tuple[str | No
             content = json.loads(path.read_bytes())
         except FileNotFoundError:
             raise DataError(f"{path}: no such file; check the path") from None
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}; give {FORMS}") from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise DataError(f"{path} is not JSON ({error}): give {FORMS}") from None
         return str(path), _from_json(str(path), content, table)
@@ -167,6 +173,11 @@ def _read(table: DetectionTable, windows: Any) -> tuple[str, list[tuple[str | No
 def _from_table(found: Table, table: DetectionTable) -> list[tuple[str | None, Any, Any]]:
     for column in ("start", "end"):
         found.require(column, "windows")
+        cells = found.frame[column]
+        empty = cells.is_null() if cells.dtype != pl.String else cells.str.strip_chars().fill_null("") == ""
+        if empty.any():
+            row = found.where(int(empty.arg_max() or 0))
+            raise DataError(f"{row}: column {column!r} is empty; fill it in or delete the row")
     series = table.series.schema.columns.series
     whose = (
         [str(cell) for cell in found.frame[series]]
@@ -179,6 +190,7 @@ def _from_table(found: Table, table: DetectionTable) -> list[tuple[str | None, A
 def _from_json(name: str, content: Any, table: DetectionTable) -> list[tuple[str | None, Any, Any]]:
     if not isinstance(content, Mapping):
         return [(None, *pair) for pair in _pairs(name, content)]
+    content = {str(key): windows for key, windows in content.items()}
     names = {str(series) for series in table.series.names}
     if names & set(content):
         return [(key, *pair) for key in content if key in names for pair in _pairs(name, content[key])]

@@ -168,7 +168,7 @@ def adapt(
     back = np.minimum(np.maximum(wanted.origins - first, 0) // horizon, MOST_WINDOWS)
     logarithms = np.zeros((len(rows), len(quantiles)))
     if back.any():
-        errors = _truth(series, index, horizon)[..., None] - middle
+        errors = index.truth(series, horizon)[..., None] - middle
         levels = np.minimum(quantiles, 1 - np.asarray(quantiles))
         most = np.log(MOST_CHANGE)
         for steps in range(int(back.max()), 0, -1):
@@ -178,14 +178,6 @@ def adapt(
             moved = logarithms[at] + PACE * (share - levels)
             logarithms[at] = np.clip(np.where(np.isnan(share), logarithms[at], moved), -most, most)
     return _in_order(middle[rows], distances[rows] * np.exp(logarithms)[:, None], median)
-
-
-def _truth(series: SeriesSet, index: WindowIndex, horizon: int) -> Array:
-    """(V, L), what came after some origins; NaN where that is missing or not known yet."""
-    steps = index.origins[:, None] + np.arange(horizon)
-    inside = steps < series.offsets[index.series + 1][:, None]
-    target = series.target[:, 0].astype(np.float64)
-    return np.where(inside, target[np.minimum(steps, len(target) - 1)], np.nan)
 
 
 def _share_beyond(errors: Array, distances: Array, factors: Array) -> Array:

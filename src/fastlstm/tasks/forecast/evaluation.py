@@ -315,9 +315,7 @@ def judge(
         )[window_of]
         for lag, of in cut.items()
     }
-    steps = index.origins[:, None] + np.arange(L)
-    inside = steps < series.offsets[index.series + 1][:, None]
-    truth = np.where(inside, target[np.minimum(steps, len(target) - 1)], np.nan)
+    truth = index.truth(series, L)
     compared: dict[str, Array] = {
         "model": forecasts,
         "naive": naive(target, starts, index.origins, L, quantiles, spreads[1]),

@@ -261,14 +261,14 @@ class FittedForecaster(ExportableEstimator):
         ]
         return found
 
-    def plot(self, path: str | Path | None = None, *, series: str | None = None) -> Figure:
+    def plot(self, path: str | Path | None = None, *, series: Any | None = None) -> Figure:
         """Draw the end of a series and its forecast with bands.
 
         Parameters
         ----------
         path : str or Path, optional
             Write a picture there.
-        series : str, optional
+        series : str or int, optional
             Which series. Default: the first.
 
         Returns

@@ -43,7 +43,7 @@ def refuse_own_names(series: SeriesSet, quantiles: Sequence[float]) -> None:
 
 def _quantile(target: str, level: float) -> str:
     """Name the column of a quantile that is not the median."""
-    return f"{target}_q{level:g}"
+    return f"{target}_q{level:.15g}"
 
 
 def _middle(target: str) -> str:

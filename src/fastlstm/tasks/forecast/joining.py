@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.series.reading import are_sparse
 from fastlstm.data.series.rows import of_series
 from fastlstm.data.series.schema import Role
 from fastlstm.data.series.series_set import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
@@ -15,7 +16,6 @@ from fastlstm.errors import DataError, many
 from fastlstm.tasks.forecast.strangers import of_one_kind, refuse_other_spellings
 
 RECOGNISED, FEWEST_RECOGNISED = 16, 4  # rows by which a table without times is known again
-MOST_STEPS_A_ROW = 100  # more than this come of a wrong time, not of a gap
 STATIC = ("static", "static_categories")
 COLUMNS: dict[str, tuple[Role, bool]] = {
     "past": ("past", False),
@@ -153,7 +153,7 @@ def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -
     source, positions = place_in_known(known, new)
     ends = positions + new.lengths
     far = ends - np.where(source >= 0, known.lengths[source], 0) - new.lengths
-    if far.size and far.max() > MOST_STEPS_A_ROW * int(new.lengths[far.argmax()]) + 10_000:
+    if far.size and are_sparse(int(far.max()), int(new.lengths[far.argmax()])):
         series = int(far.argmax())
         raise DataError(
             f"{new.source}: the rows{of_series(new.names[series])} begin at {new.when(series, 0)}, {far.max():,} "

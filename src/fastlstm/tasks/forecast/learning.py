@@ -166,8 +166,7 @@ class ForecastLearning:
         settings, context = self.network.settings, self.training.context
         index = self.split.validation_windows(self.series, settings.horizon)
         if settings.decoding == "paths":  # each window is forecast many times
-            kept = np.linspace(0, len(index.origins) - 1, min(len(index.origins), FEW_WINDOWS)).astype(int)
-            index = WindowIndex(index.series[kept], index.origins[kept])
+            index = index.thinned(FEW_WINDOWS)
         whole = self._windows(settings.horizon, self.split.fit)
         forecasts, truth = [], []
         with torch.no_grad():

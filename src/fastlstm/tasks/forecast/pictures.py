@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import CovariateScaling
@@ -20,7 +20,7 @@ def draw_forecast(
     series: SeriesSet,
     scaling: CovariateScaling,
     fresh: Integers,
-    name: str | None,
+    name: Any | None,
 ) -> Figure:
     """Draw the end of a series and its forecast with bands.
 
@@ -39,6 +39,7 @@ def draw_forecast(
     """
     shown = series.tail(network.reach)
     names = [str(known) for known in shown.names]
+    name = None if name is None else str(name)
     if name is not None and name not in names:
         unnamed = shown.schema.columns.series is None
         mend = "the only one has no name; leave it out" if unnamed else f"give one of {listed(names, 12)}"

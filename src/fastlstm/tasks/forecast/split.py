@@ -55,11 +55,7 @@ class Split:
         """
         stretch = int(np.sum(self.fit - self.training))
         stride = max(1, min(horizon, stretch // FEW_WINDOWS))
-        index = rolling_windows(series, self.training, self.fit - horizon, stride)
-        kept = (
-            np.linspace(0, len(index.origins) - 1, min(len(index.origins), MANY_WINDOWS)).round().astype(int)
-        )
-        return WindowIndex(index.series[kept], index.origins[kept])
+        return rolling_windows(series, self.training, self.fit - horizon, stride).thinned(MANY_WINDOWS)
 
 
 def split_series(

@@ -12,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from fastlstm.data.series.series_set import SeriesSet
-from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import InputError, many
 from fastlstm.tasks.forecast.defaults import LONGEST_CONTEXT, USUAL, default_network
 from fastlstm.tasks.forecast.evaluation import LABELS, Evaluation, evaluate_windows
@@ -255,13 +254,8 @@ class _Look:
         self.series, self.season, self.report = series, season, report
 
     def __call__(self, prepared: Prepared) -> None:
-        index = prepared.split.validation_windows(self.series, prepared.network.settings.horizon)
-        some = (
-            np.linspace(0, len(index.origins) - 1, min(len(index.origins), VALIDATED_WINDOWS))
-            .round()
-            .astype(int)
-        )
-        index = WindowIndex(index.series[some], index.origins[some])
+        windows = prepared.split.validation_windows(self.series, prepared.network.settings.horizon)
+        index = windows.thinned(VALIDATED_WINDOWS)
         prepared.network.eval()
         evaluation = evaluate_windows(prepared.network, self.series, prepared.scaling, index, self.season)
         prepared.network.train()

@@ -51,7 +51,7 @@ class Generator(FittedGenerator):
         Whether rare tokens have smaller vectors on their way out (adaptive softmax, Grave et al. 2017); weights are not
         tied then. Default: from a vocabulary of 40,000 on.
     lanes : int
-        In how many places the text is read at once.
+        In how many places the text is read at once: the batch size.
     window : int
         Tokens a lane reads in a training step: gradients go back so far, the state goes on for ever.
     max_steps : int, optional

@@ -16,7 +16,7 @@ from fastlstm.tasks.folds import draw_units
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge_row
 from fastlstm.tasks.generate.learning import LanguageLearning
 from fastlstm.tasks.generate.settings import Parameters
-from fastlstm.tasks.parameters import ENOUGH
+from fastlstm.tasks.parameters import TARGET_LOSS
 from fastlstm.training.learner import Hooks, TrainingResult
 from fastlstm.training.loop import make_accelerator, train
 
@@ -196,7 +196,7 @@ def fit_corpus(parameters: Parameters, corpus: Corpus, hooks: Hooks) -> Fitted:
         parameters.learning_rate or default_learning_rate(settings),
         validations=VALIDATIONS,
         fewest_steps=STEPS_BEFORE_STOPPING,
-        enough=ENOUGH,
+        target_loss=TARGET_LOSS,
         clip=CLIP,
         weight_decay=WEIGHT_DECAY if passes > OFTEN else LITTLE_DECAY,
         warm_up=WARM_UP,

@@ -28,7 +28,7 @@ from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, cut_notes,
 from fastlstm.tasks.labelled.report import LabelledReport
 from fastlstm.tasks.labelled.settings import Parameters
 from fastlstm.tasks.labelled.target import ClassTarget
-from fastlstm.tasks.parameters import ENOUGH
+from fastlstm.tasks.parameters import TARGET_LOSS
 from fastlstm.training.learner import Learner
 from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
@@ -141,7 +141,7 @@ def fit_examples(
         return learning.learner(networks[member])
 
     loop = parameters.loop(
-        steps, parameters.learning_rate or (SLOW if settings.masked else USUAL), enough=ENOUGH
+        steps, parameters.learning_rate or (SLOW if settings.masked else USUAL), target_loss=TARGET_LOSS
     )
     learners = [partial(learner, member) for member in range(len(folds))]
     training = train_members(networks, learners, loop, accelerator, hooks)

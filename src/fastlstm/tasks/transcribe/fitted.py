@@ -25,6 +25,7 @@ from fastlstm.data.speech.manifest import (
     read_speech,
 )
 from fastlstm.data.tables.frames import give_back
+from fastlstm.data.tables.table import refuse_names
 from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.transcriber import SpeechNetwork
@@ -33,7 +34,7 @@ from fastlstm.runs.folder import VOCABULARY
 from fastlstm.search.ctc import Prior
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
-from fastlstm.tasks.transcribe.fitting import Fitted, sound_notes
+from fastlstm.tasks.transcribe.fitting import OF_WORDS, Fitted, sound_notes
 from fastlstm.tasks.transcribe.model import SpeechModel, Transcript
 from fastlstm.tasks.transcribe.prior import make_prior
 from fastlstm.tasks.transcribe.report import SpeechReport
@@ -117,8 +118,11 @@ class FittedTranscriber(ResumableEstimator):
                 dict(zip(names, columns, strict=True)), schema=dict.fromkeys(names, pl.String)
             )
         else:
+            refuse_names(speech.source, names, OF_WORDS)
             frame = _word_frame(names, speech.names, transcripts)
-        return give_back(frame, "file" if speech.kind == "list" else speech.kind)
+        words = [max(1, len(transcript.words or ())) for transcript in transcripts]
+        kind = "file" if speech.kind == "list" else speech.kind
+        return give_back(frame, kind, rows_of=audio[0], rows=np.repeat(np.arange(len(words)), words))
 
     def evaluate(
         self,
@@ -307,6 +311,6 @@ def _word_frame(columns: list[str], names: Sequence[str], transcripts: Sequence[
     for name, transcript in zip(names, transcripts, strict=True):
         said: Sequence[tuple[str | float | None, ...]] = transcript.words or [NOTHING]
         rows += [(name, transcript.text, *word) for word in said]
-    texts, times = [*columns, "word"], ["start", "end"]
-    schema = {**dict.fromkeys(texts, pl.String), **dict.fromkeys(times, pl.Float64)}
+    word, *times = OF_WORDS
+    schema = {**dict.fromkeys([*columns, word], pl.String), **dict.fromkeys(times, pl.Float64)}
     return pl.DataFrame(rows, schema=schema, orient="row")

@@ -18,6 +18,7 @@ from fastlstm.data.speech.audio import check_rate, rate_of, resample, usual_rate
 from fastlstm.data.speech.features import SpeechFeatures, SpeechScaling
 from fastlstm.data.speech.log_mel import Frames, LogMel
 from fastlstm.data.speech.manifest import SpeechSet
+from fastlstm.data.tables.table import refuse_names
 from fastlstm.errors import InputError, listed, many
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
@@ -35,6 +36,7 @@ FEWEST_STEPS, MOST_STEPS = 600, 20_000
 EPOCHS = 50
 MOST_HELD = 1000  # recordings that choose the weights, where none belong together
 HOUR = 3600.0  # seconds
+OF_WORDS = ("word", "start", "end")  # columns that predict adds with timestamps
 LITTLE = 10 * HOUR  # less speech is varied in training …
 SCARCE = HOUR  # … and several networks learn from less than this, as much of what each learns is chance
 MEMBERS = 3
@@ -113,6 +115,7 @@ def fit_speech(
     """
     assert speech.texts is not None
     scoring_library()
+    refuse_names(speech.source, [speech.schema.audio, speech.schema.text], OF_WORDS)
     accelerator = make_accelerator(parameters.device, parameters.precision)
     learnt, held = _split(speech, speech.texts, parameters.seed)
     level = parameters.level or default_level([speech.texts[place] for place in learnt])
@@ -322,7 +325,7 @@ def _first_networks(settings: SpeechSettings, seed: int, members: int) -> nn.Mod
 def _split(speech: SpeechSet, texts: Sequence[str], seed: int) -> tuple[Integers, Integers]:
     """Return what is learnt from, and what chooses the weights."""
     groups = None if speech.groups is None else speech.groups.to_numpy()
-    codes = np.unique(np.array(texts), return_inverse=True)[1].astype(np.float64)
+    codes = np.unique(np.array(texts, object), return_inverse=True)[1].astype(np.float64)
     strata = codes if groups is None and len(np.unique(codes)) < len(codes) / 10 else None
     learnt, held = make_folds(len(speech), strata, groups, 1, seed)[0]
     if groups is not None or len(held) <= MOST_HELD:

@@ -25,7 +25,7 @@ from fastlstm.runs.folder import VOCABULARY
 from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
-from fastlstm.tasks.translate.fitting import Fitted, judge
+from fastlstm.tasks.translate.fitting import Fitted, judge, refuse_own_names
 from fastlstm.tasks.translate.report import TranslationReport
 from fastlstm.tasks.translate.settings import RunSettings
 from fastlstm.tasks.translate.translating import AttentionMap, SearchOptions, Translation, TranslationModel
@@ -277,6 +277,7 @@ class FittedTranslator(ResumableEstimator):
         return notes
 
     def _frame(self, pairs: PairSet, found: list[list[Translation]], *, ranked: bool) -> pl.DataFrame:
+        refuse_own_names(pairs)
         names = (pairs.schema.source, pairs.schema.target)
         rows = [
             (source, one.text, None if math.isnan(one.score) else one.score, rank)

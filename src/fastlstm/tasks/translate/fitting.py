@@ -10,12 +10,13 @@ import numpy as np
 import torch
 
 from fastlstm.data.series.rows import Integers
+from fastlstm.data.tables.table import refuse_names
 from fastlstm.data.texts.pair_tokens import PairFeatures, PairVocabulary, default_level
 from fastlstm.data.texts.pairs import PairSet
 from fastlstm.errors import DataError
 from fastlstm.model.translator import TranslatorNetwork, TranslatorSettings
 from fastlstm.tasks.folds import draw_units
-from fastlstm.tasks.parameters import ENOUGH
+from fastlstm.tasks.parameters import TARGET_LOSS
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation, scoring_library
 from fastlstm.tasks.translate.learning import TranslationLearning
 from fastlstm.tasks.translate.report import TranslationReport
@@ -112,6 +113,24 @@ def split(pairs: PairSet, seed: int) -> tuple[Integers, Integers]:
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
+def refuse_own_names(pairs: PairSet) -> None:
+    """Raise where a column is called as one of those that ``predict`` adds.
+
+    Parameters
+    ----------
+    pairs : PairSet
+        What was read.
+
+    Raises
+    ------
+    DataError
+        The message names the column.
+    """
+    source, target = pairs.schema.source, pairs.schema.target
+    refuse_names(pairs.name, [source], [target])
+    refuse_names(pairs.name, [source, target], ["score", "rank"])
+
+
 def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None) -> Fitted:
     """Train a network on pairs.
 
@@ -132,6 +151,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None
         If the loss is no longer finite.
     """
     scoring_library()
+    refuse_own_names(pairs)
     accelerator = make_accelerator(parameters.device, parameters.precision)
     learnt, held = split(pairs, parameters.seed)
     vocabulary = learn_vocabulary(parameters, pairs.subset(learnt))
@@ -166,7 +186,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None
         smoothing=parameters.label_smoothing,
     )
     steps = parameters.max_steps or default_steps(learning.batches)
-    loop = parameters.loop(steps, parameters.learning_rate or sizes.learning_rate, enough=ENOUGH)
+    loop = parameters.loop(steps, parameters.learning_rate or sizes.learning_rate, target_loss=TARGET_LOSS)
     training = train(learning.learner(network), loop, accelerator, hooks)
     model = TranslationModel(network, vocabulary, _growth(features, learnt))
     notes = list(pairs.notes)
