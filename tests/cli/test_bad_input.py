@@ -142,7 +142,9 @@ def test_a_target_that_is_empty_throughout(train, table):
 
 def test_series_too_short(train, table):
     line = train(table(rows=hourly_rows(4)))
-    assert "has 4 steps, too few for training and validation with a horizon of 6: give at least 13 steps" in line
+    assert (
+        "has 4 steps, too few for training and validation with a horizon of 6: give at least 13 steps" in line
+    )
 
 
 @pytest.mark.parametrize("flag", ["horizon", "context"])

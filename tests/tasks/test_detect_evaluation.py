@@ -224,6 +224,27 @@ def test_windows_that_hold_no_row_are_counted():
         windowed(read(days(6), target="y"), "nowhere.json")
 
 
+def test_windows_that_lack_something_are_told_as_they_stand(tmp_path):
+    table = read(days(6), target="y")
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(DataError, match=r"folder\.json cannot be read: Is a directory"):
+        windowed(table, tmp_path / "folder.json")
+    (tmp_path / "windows.csv").write_text("start,end\n2024-01-01 01:00,\n")
+    with pytest.raises(DataError, match=r"windows\.csv, line 2: column 'end' is empty"):
+        windowed(table, tmp_path / "windows.csv")
+    counted = read(pl.DataFrame({"y": np.arange(9.0)}))
+    with pytest.raises(DataError, match=r"windows: 4\.5 is no row; without times count the rows from 0"):
+        windowed(counted, [[3.0, 4.5]])
+
+
+def test_windows_of_series_whose_names_are_numbers():
+    both = pl.concat([days(5).with_columns(site=pl.lit(site)) for site in (1, 2)])
+    found, _ = windowed(
+        read(both, target="y", series="site"), {2: [["2024-01-01 01:00", "2024-01-01 02:00"]]}
+    )
+    assert found == [Stretch(1, 6, 8)]
+
+
 def test_windows_that_share_rows_are_one():
     table = pl.DataFrame({"at": range(20), "y": [float(place % 3) for place in range(20)]})
     read = read_detection_table(table, find_channels(read_table(table), time="at"))

@@ -115,6 +115,9 @@ def test_files_arrays_and_frames(fitted, folder, tmp_path):
     assert isinstance(fitted.predict(frame), pl.DataFrame)
     assert fitted.predict(frame)["text"].to_list() == table
     assert fitted.notes_ == []
+    indexed = pd.DataFrame({"path": [str(first), str(second)]}, index=[7, 9])
+    assert fitted.predict(indexed).index.tolist() == [7, 9]
+    assert set(fitted.predict(indexed, timestamps=True).index) == {7, 9}
 
 
 def test_stereo_and_other_rates_are_heard_and_noted(fitted, folder, tmp_path):

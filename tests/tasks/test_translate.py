@@ -101,6 +101,16 @@ def test_what_predict_gives_back(fitted):
     ).all()
 
 
+def test_a_column_called_as_one_that_predict_adds_is_refused(fitted):
+    for name in ("score", "back"):
+        with pytest.raises(DataError, match=f"column '{name}' is called as one that predict adds; rename it"):
+            fitted.predict(pl.DataFrame({name: ["abc"]}), source=name)
+    with pytest.raises(DataError, match="column 'rank' is called as one that predict adds"):
+        Translator(**SMALL).fit(
+            pl.DataFrame({"rank": ["a", "b"], "of": ["b", "a"]}), source="rank", target="of"
+        )
+
+
 def test_a_batch_is_translated_as_its_texts_one_by_one(fitted):
     assert fitted.predict(NEW) == [fitted.predict(text=text) for text in NEW]
 

@@ -98,8 +98,9 @@ def test_the_test_part_has_no_say() -> None:
 
 def test_a_search_goes_on_where_it_was_left_and_repeats_itself(tmp_path: Path) -> None:
     once = quick().tune(hourly(), **ROLES, trials=5, space=SPACE)
-    storage = tmp_path / "study.db"
+    storage = tmp_path / "is it? {yes} 100%.db"
     quick().tune(hourly(), **ROLES, trials=2, space=SPACE, storage=storage)
+    assert storage.is_file()
     twice = quick().tune(hourly(), **ROLES, trials=5, space=SPACE, storage=storage)
     assert twice.tuning_.trials.equals(once.tuning_.trials)
     again = quick().tune(hourly(), **ROLES, trials=5, space=SPACE, storage=storage)

@@ -18,9 +18,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from fastlstm.errors import InputError, TrainingError
 from fastlstm.extras import library
@@ -135,10 +135,9 @@ def open_study(
     """
     optuna = library("tune", "settings are searched by", "optuna")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    url = None if storage is None else f"sqlite:///file:{quote(str(Path(storage).absolute()))}?uri=true"
     with _alone_in(None if storage is None else Path(storage).absolute().parent):
         study: Study = optuna.create_study(
-            storage=url,
+            storage=None if storage is None else _database(optuna, Path(storage).absolute()),
             study_name=NAME,
             direction="minimize",
             load_if_exists=True,
@@ -157,6 +156,12 @@ def open_study(
                 f"{storage} is a study with another {name} ({was}; now {now}): give another folder"
             )
     return study
+
+
+def _database(optuna: Any, path: Path) -> Any:
+    """Return Optuna's view of a SQLite file, whatever it is called: an address would end at a question mark."""
+    connect = partial(sqlite3.connect, path, check_same_thread=False)
+    return optuna.storages.RDBStorage("sqlite:///study", engine_kwargs={"creator": connect})
 
 
 def search(

@@ -11,6 +11,8 @@ import pytest
 
 from fastlstm.data.tables.frames import give_back
 from fastlstm.data.tables.table import read_table
+from fastlstm.data.tables.values import read_numbers
+from fastlstm.data.texts.corpus import read_corpus
 from fastlstm.data.texts.tables import read_text_table
 from fastlstm.errors import DataError
 
@@ -164,6 +166,25 @@ def test_what_is_no_file_is_refused(tmp_path):
     (tmp_path / "broken.csv.gz").write_bytes(gzip.compress(b"day,y\n" + b"1,2\n" * 1000)[:-20])
     with pytest.raises(DataError, match="cannot be read as a table"):
         read_table(tmp_path / "broken.csv.gz")
+    packed = bytearray(gzip.compress(b"day,y\n" + b"1,2\n" * 1000))
+    packed[15] ^= 0xFF
+    (tmp_path / "damaged.csv.gz").write_bytes(packed)
+    with pytest.raises(DataError, match="its gzip data are damaged or cut short"):
+        read_table(tmp_path / "damaged.csv.gz")
+    with pytest.raises(DataError, match="its gzip data are damaged or cut short"):
+        read_corpus(tmp_path / "damaged.csv.gz")
+
+
+def test_a_blank_first_line_is_told(tmp_path):
+    (tmp_path / "blank.csv").write_text("\nday,y\n1,2\n")
+    with pytest.raises(DataError, match=r"blank\.csv, line 1 is blank: delete it"):
+        read_table(tmp_path / "blank.csv")
+
+
+def test_a_cell_as_long_as_a_text_hides_no_mistake(tmp_path):
+    (tmp_path / "long.csv").write_text(f"note,y\n{'x' * 200_000},1\nshort,two\n")
+    with pytest.raises(DataError, match=r"long\.csv, line 3: 'two' in column 'y'"):
+        read_numbers(read_table(tmp_path / "long.csv"), "y", "target")
 
 
 @pytest.mark.parametrize("third", ['2,"b', '2,"b"x'], ids=["never closed", "goes on after it"])

@@ -137,3 +137,10 @@ def test_a_number_past_what_is_counted_is_named():
         DataError, match=r"row 1: 9223372036854775808 in column 't' \(time\) is no whole number"
     ):
         read(pl.Series([1, 2**63], dtype=pl.UInt64))
+
+
+@pytest.mark.parametrize("epoch", [False, True])
+def test_times_finer_than_a_microsecond_are_told(epoch):
+    ticks = pl.Series([1_700_000_000_000_000_000, 1_700_000_000_000_000_500])
+    with pytest.raises(DataError, match=r"row 1: .* in column 't' \(time\) is finer than a microsecond"):
+        read(ticks if epoch else ticks.cast(pl.Datetime("ns")))
