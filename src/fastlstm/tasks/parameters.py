@@ -50,6 +50,7 @@ def as_plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
+Share = Annotated[float, Field(ge=0, lt=1)]
 Arguments = Annotated[dict[str, Any], BeforeValidator(as_plain)]
 
 

@@ -281,7 +281,7 @@ def _wide_columns(
                 "leave it out, or leave wide out and give one row a series and time"
             )
     among = named["target"]
-    series, target = (_free_name(name, table.columns) for name in ("series", "value"))
+    series, target = (free_name(name, table.columns) for name in ("series", "value"))
     return Columns(
         target=(target,),
         series=series,
@@ -364,7 +364,21 @@ def _called_time(table: Table, free: Sequence[str], series: str | None) -> str |
     return None if moments.is_duplicated().any() else called[0]
 
 
-def _free_name(name: str, taken: Sequence[str]) -> str:
+def free_name(name: str, taken: Sequence[object]) -> str:
+    """Return a name for a column that is made, with underlines behind it where a column has it already.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+    taken : sequence
+        Those of the columns that are there.
+
+    Examples
+    --------
+    >>> free_name("value", ["day", "value"])
+    'value_'
+    """
     while name in taken:
         name += "_"
     return name

@@ -18,13 +18,12 @@ from fastlstm.data.speech.audio import Recording, read_audio, refuse_missing, ta
 from fastlstm.data.tables.frames import Kind
 from fastlstm.data.tables.table import Table
 from fastlstm.data.texts.tables import read_text_table
-from fastlstm.data.texts.text_set import text_cells
+from fastlstm.data.texts.text_set import TEXT_COLUMN, text_cells
 from fastlstm.errors import DataError, InputError
 
 SpeechKind = Kind | Literal["list"]
 
 AUDIO_COLUMNS = ("audio", "path")
-TEXT_COLUMN = "text"
 RECORDINGS = "the recordings"  # what messages call a list
 SUFFIXES = (
     ".wav",

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from fastlstm.data.series.schema import free_name
 from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.wide import STEP
 from fastlstm.data.series.windows import WindowIndex
 from fastlstm.data.tables.table import refuse_names
 from fastlstm.training.metrics import Array
 
-STEP = "step"  # the time column's name where the table has none
 PATH = "path"
 ORIGIN = "origin"
 
@@ -81,7 +82,7 @@ def forecast_frame(
     """
     columns = series.schema.columns
     target, time = columns.target[0], columns.time or STEP
-    origin = _free(ORIGIN, (columns.series, time, *columns.time_parts, target))
+    origin = free_name(ORIGIN, (columns.series, time, *columns.time_parts, target))
     median = target if truth is None else _middle(target)
     W, L, _ = forecasts.shape
     frame: dict[str, pl.Series] = {}
@@ -126,7 +127,7 @@ def paths_frame(series: SeriesSet, index: WindowIndex, drawn: Array) -> tuple[pl
     columns = series.schema.columns
     W, N, L = drawn.shape
     taken = (columns.series, columns.time or STEP, *columns.time_parts, *columns.target, *columns.among)
-    path = _free(PATH, (*taken, *(series.names if columns.wide else ())))
+    path = free_name(PATH, (*taken, *(series.names if columns.wide else ())))
     frame: dict[str, pl.Series] = {}
     if columns.series is not None:
         frame[columns.series] = pl.Series(series.names).gather(np.repeat(index.series, N * L))
@@ -135,13 +136,6 @@ def paths_frame(series: SeriesSet, index: WindowIndex, drawn: Array) -> tuple[pl
     frame[columns.time or STEP] = _stamps(series, index, L).gather(again.ravel())
     frame[columns.target[0]] = pl.Series(drawn.ravel())
     return pl.DataFrame(frame), path
-
-
-def _free(name: str, taken: Sequence[object]) -> str:
-    """Put ``_`` behind a name until no column has it."""
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _stamps(series: SeriesSet, index: WindowIndex, horizon: int) -> pl.Series:

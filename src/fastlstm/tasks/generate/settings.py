@@ -8,9 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 
 from fastlstm.data.texts.tokens import Level
 from fastlstm.model.language import LanguageSettings
-from fastlstm.tasks.parameters import Arguments, TrainingParameters
-
-Share = Annotated[float, Field(ge=0, lt=1)]
+from fastlstm.tasks.parameters import Arguments, Share, TrainingParameters
 
 
 class Parameters(TrainingParameters):

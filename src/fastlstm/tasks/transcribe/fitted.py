@@ -16,7 +16,6 @@ from typing_extensions import override
 from fastlstm.data.speech.audio import check_rate
 from fastlstm.data.speech.manifest import (
     AUDIO_COLUMNS,
-    TEXT_COLUMN,
     SpeechKind,
     SpeechSchema,
     SpeechSet,
@@ -26,6 +25,7 @@ from fastlstm.data.speech.manifest import (
 )
 from fastlstm.data.tables.frames import give_back
 from fastlstm.data.tables.table import refuse_names
+from fastlstm.data.texts.text_set import TEXT_COLUMN
 from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.transcriber import SpeechNetwork

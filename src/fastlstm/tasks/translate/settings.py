@@ -11,9 +11,7 @@ from fastlstm.data.texts.text_set import TextKind
 from fastlstm.data.texts.tokens import Level
 from fastlstm.model.attention import AttentionKind
 from fastlstm.model.translator import TranslatorSettings
-from fastlstm.tasks.parameters import Arguments, TrainingParameters
-
-Share = Annotated[float, Field(ge=0, lt=1)]
+from fastlstm.tasks.parameters import Arguments, Share, TrainingParameters
 
 
 class Parameters(TrainingParameters):
