@@ -1,58 +1,18 @@
-"""Steps as people take them: streams, states, weights that change, gradients, threads."""
+"""Steps as people take them: streams, gradients, resets, threads."""
 
 import copy
-import io
 import pickle
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
+from stepping import every_layer, is_fast, make, tensors
 from torch import nn
 from torch.autograd import forward_ad
-from torch.nn.utils import parametrizations, prune
 
 import fastlstm
 from fastlstm import GRU, LSTM, RNN
-from fastlstm.ops import step as step_op
-
-LAYERS = {
-    "LSTM": (LSTM, {}),
-    "two layers": (LSTM, {"num_layers": 2}),
-    "no bias": (LSTM, {"bias": False}),
-    "projection": (LSTM, {"proj_size": 3, "num_layers": 2}),
-    "all variants": (LSTM, {"layer_norm": True, "peephole": True, "coupled": True, "proj_size": 3}),
-    "zoneout": (LSTM, {"zoneout": (0.3, 0.1)}),
-    "dropout": (LSTM, {"dropout": 0.5, "num_layers": 2}),
-    "initial state": (LSTM, {"learn_initial_state": True, "num_layers": 2}),
-    "batch first": (LSTM, {"batch_first": True}),
-    "GRU": (GRU, {"num_layers": 2}),
-    "GRU, initial state": (GRU, {"learn_initial_state": True}),
-    "RNN": (RNN, {}),
-    "RNN, relu": (RNN, {"nonlinearity": "relu"}),
-}
-every_layer = pytest.mark.parametrize(("kind", "options"), LAYERS.values(), ids=LAYERS)
-
-
-def make(kind, options, dtype=torch.float32):
-    layer = kind(4, 6, dtype=dtype, **options).eval()
-    for name in ("h0", "c0"):
-        if hasattr(layer, name):
-            nn.init.normal_(getattr(layer, name))
-    return layer
-
-
-def tensors(state):
-    both = [state] if isinstance(state, (torch.Tensor, np.ndarray)) else list(state)
-    return [torch.as_tensor(part) for part in both]
-
-
-def is_fast(layer, *arguments, weights=None):
-    """Whether the step kernel takes such a call."""
-    layer.step(*arguments, weights=weights)
-    state = arguments[1] if len(arguments) > 1 else None
-    return step_op.take_step(layer, arguments[0], state, None, weights) is not NotImplemented
 
 
 @every_layer
@@ -89,224 +49,6 @@ def test_going_on_from_a_run_and_back():
     torch.testing.assert_close(lstm(x[7:], after)[0], found)
 
 
-# --- the state
-
-
-@pytest.fixture
-def stepped():
-    lstm = LSTM(4, 6, 2).eval()
-    return lstm, lstm.step(torch.randn(3, 4))[1]
-
-
-def test_a_state_is_a_sequence_of_two(stepped):
-    _, state = stepped
-    h, c = state
-    assert h.shape == c.shape == (2, 3, 6)
-    assert len(state) == 2
-    assert state[0] is h
-    assert state[-1] is c
-    assert isinstance(state, Sequence)
-    assert isinstance(state, tuple)
-    assert repr(state) == f"State{(h, c)!r}"
-    with pytest.raises(IndexError, match="two parts: h and c"):
-        state[2]
-    with pytest.raises(TypeError):
-        state[0] = h
-
-
-def test_a_state_outlives_its_parts_and_they_it(stepped):
-    _, state = stepped
-    h, c = state
-    kept = h.clone(), c.clone()
-    del state
-    assert torch.equal(h, kept[0])
-    del h
-    assert torch.equal(c, kept[1])
-
-
-def test_copies_of_a_state(stepped):
-    _, state = stepped
-    for other in (copy.deepcopy(state), pickle.loads(pickle.dumps(state)), tuple(state)):
-        assert type(other) is tuple
-        torch.testing.assert_close(other, tuple(state))
-    assert copy.deepcopy(state)[0].data_ptr() != state[0].data_ptr()
-    saved = io.BytesIO()
-    torch.save({"state": state}, saved)
-    saved.seek(0)
-    torch.testing.assert_close(torch.load(saved)["state"], tuple(state))
-
-
-def test_writing_into_a_state_changes_it(stepped):
-    lstm, state = stepped
-    x = torch.randn(3, 4)
-    h, c = (part.clone() for part in state)
-    h[:, 1], c[:, 1] = 0, 0
-    for part in state:
-        part[:, 1] = 0
-    found, expected = lstm.step(x, state), lstm.step(x, (h, c))
-    assert torch.equal(found[0], expected[0])
-    state[0].data = torch.ones(2, 3, 6)  # other memory
-    found, expected = lstm.step(x, state), lstm.step(x, (torch.ones(2, 3, 6), c))
-    assert torch.equal(found[0], expected[0])
-
-
-def test_a_step_leaves_what_it_was_given(stepped):
-    lstm, state = stepped
-    before = [part.clone() for part in state]
-    x = torch.randn(3, 4)
-    first, _ = lstm.step(x, state)
-    again, _ = lstm.step(x, state)
-    assert torch.equal(first, again)
-    assert all(torch.equal(part, was) for part, was in zip(state, before, strict=True))
-
-
-def test_outputs_are_tensors_of_their_own(stepped):
-    lstm, state = stepped
-    y, after = lstm.step(torch.randn(3, 4), state)
-    h = after[0].clone()
-    y.zero_()
-    assert torch.equal(after[0], h)
-    assert y.is_contiguous()
-    assert not y.requires_grad
-
-
-@pytest.mark.parametrize("exchange", [True, False])
-def test_numpy_state(exchange):
-    step_op._native.use_exchange(exchange)
-    try:
-        lstm = LSTM(4, 6).eval()
-        y, (h, c) = lstm.step(np.ones(4, np.float32))
-        assert all(isinstance(a, np.ndarray) for a in (y, h, c))
-        assert y.shape == (6,)
-        assert h.shape == c.shape == (1, 6)
-        expected, _ = lstm(torch.ones(1, 4))
-        np.testing.assert_allclose(y, expected[0].detach(), atol=1e-6)
-    finally:
-        step_op._native.use_exchange(True)
-
-
-# --- weights that change
-
-
-def by_optimizer(kind, **options):
-    def change(layer):
-        optimizer = kind(layer.parameters(), lr=0.1, **options)
-        for parameter in layer.parameters():
-            parameter.grad = torch.randn_like(parameter)
-        optimizer.step()
-
-    return change
-
-
-def by_loading(layer):
-    layer.load_state_dict({name: torch.randn_like(value) for name, value in layer.state_dict().items()})
-
-
-def by_data(layer):
-    for parameter in layer.parameters():
-        parameter.data.mul_(0.9)
-
-
-def by_other_data(layer):
-    for parameter in layer.parameters():
-        parameter.data = torch.randn_like(parameter)
-
-
-def by_other_parameters(layer):
-    for name, parameter in list(layer.named_parameters()):
-        setattr(layer, name, nn.Parameter(torch.randn_like(parameter)))
-
-
-def by_init(layer):
-    for parameter in layer.parameters():
-        nn.init.uniform_(parameter)
-
-
-def by_one_entry(layer):
-    with torch.no_grad():
-        layer.weight_hh_l0[5, 3] += 1
-
-
-CHANGES = {
-    "SGD": by_optimizer(torch.optim.SGD),
-    "Adam": by_optimizer(torch.optim.Adam, foreach=False),
-    "Adam, foreach": by_optimizer(torch.optim.Adam, foreach=True),
-    "AdamW, fused": by_optimizer(torch.optim.AdamW, fused=True),
-    "load_state_dict": by_loading,
-    "parameter.data in place": by_data,
-    "other parameter.data": by_other_data,
-    "other parameters": by_other_parameters,
-    "init": by_init,
-    "one entry": by_one_entry,
-}
-
-
-@pytest.mark.parametrize("weights", [None, "bfloat16", "int8"])
-@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_changed_weights_are_seen(change, weights):
-    layer = LSTM(4, 40, 2).eval()
-    x, state = torch.randn(4), tuple(torch.randn(2, 40) for _ in "hc")
-    before, _ = layer.step(x, state, weights=weights)
-    change(layer)
-    found, _ = layer.step(x, state, weights=weights)
-    fresh = LSTM(4, 40, 2).eval()
-    fresh.load_state_dict(layer.state_dict())
-    expected, _ = fresh.step(x, state, weights=weights)
-    assert torch.equal(found, expected)
-    assert not torch.equal(found, before)
-
-
-@pytest.mark.parametrize("how", ["spectral norm", "pruned", "weight norm"])
-def test_computed_weights(how):
-    layer = LSTM(4, 6).eval()
-    x = torch.randn(4)
-    layer.step(x)
-    if how == "spectral norm":
-        parametrizations.spectral_norm(layer, "weight_hh_l0")
-    elif how == "weight norm":
-        parametrizations.weight_norm(layer, "weight_hh_l0")
-        with torch.no_grad():
-            layer.parametrizations.weight_hh_l0.original0.mul_(2)
-    else:
-        prune.random_unstructured(layer, "weight_ih_l0", amount=0.5)
-    state = tuple(torch.ones(1, 6) for _ in "hc")
-    torch.testing.assert_close(layer.step(x, state)[0], layer(x.unsqueeze(0), state)[0][0])
-    with pytest.raises(ValueError, match=r"weights='int8': weight_[ih]h_l0 is not a parameter but computed"):
-        layer.step(x, state, weights="int8")
-
-
-def test_functional_call():
-    layer, other = LSTM(4, 6).eval(), LSTM(4, 6)
-
-    class Stream(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.lstm = layer
-
-        def forward(self, x):
-            return self.lstm.step(x)[0]
-
-    x, stream = torch.randn(4), Stream()
-    before = stream(x)
-    weights = {f"lstm.{name}": value for name, value in other.state_dict().items()}
-    found = torch.func.functional_call(stream, weights, x)
-    assert torch.equal(found, other.eval().step(x)[0])
-    assert torch.equal(stream(x), before)
-
-
-def test_zoneout_and_dropout_that_change():
-    layer = LSTM(4, 6, 2).eval()
-    x, state = torch.randn(4), tuple(torch.ones(2, 6) for _ in "hc")
-    layer.step(x, state)
-    layer.zoneout = (0.5, 0.5)
-    torch.testing.assert_close(layer.step(x, state)[0], layer(x.unsqueeze(0), state)[0][0])
-    layer.zoneout, layer.dropout = (0.0, 0.0), 0.5
-    layer.train()
-    with torch.no_grad():
-        found = torch.stack([layer.step(x, state)[0] for _ in range(20)])
-    assert (found != found[0]).any()
-
-
 # --- gradients
 
 
@@ -336,13 +78,6 @@ def test_gradients_of_input_and_state(of):
         assert is_fast(layer, given["x"], (given["h"], given["c"]))
     with pytest.raises(ValueError, match="weights='int8': they let no gradient through"):
         layer.step(given["x"], (given["h"], given["c"]), weights="int8")
-
-
-def test_a_states_part_that_asks_for_a_gradient(stepped):
-    lstm, state = stepped
-    state[1].requires_grad_()
-    y, _ = lstm.step(torch.randn(3, 4), state)
-    assert torch.autograd.grad(y.sum(), state[1])[0].any()
 
 
 def test_fast_where_no_gradient_is_kept():
