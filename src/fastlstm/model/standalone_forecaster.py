@@ -51,7 +51,7 @@ class StandaloneForecaster(nn.Module):
         Parameters
         ----------
         target : Tensor
-            (B, M + C), NaN where missing.
+            (B, M + C), NaN where missing, and before the series begins: that is before its first value.
         time : Tensor, optional
             (B, C + L) int64, microseconds since 1970 on the local clock, where the network reads the calendar.
         past_covariates : Tensor, optional
@@ -78,6 +78,12 @@ class StandaloneForecaster(nn.Module):
         future = self._scaled("future", future_covariates, target, steps)
         if time is not None:
             future = torch.cat([future, calendar_of(time, self.cycles)], dim=2)
+        # Before a series begins nothing is known, the calendar neither.
+        begun = (observed.cumsum(1) > 0)[:, -settings.context :].unsqueeze(2)
+        ever = F.pad(begun, (0, 0, 0, horizon), value=True)
+        past, future = past * begun, future * ever
+        past_codes = _codes(past_categories, target, settings.context) * begun
+        future_codes = _codes(future_categories, target, steps) * ever
         batch = WindowBatch(
             target.new_zeros(target.shape[0], dtype=torch.int64),
             target=F.pad(known[:, lag:], (0, horizon)),
@@ -86,8 +92,8 @@ class StandaloneForecaster(nn.Module):
             lagged_observed=observed[:, :steps] if lag else none,
             past=F.pad(past, (0, 0, 0, horizon)),
             future=future,
-            past_categories=F.pad(_codes(past_categories, target, settings.context), (0, 0, 0, horizon)),
-            future_categories=_codes(future_categories, target, steps),
+            past_categories=F.pad(past_codes, (0, 0, 0, horizon)),
+            future_categories=future_codes,
             static=self._scaled("static", static_covariates, target),
             static_categories=_codes(static_categories, target),
         )
