@@ -12,6 +12,7 @@ from torch import Tensor
 from fastlstm.data.series.scaling import WindowScale
 from fastlstm.model.distributions import HEADS, DistributionHead, make_head
 from fastlstm.model.naive import NaiveForecasts
+from fastlstm.model.paths import uniform_numbers
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 KINDS = ("normal", "student_t", "negative_binomial")
@@ -55,9 +56,8 @@ class Said:
         return self.head.quantiles(self.raw, self.naive, self.scale)[:, 0, 0]
 
     def sample(self, seed: int) -> Tensor:
-        return self.head.sample(self.raw, self.naive, self.scale, torch.Generator().manual_seed(seed))[
-            :, 0, 0
-        ]
+        uniform = uniform_numbers([[seed]], len(self.raw), 1)[0, :, :, None]
+        return self.head.sample(self.raw, self.naive, self.scale, uniform)[:, 0, 0]
 
 
 def drawn(kind: str, count: int, seed: int = 0) -> Tensor:

@@ -20,6 +20,7 @@ VALUES = {
     "one": [None, None, None, 20.0],
     "two": [None, None, 10.0, 12.0],
     "none": [None, None, None, None],
+    "nothing yet": [None, None, None, 0.0],
     "late": [7.0, 7.0, 7.0, 8.0],
 }
 POOLED = PooledTarget.fit(np.float32([3, 5, 4, 6]), np.zeros(4, np.int64))
@@ -56,7 +57,11 @@ def test_each_kind_has_its_forecast(series):
     # The steps of 3, 5, 4, 6 are 2, -1, 2: their root mean square is √3, a share of the mean 4.5.
     deviation = 20 * np.sqrt(3) / 4.5
     expected = [[20 + level * deviation * np.sqrt(step) for level in (-normal, 0, normal)] for step in (1, 2)]
+    expected = np.maximum(expected, 0)
     np.testing.assert_allclose(answers["one"], expected, rtol=1e-6)
+    # No value lies below 0, and 0 alone says nothing of how far it moves.
+    assert (answers["nothing yet"][:, :2] == 0).all()
+    np.testing.assert_allclose(answers["nothing yet"][0, 2], normal * np.sqrt(3), rtol=1e-6)
     deviation = max(2, 12 * np.sqrt(3) / 4.5)
     np.testing.assert_allclose(
         answers["two"][0], [12 - normal * deviation, 12, 12 + normal * deviation], rtol=1e-6
@@ -66,7 +71,7 @@ def test_each_kind_has_its_forecast(series):
 def test_they_are_named(series):
     assert without_network(series) == {
         "constant": ["constant", "zero"],
-        "short": ["one", "two"],
+        "short": ["one", "two", "nothing yet"],
         "missing": ["none"],
     }
 

@@ -57,10 +57,8 @@ class DistributionHead(Head):
     def quantiles(self, raw: Tensor, naive: NaiveForecasts, scale: WindowScale) -> Tensor:
         return self._quantiles(self.corrected(raw, naive), scale)
 
-    def sample(
-        self, raw: Tensor, naive: NaiveForecasts, scale: WindowScale, generator: torch.Generator
-    ) -> Tensor:
-        """Draw from the distribution.
+    def sample(self, raw: Tensor, naive: NaiveForecasts, scale: WindowScale, uniform: Tensor) -> Tensor:
+        """Draw from the distribution: what lies below a draw is as likely as its uniform number says.
 
         Parameters
         ----------
@@ -70,15 +68,15 @@ class DistributionHead(Head):
             What is mixed.
         scale : WindowScale
             Of the windows.
-        generator : torch.Generator
-            On the CPU.
+        uniform : Tensor
+            (B, K, L) float64, in 0 < u < 1.
 
         Returns
         -------
         Tensor
             (B, K, L), in the scale of the windows.
         """
-        return self._sample(self.corrected(raw, naive), scale, generator)
+        return self._sample(self.corrected(raw, naive), scale, uniform)
 
     # Of the parameters (B, K, L, P), each: the negative logarithm of the likelihood, the quantiles, a draw.
 
@@ -88,7 +86,7 @@ class DistributionHead(Head):
     def _quantiles(self, parameters: Tensor, scale: WindowScale) -> Tensor:
         raise NotImplementedError
 
-    def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
+    def _sample(self, parameters: Tensor, scale: WindowScale, uniform: Tensor) -> Tensor:
         raise NotImplementedError
 
 
@@ -120,9 +118,9 @@ class NormalHead(DistributionHead):
         return location + deviation * self.standard
 
     @override
-    def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(parameters.shape[:-1], generator=generator).to(parameters)
-        return parameters[..., 0] + _positive(parameters[..., 1]) * noise
+    def _sample(self, parameters: Tensor, scale: WindowScale, uniform: Tensor) -> Tensor:
+        unit: Tensor = torch.special.ndtri(uniform).to(parameters)
+        return parameters[..., 0] + _positive(parameters[..., 1]) * unit
 
     @override
     def _surprise(self, parameters: Tensor, target: Tensor, scale: Tensor) -> Tensor:
@@ -152,17 +150,12 @@ class StudentTHead(DistributionHead):
 
     @override
     def _quantiles(self, parameters: Tensor, scale: WindowScale) -> Tensor:
-        from scipy.special import stdtrit  # deferred: only this head needs it
-
-        freedom = (2 + F.softplus(parameters[..., 2:])).double().cpu().numpy()
-        unit = torch.from_numpy(stdtrit(freedom, self.levels.double().cpu().numpy())).to(parameters)
+        unit = _student_t(2 + F.softplus(parameters[..., 2:]), self.levels)
         return parameters[..., :1] + _positive(parameters[..., 1:2]) * unit
 
     @override
-    def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
-        freedom = 2 + F.softplus(parameters[..., 2])
-        draw = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        unit = torch.from_numpy(draw.standard_t(freedom.double().cpu().numpy())).to(parameters)
+    def _sample(self, parameters: Tensor, scale: WindowScale, uniform: Tensor) -> Tensor:
+        unit = _student_t(2 + F.softplus(parameters[..., 2]), uniform)
         return parameters[..., 0] + _positive(parameters[..., 1]) * unit
 
     @override
@@ -177,6 +170,14 @@ class StudentTHead(DistributionHead):
             + (freedom * math.pi).log() / 2
         )
         return surprise
+
+
+def _student_t(freedom: Tensor, levels: Tensor) -> Tensor:
+    """Return the quantiles of the standard Student t distribution."""
+    from scipy.special import stdtrit  # deferred: only this head needs it
+
+    unit = stdtrit(freedom.double().cpu().numpy(), levels.double().cpu().numpy())
+    return torch.from_numpy(unit).to(freedom)
 
 
 class NegativeBinomialHead(DistributionHead):
@@ -199,20 +200,11 @@ class NegativeBinomialHead(DistributionHead):
 
     @override
     def _quantiles(self, parameters: Tensor, scale: WindowScale) -> Tensor:
-        from scipy.stats import nbinom  # deferred: only this head needs it
-
-        size = _spread(scale)
-        failures, share = self._failures_and_share(parameters, size)
-        levels = self.levels.double().cpu().numpy()
-        counts = torch.from_numpy(nbinom.ppf(levels, failures[..., None], share[..., None]))
-        return counts.to(parameters) / size[..., None]
+        return self._counts(parameters[..., None, :], _spread(scale)[..., None], self.levels)
 
     @override
-    def _sample(self, parameters: Tensor, scale: WindowScale, generator: torch.Generator) -> Tensor:
-        size = _spread(scale)
-        draw = np.random.default_rng(int(torch.randint(2**62, (), generator=generator)))
-        counts = draw.negative_binomial(*self._failures_and_share(parameters, size))
-        return torch.from_numpy(counts).to(parameters) / size
+    def _sample(self, parameters: Tensor, scale: WindowScale, uniform: Tensor) -> Tensor:
+        return self._counts(parameters, _spread(scale), uniform)
 
     @override
     def _surprise(self, parameters: Tensor, target: Tensor, scale: Tensor) -> Tensor:
@@ -227,11 +219,14 @@ class NegativeBinomialHead(DistributionHead):
         )
         return surprise
 
-    def _failures_and_share(self, parameters: Tensor, scale: Tensor) -> tuple[Array, Array]:
-        """Return (B, K, L) float64 each, what numpy and scipy ask for."""
+    def _counts(self, parameters: Tensor, scale: Tensor, levels: Tensor) -> Tensor:
+        """Return the counts at some levels, in the scale of the windows."""
+        from scipy.stats import nbinom  # deferred: only this head needs it
+
         mean, shape = self._mean_and_shape(parameters, scale)
-        failures, share = 1 / shape, 1 / (1 + mean * shape)
-        return failures.double().cpu().numpy(), share.double().cpu().numpy()
+        failures, share = (part.double().cpu().numpy() for part in (1 / shape, 1 / (1 + mean * shape)))
+        counts = torch.from_numpy(nbinom.ppf(levels.double().cpu().numpy(), failures, share))
+        return counts.to(parameters) / scale
 
     def _mean_and_shape(self, parameters: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
         mean = scale * F.softplus(parameters[..., 0]).clamp(min=1e-6)

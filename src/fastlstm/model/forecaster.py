@@ -16,7 +16,7 @@ from fastlstm.model.heads import IntervalStretch
 from fastlstm.model.inputs import InputLayout, ScaledWindows, WindowInputs
 from fastlstm.model.known import KnownMemory, RecentKnown
 from fastlstm.model.naive import NaiveForecasts, count_rules
-from fastlstm.model.paths import sample_paths
+from fastlstm.model.paths import sample_paths, uniform_numbers
 from fastlstm.model.trunk import SegmentTrunk, Trunk
 
 BEFORE_WIDTH = 32  # of what is told of the steps before
@@ -251,7 +251,8 @@ class ForecastNetwork(nn.Module):
             (B, L, Q), in the target's unit.
         """
         if self.settings.decoding == "paths":
-            drawn = sample_paths(self, batch, PATHS, torch.Generator().manual_seed(0))
+            horizon = batch.target.shape[1] - self.settings.context
+            drawn = sample_paths(self, batch, uniform_numbers([[0]], PATHS, horizon))
             levels = torch.tensor(self.settings.quantiles, dtype=drawn.dtype, device=drawn.device)
             return drawn.quantile(levels, dim=1).permute(1, 2, 0)
         windows, naive = self.scaled(batch) if scaled is None else scaled

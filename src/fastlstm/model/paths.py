@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,9 +18,34 @@ if TYPE_CHECKING:
     from fastlstm.model.forecaster import ForecastNetwork
 
 
-def sample_paths(
-    network: ForecastNetwork, batch: WindowBatch, paths: int, generator: torch.Generator
-) -> Tensor:
+def uniform_numbers(seeds: Sequence[Sequence[int]], paths: int, steps: int) -> Tensor:
+    """Draw what paths are made of, for each seed the same.
+
+    Parameters
+    ----------
+    seeds : sequence
+        S of them, each of some numbers.
+    paths, steps : int
+        N and L.
+
+    Returns
+    -------
+    Tensor
+        (S, N, L) float64, in 0 < u < 1.
+
+    Examples
+    --------
+    >>> first, second = uniform_numbers([[0], [1]], 1, 2), uniform_numbers([[1]], 1, 2)
+    >>> bool((first[1] == second[0]).all()), bool((first[0] == second[0]).any())
+    (True, False)
+    """
+    drawn = [
+        np.random.default_rng(seed).random((steps, paths)).T for seed in seeds
+    ]  # more steps go on from fewer
+    return torch.from_numpy(np.stack(drawn)).clamp(min=2.0**-54)
+
+
+def sample_paths(network: ForecastNetwork, batch: WindowBatch, uniform: Tensor) -> Tensor:
     """Draw futures step by step, each drawn value read before the next is forecast.
 
     Salinas et al. 2020, "DeepAR: Probabilistic forecasting with autoregressive recurrent networks", section 3 and
@@ -32,10 +59,9 @@ def sample_paths(
         Whose head is a distribution, and which forecasts one step.
     batch : WindowBatch
         B windows; L need not be what the network was trained for.
-    paths : int
-        N.
-    generator : torch.Generator
-        On the CPU.
+    uniform : Tensor
+        (B or 1, N, L) float64 in 0 < u < 1, of which each step draws by the inverse of its distribution: what is
+        drawn of a window does not depend on the others.
 
     Returns
     -------
@@ -45,7 +71,8 @@ def sample_paths(
     settings, trunk, head = network.settings, network.trunk, network.head
     assert isinstance(trunk, Trunk)
     assert isinstance(head, DistributionHead)
-    context, steps = settings.context, batch.target.shape[1]
+    context, steps, paths = settings.context, batch.target.shape[1], uniform.shape[1]
+    uniform = uniform.expand(len(batch.target), -1, -1).reshape(-1, 1, steps - context)
     windows = ScaledWindows.of(_without_future(batch, context), context, location=settings.location)
     rows, known, static = network.inputs(windows, steps)
     ahead = network.known_at(known, torch.arange(context, steps, device=known.device)[:, None])
@@ -64,7 +91,7 @@ def sample_paths(
         decoded = network.decoder(hidden[:, None], None if ahead is None else ahead[:, place], static)
         last = torch.full((len(target), 1), step - 1, device=target.device)
         naive = network.naive(target[:, :step], observed[:, :step], last)
-        drawn = head.sample(head(decoded), naive, scale, generator)[:, 0]
+        drawn = head.sample(head(decoded), naive, scale, uniform[..., place].contiguous())[:, 0]
         target[:, step : step + 1], observed[:, step] = drawn, 1
         row = torch.cat([drawn[:, :, None], torch.ones_like(drawn)[:, :, None], rows[:, place, 2:]], dim=2)
         hidden, state = trunk.advance(row, state)

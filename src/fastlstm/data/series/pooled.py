@@ -33,6 +33,16 @@ class PooledTarget:
     values: tuple[float, ...]
     step: float
 
+    @property
+    def size(self) -> float:
+        """The mean absolute value, 0 where nothing was learnt."""
+        return float(np.abs(self.values).mean()) if self.values else 0.0
+
+    @property
+    def floor(self) -> float:
+        """What no forecast need lie below: 0 where no value does, else minus infinity."""
+        return 0.0 if self.values and self.values[0] >= 0 else -np.inf
+
     @classmethod
     def fit(cls, target: Floats, codes: Integers) -> Self:
         """Learn it from rows.

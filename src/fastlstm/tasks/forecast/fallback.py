@@ -7,7 +7,8 @@ constant    all values are the same,    that value, at every quantile
             and there are at least 3
 short       1 or 2 values               the last one, with a normal around it that widens with √h:
                                         its deviation is the series' own step, or the usual share
-                                        of its size that the other series move in a step
+                                        of its size that the other series move in a step (of their
+                                        usual size, where its own is 0); not below 0 where none is
 missing     no value                    the quantiles of the values of all series
 ==========  ==========================  ==========================================================
 """
@@ -19,12 +20,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from fastlstm.data.series.pooled import FEWEST_VALUES, PooledTarget
 from fastlstm.data.series.series_set import Integers, SeriesSet, running_count
 from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import listed
 from fastlstm.model.baselines import naive
+from fastlstm.model.paths import uniform_numbers
 from fastlstm.training.metrics import Array
 
 CONSTANT, SHORT, MISSING = "constant", "short", "missing"
@@ -73,7 +76,7 @@ def stand_in(
         starts = series.offsets[index.series]
         answer[simple] = naive(
             target, starts[simple], index.origins[simple], forecasts.shape[1], quantiles, spread[simple]
-        )
+        ).clip(min=pooled.floor)
     answer[why == 3] = pooled.quantiles(quantiles)
     return answer
 
@@ -83,7 +86,7 @@ def stand_in_paths(
     index: WindowIndex,
     drawn: Array,
     pooled: PooledTarget,
-    generator: np.random.Generator,
+    seeds: Sequence[Sequence[int]],
 ) -> Array:
     """Put other paths in the place of those that a network cannot draw.
 
@@ -100,8 +103,8 @@ def stand_in_paths(
         (W, N, L), the network's, in the target's unit.
     pooled : PooledTarget
         Of the training rows.
-    generator : numpy.random.Generator
-        What to draw with.
+    seeds : sequence
+        W of them, of what is drawn.
 
     Returns
     -------
@@ -118,10 +121,12 @@ def stand_in_paths(
         target = series.target[:, 0].astype(np.float64)
         starts = series.offsets[index.series][simple]
         last = naive(target, starts, index.origins[simple], horizon, [0.5], spread[simple])[..., 0]
-        walk = generator.standard_normal((simple.size, paths, horizon)).cumsum(axis=2)
-        answer[simple] = last[:, None] + spread[simple, None, None] * walk
+        uniform = uniform_numbers([seeds[int(window)] for window in simple], paths, horizon)
+        walk = torch.special.ndtri(uniform).numpy().cumsum(axis=2)
+        answer[simple] = (last[:, None] + spread[simple, None, None] * walk).clip(min=pooled.floor)
     for window in np.flatnonzero(why == 3):
-        answer[window] = pooled.quantiles(generator.random((paths,)).tolist())[:, None]
+        uniform = uniform_numbers([seeds[int(window)]], paths, 1)
+        answer[window] = pooled.quantiles(uniform.flatten().tolist())[:, None]
     return answer
 
 
@@ -195,5 +200,6 @@ def _judge(
     short = (count > 0) & (count < FEWEST_VALUES)
     why = np.select([count == 0, short, same], [3, 2, 1], 0)
     own = np.where(row >= starts, step[np.maximum(row, 0)], 0.0)
-    spread = np.where(short, np.maximum(own, pooled.step * np.abs(last)), 0.0)
+    size = np.where(last == 0, pooled.size, np.abs(last))
+    spread = np.where(short, np.maximum(own, pooled.step * size), 0.0)
     return why, spread

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import cast
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import CovariateScaling, WindowIndex, Windows, with_horizon
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings
-from fastlstm.model.paths import sample_paths
+from fastlstm.model.paths import sample_paths, uniform_numbers
 from fastlstm.tasks.forecast.adapting import forecast_adapted, steps_needed
 from fastlstm.tasks.forecast.fallback import stand_in, stand_in_paths
 from fastlstm.tasks.forecast.learning import windows_for
@@ -126,29 +127,27 @@ def sample_ahead(
         )
     steps = _reachable(settings, horizon)
     ends, index, windows, _ = _ends(network, series, scaling, steps, series.last_observed)
-    generator = torch.Generator().manual_seed(seed)
     members = [cast(ForecastNetwork, member) for member in network.members]
     shares = [len(part) for part in np.array_split(np.arange(paths), len(members))]
     device = next(network.parameters()).device
+    # What is drawn of a series is the same whatever stands beside it.
+    seeds = [(seed, crc32(str(ends.names[code]).encode())) for code in index.series]
     with torch.inference_mode():
         parts: list[Tensor] = []
         size = max(1, PATHS_AT_ONCE // paths)
         codes, origins = (torch.from_numpy(part).to(device).split(size) for part in index)
-        for part in zip(codes, origins, strict=True):
+        for place, part in enumerate(zip(codes, origins, strict=True)):
             batch = windows.gather(*part)
+            own_seeds = seeds[place * size : (place + 1) * size]
+            uniform = uniform_numbers(own_seeds, paths, steps).split(shares, dim=1)
             drawn = [
-                sample_paths(member, batch, share, _next(generator))
-                for member, share in zip(members, shares, strict=True)
-                if share
+                sample_paths(member, batch, own)
+                for member, own in zip(members, uniform, strict=True)
+                if own.shape[1]
             ]
             parts.append(torch.cat(drawn, dim=1).cpu())
     whole = cast(Floats, torch.cat(parts).numpy())
-    return ends, index, stand_in_paths(ends, index, whole, scaling.target, np.random.default_rng(seed))
-
-
-def _next(generator: torch.Generator) -> torch.Generator:
-    """Return a generator of its own for a part: however far paths go, those of the others stay the same."""
-    return torch.Generator().manual_seed(int(torch.randint(2**62, (), generator=generator)))
+    return ends, index, stand_in_paths(ends, index, whole, scaling.target, seeds)
 
 
 def _reachable(settings: NetworkSettings, horizon: int | None) -> int:
