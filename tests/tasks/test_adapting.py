@@ -106,6 +106,15 @@ def test_counts_stay_counts(decoding: str) -> None:
     assert len(np.unique(found[:, :, 2])) > 1  # moved, to whole numbers
 
 
+def test_nothing_is_forecast_below_zero_where_nothing_lies_there() -> None:
+    """Intervals that are moved neither."""
+    sales = np.random.default_rng(0).exponential(1, 300) * (np.random.default_rng(1).random(300) < 0.5)
+    table = pl.DataFrame({"ds": range(300), "y": sales})
+    fitted = Forecaster(5, context=20, progress=False, hidden_size=8, max_steps=60).fit(table[:150])
+    assert fitted.evaluate(table[150:]).forecasts["model"].min() == 0
+    assert fitted.predict()["y_q0.1"].min() == 0
+
+
 def test_rows_that_were_learnt_are_told() -> None:
     table = pl.DataFrame({"ds": range(120), "y": np.sin(np.arange(120))})
     fitted = Forecaster(3, context=12, progress=False, hidden_size=8, max_steps=10).fit(table[:100])

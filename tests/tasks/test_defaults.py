@@ -11,7 +11,13 @@ from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.errors import DataError, InputError
 from fastlstm.model.forecaster import NetworkSettings
 from fastlstm.tasks.forecast import Forecaster
-from fastlstm.tasks.forecast.defaults import USUAL, default_network, default_season, require_counts
+from fastlstm.tasks.forecast.defaults import (
+    USUAL,
+    default_network,
+    default_season,
+    on_ratio_scale,
+    require_counts,
+)
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
 from tests.tasks.conftest import small
@@ -155,3 +161,15 @@ def test_what_is_no_count_is_refused(wrong: float, shown: str) -> None:
     forecast = model.fit(counts, target="sold", time="day", series="shop").predict()
     assert (forecast["sold_q0.9"] >= forecast["sold"]).all()
     assert (forecast["sold_q0.1"] >= 0).all()
+
+
+def test_what_grows_is_not_on_a_ratio_scale_for_that() -> None:
+    """A trend varies by as much as its mean over all the years, and by little within a context."""
+    random = np.random.default_rng(0)
+    trend = 10 + 0.5 * np.arange(400) + random.normal(size=400)
+    sales = 10 + 8 * np.sin(np.arange(400) * 2 * np.pi / 7) + random.normal(size=400) ** 2
+    found = {}
+    for name, values in {"trend": trend, "sales": sales}.items():
+        series = read_series(pl.DataFrame({"y": values}), Columns(target=("y",)))
+        found[name] = on_ratio_scale(series, series.last_observed, 28)
+    assert found == {"trend": False, "sales": True}

@@ -83,6 +83,24 @@ def test_another_seed_draws_others(drawing: Forecaster, tmp_path) -> None:
     assert not loaded.set_params(seed=1).predict(paths=3).equals(drawing.predict(paths=3))
 
 
+@pytest.mark.parametrize("head", ["normal", "student_t", "negative_binomial"])
+def test_what_is_drawn_of_a_series_does_not_depend_on_its_company(head: str) -> None:
+    counts = np.random.default_rng(0).poisson(5, (3, 60)).astype(float)
+    table = pl.DataFrame({"id": np.repeat([*"abc"], 60), "t": [*range(60)] * 3, "y": counts.ravel()})
+    roles = {"target": "y", "series": "id", "time": "t"}
+    model = small(decoding="paths", head=head, max_steps=20).fit(table, **roles)
+    alone = table.filter(pl.col("id") == "b")
+    for given in ({}, {"paths": 3}):
+        drawn = model.predict(table, **given)
+        own = model.predict(alone, **given)
+        for column in own.columns[2:]:
+            whole = drawn.filter(pl.col("id") == "b")[column].to_numpy()
+            np.testing.assert_allclose(own[column].to_numpy(), whole, rtol=1e-5, atol=1e-5)
+            assert (whole >= 0).all()  # as all that was learnt from
+    paths = model.predict(table, paths=50)["y"].to_numpy().reshape(3, -1)
+    assert abs(np.corrcoef(paths)[0, 1]) < 0.5  # and series are drawn apart
+
+
 def test_paths_have_the_quantiles_that_are_forecast(drawing: Forecaster) -> None:
     """Of one member, and not stretched: there are 4,000 of them, beside the 200 behind the quantiles."""
     single = small(decoding="paths", max_steps=100).fit(hourly(), **{**ROLES, "future_covariates": []})

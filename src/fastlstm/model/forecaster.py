@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, cast
 
 import torch
@@ -81,6 +82,11 @@ class NetworkSettings(BaseModel):
     def counts(self) -> bool:
         """Whether what is forecast are whole numbers from 0 on."""
         return self.head == "negative_binomial"
+
+    @property
+    def floor(self) -> float:
+        """What no forecast lies below: 0 where no target did and windows are not moved, else minus infinity."""
+        return 0.0 if self.location == "zero" else -math.inf
 
     @property
     def forking(self) -> bool:
@@ -320,7 +326,7 @@ class ForecastEnsemble(nn.Module):
             (B, L, Q), in the target's unit.
         """
         stretched: Tensor = self.stretch(self.mean(batch))
-        return stretched
+        return stretched if self.settings.floor == -math.inf else stretched.clamp(min=self.settings.floor)
 
 
 def steps_ahead(origins: Tensor, horizon: int) -> Tensor:

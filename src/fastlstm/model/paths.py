@@ -92,6 +92,7 @@ def sample_paths(network: ForecastNetwork, batch: WindowBatch, uniform: Tensor) 
         last = torch.full((len(target), 1), step - 1, device=target.device)
         naive = network.naive(target[:, :step], observed[:, :step], last)
         drawn = head.sample(head(decoded), naive, scale, uniform[..., place].contiguous())[:, 0]
+        drawn = drawn.clamp(min=0) if settings.location == "zero" else drawn
         target[:, step : step + 1], observed[:, step] = drawn, 1
         row = torch.cat([drawn[:, :, None], torch.ones_like(drawn)[:, :, None], rows[:, place, 2:]], dim=2)
         hidden, state = trunk.advance(row, state)

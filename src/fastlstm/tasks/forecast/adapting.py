@@ -60,7 +60,7 @@ def forecast_adapted(
         behind = windows_behind(wanted, windows.horizon, start)
         forecasts = forecast_windows(network, windows, behind).astype(np.float64)
         parts.append(adapt(series, behind, wanted, forecasts, network.settings.quantiles, start))
-    return whole(np.concatenate(parts))
+    return whole(np.concatenate(parts).clip(min=network.settings.floor))
 
 
 def steps_needed(reach: int, horizon: int, series: SeriesSet, fresh: Integers) -> Integers:

@@ -90,7 +90,7 @@ def default_network(parameters: Parameters, series: SeriesSet, split: Split, sea
         num_layers=parameters.num_layers,
         dropout=parameters.dropout,
         layer_norm=parameters.layer_norm,
-        location=default_location(parameters, series, split, trunk),
+        location=default_location(parameters, series, split, trunk, context),
         seasons=tuple(length for length in seasons if length <= context),
         trunk=trunk,
         segment=parameters.segment or default_segment(context, horizon, seasons) if segments else 1,
@@ -143,7 +143,9 @@ def default_season(parameters: Parameters, series: SeriesSet) -> int:
     return season_for(seasons_of(series, fitted), parameters.horizon)
 
 
-def default_location(parameters: Parameters, series: SeriesSet, split: Split, trunk: str) -> Location:
+def default_location(
+    parameters: Parameters, series: SeriesSet, split: Split, trunk: str, context: int
+) -> Location:
     """Settle what is taken away from each window.
 
     Counts, and what has a natural zero, stay where they are. Otherwise it is the last value, from where a series
@@ -159,8 +161,10 @@ def default_location(parameters: Parameters, series: SeriesSet, split: Split, tr
         Its parts.
     trunk : {"points", "segments"}
         The kind of network.
+    context : int
+        C.
     """
-    if parameters.head == "negative_binomial" or on_ratio_scale(series, split.training):
+    if parameters.head == "negative_binomial" or on_ratio_scale(series, split.training, context):
         return "zero"
     return "last" if trunk == "segments" else "mean"
 
@@ -271,11 +275,12 @@ def default_steps(windows: int, batch_size: int) -> int:
     return min(max(round(SHARE_OF_WINDOWS * windows / batch_size), FEWEST_STEPS), MOST_STEPS)
 
 
-def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:
+def on_ratio_scale(series: SeriesSet, ends: Integers, context: int) -> bool:
     """Tell whether the target has a natural zero: windows are then divided by their mean alone.
 
     That is so where it is never negative and varies by much of its own size, as counts, sales, loads and
-    flows do; and not for, say, a price or a temperature, which vary little beside their distance from zero.
+    flows do; and not for, say, a price or a temperature, which vary little beside their distance from zero. What
+    grows may vary as much over the years: it is what it does within a context that counts.
 
     Parameters
     ----------
@@ -283,6 +288,8 @@ def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:
         The series.
     ends : numpy.ndarray
         (S,) int64, the position just past each series' last training row.
+    context : int
+        C, in steps.
     """
     variations = []
     for first, end in zip(series.offsets[:-1], ends, strict=True):
@@ -290,6 +297,7 @@ def on_ratio_scale(series: SeriesSet, ends: Integers) -> bool:
         values = values[~np.isnan(values)]
         if values.size and values.min() < 0:
             return False
-        if values.size and values.mean() > 0:
-            variations.append(values.std() / values.mean())
+        parts = np.array_split(values, max(1, len(values) // context))
+        own = [part.std() / part.mean() for part in parts if part.size and part.mean() > 0]
+        variations += [float(np.median(own))] if own else []
     return bool(variations) and float(np.median(variations)) > RATIO_SCALE_VARIATION
