@@ -70,8 +70,9 @@ def default_network(parameters: Parameters, series: SeriesSet, split: Split, sea
     if parameters.head == "negative_binomial":
         require_counts(series)
     seasons = sorted({*seasons_of(series, split.training), *year_of_days(series, split), season} - {1})
-    context = parameters.context or default_context(split, horizon, season, seasons)
     paths = parameters.decoding == "paths"
+    by_steps = paths or parameters.trunk == "points"
+    context = parameters.context or default_context(split, horizon, season, seasons, by_steps=by_steps)
     trunk = parameters.trunk or ("segments" if context >= SEGMENTS_FROM and not paths else "points")
     if paths and (trunk == "segments" or parameters.head == "quantiles"):
         wrong = "trunk='segments'" if trunk == "segments" else "head='quantiles'"
@@ -188,11 +189,14 @@ def default_segment(context: int, horizon: int, seasons: list[int]) -> int:
     return min(fitting[0] if fitting else max(SHORTEST_SEGMENT, context // USUAL_SEGMENTS), horizon)
 
 
-def default_context(split: Split, horizon: int, season: int, seasons: list[int]) -> int:
+def default_context(
+    split: Split, horizon: int, season: int, seasons: list[int], *, by_steps: bool = False
+) -> int:
     """Settle the context where none is asked for.
 
     Twice the season or the horizon, or one of the longest season, whichever is longest, and 64 steps where that is
-    no more than a third of what the longest series has for training; whole seasons, and no more than it has.
+    no more than a third of what the longest series has for training; whole seasons, no more than it has, and no more
+    than 720 steps, but for two of a longer season where they are read in segments.
 
     Parameters
     ----------
@@ -204,11 +208,14 @@ def default_context(split: Split, horizon: int, season: int, seasons: list[int])
         Of seasonal-naive, in steps.
     seasons : list of int
         In steps, rising.
+    by_steps : bool
+        Whether the network goes step by step.
     """
     most = int(split.training.max())
     wanted = max(2 * season, 2 * horizon, *seasons[-1:], min(SHORTEST_CONTEXT, most // 3), 1)
     wanted = -(-wanted // season) * season
-    return min(wanted, max(LONGEST_CONTEXT, horizon), most)
+    longest = LONGEST_CONTEXT if by_steps or season <= LONGEST_CONTEXT else 2 * season
+    return min(wanted, max(longest, horizon), most)
 
 
 def year_of_days(series: SeriesSet, split: Split) -> tuple[int, ...]:
