@@ -5,9 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastlstm.data.texts.corpus import Corpus
 from fastlstm.errors import InputError
 from fastlstm.tasks.classify import Classifier
-from fastlstm.tasks.folds import SPLITS, make_folds
+from fastlstm.tasks.folds import SPLITS, make_folds, twin_codes
+from fastlstm.tasks.generate.fitting import split
 
 
 def torn(folds, groups) -> list[object]:
@@ -135,3 +137,17 @@ def test_the_part_that_chooses_weights_is_no_large_group() -> None:
         ((learnt, held),) = make_folds(len(groups), None, groups, 1, seed)
         assert len(learnt) >= 900
         assert len(held) >= 10
+
+
+def test_equal_texts_stay_on_one_side() -> None:
+    """Texts without any rule, each four times: whoever knows them by heart would seem to be always right."""
+    random = np.random.default_rng(0)
+    texts = ["".join(random.choice([*"abcdefgh "], 12)) for _ in range(30)] * 4
+    labels = random.choice(["yes", "no"], 30).tolist() * 4
+    found = Classifier(hidden_size=8, members=2, max_steps=40, progress=False).fit(texts, label=labels)
+    assert "some texts come more than once; equal ones are held out together" in str(found.report_)
+    for learnt, held in make_folds(len(texts), None, twin_codes(texts), 3, 0):
+        assert not {texts[place] for place in learnt} & {texts[place] for place in held}
+    learnt, held = split(Corpus("texts", "list", tuple(texts)), 0)
+    assert held.texts
+    assert not set(learnt.texts) & set(held.texts)

@@ -12,7 +12,7 @@ from fastlstm.data.texts.streams import TokenStreams
 from fastlstm.data.texts.tokens import Level, Tokenizer
 from fastlstm.errors import DataError
 from fastlstm.model.language import LanguageNetwork, LanguageSettings
-from fastlstm.tasks.folds import draw_units
+from fastlstm.tasks.folds import draw_units, twin_codes
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge_row
 from fastlstm.tasks.generate.learning import LanguageLearning
 from fastlstm.tasks.generate.settings import Parameters
@@ -104,7 +104,9 @@ def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
     """
     size = max(1, round(min(HELD_OUT * corpus.characters, MOST_HELD_OUT)))
     lengths = np.array([len(text) for text in corpus.texts])
-    drawn = draw_units(lengths, size, seed)
+    twins = twin_codes(corpus.texts)
+    codes = np.arange(len(lengths)) if twins is None else twins  # equal texts stay on one side
+    drawn = draw_units(np.bincount(codes, lengths).astype(np.int64), size, seed)[codes]
     kept = [text for text, is_held in zip(corpus.texts, drawn, strict=True) if not is_held]
     held = [text for text, is_held in zip(corpus.texts, drawn, strict=True) if is_held]
     missing = size - int(lengths[drawn].sum())

@@ -23,10 +23,10 @@ from fastlstm.errors import DataError, InputError, require_whole
 from fastlstm.runs import Run
 from fastlstm.runs.export import Standalone
 from fastlstm.tasks.exporting import ExportableEstimator
-from fastlstm.tasks.folds import count_units, group_codes, hold_back, make_folds
+from fastlstm.tasks.folds import count_units, hold_back, make_folds
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
 from fastlstm.tasks.labelled.exporting import standalone
-from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
+from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples, groups_of
 from fastlstm.tasks.labelled.learning import Features
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, cut_notes
 from fastlstm.tasks.labelled.report import LabelledReport
@@ -234,6 +234,9 @@ class FittedLabels(ResumableEstimator, ExportableEstimator):
         else:
             examples = read_sequences(data, label=label, groups=groups, numeric_labels=self.numeric, **roles)
         examples = _labelled(examples)
+        if isinstance(examples, TextSet) and examples.groups is None and groups_of(examples) is not None:
+            note = f"{examples.source}: some texts come more than once; equal ones are held out together"
+            examples = replace(examples, notes=(*examples.notes, note))
         return examples if self.numeric else _with_usual_classes(examples)
 
     def _read(
@@ -339,7 +342,7 @@ def _units(examples: Examples, target: AnyTarget) -> tuple[int, Any, Any]:
     assert examples.labels is not None
     per_step = isinstance(examples, SequenceSet) and examples.per_step
     strata = None if per_step else target.strata(target.encode(examples.labels, examples.source))
-    return len(examples), strata, group_codes(examples.groups, examples.source)
+    return len(examples), strata, groups_of(examples)
 
 
 def _judged(model: Model, examples: Examples, features: Features) -> LabelledEvaluation:
