@@ -20,6 +20,7 @@ from fastlstm.cli.living import (
     training_flags,
 )
 from fastlstm.cli.output import check_form, print_json, print_notes, write_answer
+from fastlstm.errors import InputError
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator
 from fastlstm.tasks.metric_table import metric_table
@@ -75,7 +76,7 @@ def task_commands(task: str, arguments: Sequence[str] = ()) -> dict[str, Callabl
     json = flag("json", bool, "Print one JSON object of metrics and nothing else.", False)
     return {
         "train": _train_command(kind, arguments),
-        "evaluate": command(lambda given: _evaluate(task, given), [run, *evaluated, json]),
+        "evaluate": command(lambda given: _evaluate(task, given, evaluated), [run, *evaluated, json]),
         "predict": command(lambda given: _predict(kind, task, given), [run, *predicted, out]),
         **living_commands(kind, task, arguments),
     }
@@ -135,9 +136,14 @@ def _tell(fitted: Estimator, out: Path, interrupted: bool) -> int:
     return 0
 
 
-def _evaluate(task: str, given: dict[str, Any]) -> None:
+def _evaluate(task: str, given: dict[str, Any], flags: Sequence[Parameter]) -> None:
     folder, json, data = given.pop("run"), given.pop("json"), given.pop("data")
     if data is None:
+        idle = [flag for flag in flags if flag.name in given and given[flag.name] != flag.default]
+        if idle:
+            raise InputError(
+                f"--{idle[0].name.replace('_', '-')} needs DATA to judge by: give a table after {folder}"
+            )
         require_task(folder, task)
         saved = load_run(folder, tensors=False).metrics
         part = "test" if "test" in saved else "validation"

@@ -52,6 +52,6 @@ def explain(error: CycloptsError) -> str:
             return f"{name} stands without a value: {error.argument.parameter.help}"
         if not error.argument.required:  # a value that begins with - is taken for an option
             return f"{name} stands without a value; one that begins with - is written {name}=-…: {help_is}"
-        return f"{command} needs {name}: {error.argument.parameter.help}"
+        return f"{command} needs {name}: {error.argument.parameter.help}".replace("``", "")
     error.verbose = False
     return f"{' '.join(str(error).split()).rstrip('.')}; {help_is}"

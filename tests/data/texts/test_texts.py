@@ -213,7 +213,7 @@ def test_damaged_json_lines_are_refused(tmp_path, content, message):
         ("text\tmood\na\t1\n", "which column of .* is the label[?] Give label: mood"),
         (
             "a first sentence\nb\n",
-            "only column is 'a first sentence': if that is a text, write text on a line above it",
+            "only column is 'a first sentence': give it as text, and if that is a text itself, write text on",
         ),
     ],
 )

@@ -153,7 +153,10 @@ def _settle(
     free = [name for name in free if name != time]
     features, left_out = (roles.features, ()) if roles.features else usable(table, free)
     if not features:
-        raise DataError(f"{table.name}: no column is left to be a feature; it has {', '.join(table.columns)}")
+        raise DataError(
+            f"{table.name}: no column is left to be a feature; it has {', '.join(table.columns)}: if one holds texts, "
+            "give it as text"
+        )
     for name in categories:
         if name not in features and name not in roles.static:
             raise DataError(

@@ -23,6 +23,7 @@ BLANKS = " "  # any number of blanks or tabs: the table that is printed rather t
 GZIP_MAGIC = b"\x1f\x8b"
 WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # of Excel since 2007, and before
 PARQUET_MAGIC = b"PAR1"
+RECORDINGS = (b"RIFF", b"ID3", b"OggS", b"fLaC")
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # Excel's "Unicode text" begins so
 NAMED_DELIMITER = re.compile(
     r'"?sep=(.)"?\r?\n', re.IGNORECASE
@@ -159,6 +160,10 @@ def refuse_foreign(path: Path) -> None:
         first = file.read(64)
     if first.startswith(WORKBOOKS):
         raise DataError(f"{path} is a workbook (Excel) or an archive: save its sheet as CSV or Parquet")
+    if first.startswith(RECORDINGS) or first[4:8] == b"ftyp":
+        raise DataError(
+            f"{path} is a recording or a film and no table; recordings are read as .wav, .flac, .ogg or .mp3"
+        )
     if b"\0" in first:
         raise DataError(
             f"{path} has zeros among its first bytes, as UTF-16 without a mark has, and no text: save it as UTF-8 CSV"

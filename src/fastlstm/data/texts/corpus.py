@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm.data.series.rows import Integers
-from fastlstm.data.tables.delimited import as_path, holds_parquet, not_utf8, open_bytes
+from fastlstm.data.tables.delimited import as_path, holds_parquet, not_utf8, open_bytes, refuse_foreign
 from fastlstm.data.texts.tables import JSON_LINES
 from fastlstm.data.texts.text_set import TextKind, as_list, read_texts
 from fastlstm.data.texts.tokens import Tokenizer
@@ -137,6 +137,7 @@ def _read(path: Path) -> str:
     if not path.is_file():
         raise DataError(f"{path} does not exist: give a file of text")
     try:
+        refuse_foreign(path)
         with open_bytes(path) as file:
             return file.read().decode("utf-8-sig")
     except UnicodeDecodeError:

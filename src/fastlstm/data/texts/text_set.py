@@ -324,7 +324,10 @@ def _text_column(table: Table, text: str | None) -> str:
         return TEXT_COLUMN
     mend = f"Give text: {', '.join(table.columns)}"
     if len(table.columns) == 1:
-        mend = f"Its only column is {table.columns[0]!r:.60}: if that is a text, write {TEXT_COLUMN} on a line above it"
+        above = (
+            f", and if that is a text itself, write {TEXT_COLUMN} on a line above it" if table.path else ""
+        )
+        mend = f"Its only column is {table.columns[0]!r:.60}: give it as text{above}"
     raise DataError(f"which column of {table.name} is the text? {mend}")
 
 

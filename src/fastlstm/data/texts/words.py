@@ -23,8 +23,8 @@ MARKS_BETWEEN = (0x300, 0x1F000)  # the code points among which Unicode has its 
 FAR_MARKS = "\U000e0100-\U000e01ef"  # … and the variation selectors far behind them
 
 LINE_BREAK = "\n"
-CLOSING = {*".,:;!?%)]}…»”’"}  # stand close to what is before them, as endings do …
-OPENING = {*"([{«“‘¿¡"}  # … and these to what comes after them
+CLOSING = {*".,:;!?%)]}…»”’。，、；：！？）」』》】"}  # stand close to what is before them, as endings do …
+OPENING = {*"([{«“‘¿¡$£¥#@（「『《【"}  # … and these to what comes after them
 
 
 def split_words(text: str, *, lowercase: bool = True) -> list[str]:
@@ -71,10 +71,18 @@ def parted(before: str, word: str) -> bool:
     >>> words = split_words("isn't it (quite) well-made?")
     >>> [word for before, word in zip(words, words[1:]) if parted(before, word)]
     ['it', '(', 'well-made']
+    >>> parted("。", "双"), parted("第3項", "双"), parted("안녕", "세계")
+    (False, False, True)
     """
     if not before or before[-1].isspace() or before[-1] in OPENING or word.isspace():
         return False
+    if _is_wide(before[-1]) and _is_wide(word[0]):  # of Chinese, Japanese or Korean
+        return before[-1].isalnum() and word[0].isalnum() and "HANGUL" in unicodedata.name(word[0], "")
     return not (CLOSING.issuperset(word) or (before[-1].isalnum() and _ending().fullmatch(word)))
+
+
+def _is_wide(character: str) -> bool:
+    return not character.isascii() and unicodedata.east_asian_width(character) in "WF"
 
 
 @cache
