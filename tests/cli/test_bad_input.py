@@ -246,6 +246,11 @@ def test_an_unknown_key_in_the_configuration(refused, trained, tmp_path):
     assert "key 'settings.parameters.hidden_size' is missing" in line
 
 
+def test_what_evaluate_needs_data_for(refused, trained):
+    line = refused("forecast", "evaluate", trained, "--stride", "2")
+    assert f"--stride needs DATA to judge by: give a table after {trained}" in line
+
+
 def test_a_run_of_another_task(refused, trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "altered")
     text = (run / "config.json").read_text()

@@ -1,5 +1,6 @@
 """The forecaster as its users meet it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.tasks import estimator, load
 from fastlstm.tasks.forecast import Forecaster
@@ -294,3 +296,11 @@ def test_an_ensemble_forecasts_the_mean_of_its_members(table: pl.DataFrame, tmp_
         network.members = torch.nn.ModuleList([member])
         alone.append(ensemble.predict()["sales"].to_numpy())
     np.testing.assert_allclose(together, np.mean(alone, axis=0), rtol=1e-5)
+
+
+def test_of_several_series_the_verdict_is_in_their_own_scales(fitted: Forecaster) -> None:
+    """One of millions, which is missed, outweighs nothing that is forecast well."""
+    judged = fitted.report_.validation
+    assert judged.verdict.startswith("The LSTM's MASE is")
+    one = replace(judged, index=WindowIndex(np.zeros_like(judged.index.series), judged.index.origins))
+    assert one.verdict.startswith("The LSTM's MAE is")

@@ -392,3 +392,20 @@ def test_numbers_that_mean_unknown_are_missing_in_every_table(wide):
     if not wide:
         ahead = add_future(series, pl.DataFrame({"wind": [3.0, 9999.0]}))
         np.testing.assert_array_equal(ahead.future[-2:, 0], [3.0, np.nan])
+
+
+def test_days_that_are_no_fixed_step_apart_are_refused():
+    """Mondays, Wednesdays and Fridays; and the first and the fifteenth of a month."""
+    days = pl.date_range(pl.date(2023, 1, 2), pl.date(2023, 12, 30), "1d", eager=True)
+    for kept in (days.dt.weekday().is_in([1, 3, 5]), days.dt.day().is_in([1, 15])):
+        table = pl.DataFrame({"day": days.filter(kept), "y": np.arange(kept.sum(), dtype=float)})
+        with pytest.raises(DataError, match=r"rows lie days beside the steps of \w+: give the frequency 1d"):
+            read_series(table, Columns(target=("y",), time="day"))
+        by_days = read_series(table, Columns(target=("y",), time="day"), frequency="1d")
+        assert by_days.report.moved_rows == 0
+
+
+def test_series_that_end_before_others_are_told_in_long_tables_too():
+    table = pl.DataFrame({"id": [*"aaab"], "t": [0, 1, 2, 0], "y": [1.0, 2, 3, 4]})
+    report = read_series(table, Columns(target=("y",), time="t", series="id")).report
+    assert "1 series ends before the others, to be forecast from its own end" in str(report)

@@ -149,7 +149,7 @@ def read_series(
             moved_rows=moved,
             late=leading.series,
             leading=leading.rows,
-            ended=_ended(axis, last_observed) if columns.wide else 0,
+            ended=_ended(axis, last_observed),
             left_out=left_out,
             unread=_unread(given, columns) if learns else (),
             far=far | seen.far if learns else {},
@@ -331,12 +331,25 @@ def _lay_on_grid(
     ticks = grid_ticks(table, rows.times, schema)[order]
     axis = make_axis(schema, ticks[firsts])
     positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
+    _refuse_other_calendars(table, ticks - axis.origins[codes], moved, axis.frequency)
     _refuse_collisions(table, rows, order, positions, schema)
     offsets = np.concatenate([[0], np.cumsum(positions[lasts] + 1)])
     _refuse_sparse(table, rows, order, positions, int(offsets[-1]), schema)
     places = np.empty_like(rows.codes)
     places[order] = offsets[codes] + positions
     return axis, offsets, places, int(moved.sum())
+
+
+def _refuse_other_calendars(
+    table: Table, since: Integers, moved: npt.NDArray[np.bool_], frequency: Frequency
+) -> None:
+    """Raise where many rows lie whole days beside the steps, as with Mondays, Wednesdays and Fridays."""
+    of_days = frequency.kind == "duration" and frequency.size % DAY == 0
+    if of_days and moved.sum() > max(2, 0.1 * len(moved)) and not (since % DAY).any():
+        raise DataError(
+            f"{table.name}: {int(moved.sum()):,} of {len(moved):,} rows lie days beside the steps of {frequency}: give "
+            "the frequency 1d, by which days without a row are masked, or leave time out, so that each row is a step"
+        )
 
 
 def _ends(codes: Integers) -> tuple[Integers, Integers]:

@@ -94,10 +94,13 @@ class Evaluation:
 
     @property
     def verdict(self) -> str:
-        """How the model stands beside the better baseline, in a sentence."""
-        model = self.metrics["model"]["mae"]
-        rival = min(BASELINES, key=lambda name: self.metrics[name]["mae"])
-        best = self.metrics[rival]["mae"]
+        """How the model stands beside the better baseline, in a sentence; of several series each in its own scale."""
+        errors = {name: metrics["mase"] for name, metrics in self.metrics.items()}
+        measure = "MASE"
+        if len(np.unique(self.index.series)) < 2 or not all(map(math.isfinite, errors.values())):
+            errors, measure = {name: metrics["mae"] for name, metrics in self.metrics.items()}, "MAE"
+        model, rival = errors["model"], min(BASELINES, key=errors.__getitem__)
+        best = errors[rival]
         if not (math.isfinite(model) and math.isfinite(best)):
             return "Nothing could be compared: no target was observed."
         if best == model == 0:
@@ -106,10 +109,8 @@ class Evaluation:
             return f"The LSTM loses to {LABELS[rival]}, which makes no error here."
         share = abs(1 - model / best)
         if model < best:
-            return f"The LSTM's MAE is {share:.1%} below that of {LABELS[rival]}."
-        return (
-            f"The LSTM loses to {LABELS[rival]}: its MAE is {share:.1%} above. Use {LABELS[rival]} instead."
-        )
+            return f"The LSTM's {measure} is {share:.1%} below that of {LABELS[rival]}."
+        return f"The LSTM loses to {LABELS[rival]}: its {measure} is {share:.1%} above. Use {LABELS[rival]} instead."
 
     def frame(self) -> object:
         """Give every forecast: series, origin, time, target, ``NAME_forecast`` and the quantiles.

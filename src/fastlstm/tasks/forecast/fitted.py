@@ -256,6 +256,7 @@ class FittedForecaster(ExportableEstimator):
             *describe_rows(self.series_, read),
             *describe_changed(self.series_, read),
             *describe_strangers(read.names, self.series_.names),
+            *describe_read([read.report]),
             *([] if unseen else ["some of these rows were used in training, so the figures are optimistic"]),
             *read.report.coarse,
         ]
