@@ -139,13 +139,22 @@ def test_the_part_that_chooses_weights_is_no_large_group() -> None:
         assert len(held) >= 10
 
 
-def test_equal_texts_stay_on_one_side() -> None:
-    """Texts without any rule, each four times: whoever knows them by heart would seem to be always right."""
+def test_equal_texts_are_told_or_stay_on_one_side() -> None:
+    """Texts without any rule, each four times: whoever knows them by heart seems to be right."""
     random = np.random.default_rng(0)
     texts = ["".join(random.choice([*"abcdefgh "], 12)) for _ in range(30)] * 4
     labels = random.choice(["yes", "no"], 30).tolist() * 4
     found = Classifier(hidden_size=8, members=2, max_steps=40, progress=False).fit(texts, label=labels)
-    assert "some texts come more than once; equal ones are held out together" in str(found.report_)
+    assert "120 of 120 texts come more than once, so that some of what is held out was learnt" in str(
+        found.report_
+    )
+    groups = [str(texts.index(text)) for text in texts]
+    honest = Classifier(hidden_size=8, members=2, max_steps=40, progress=False).fit(
+        texts, label=labels, groups=groups
+    )
+    assert "more than once" not in str(honest.report_)
+    sure = [model.metrics_["validation"]["model"]["log_loss"] for model in (honest, found)]
+    assert sure[0] > sure[1]
     for learnt, held in make_folds(len(texts), None, twin_codes(texts), 3, 0):
         assert not {texts[place] for place in learnt} & {texts[place] for place in held}
     learnt, held = split(Corpus("texts", "list", tuple(texts)), 0)

@@ -58,7 +58,7 @@ def test_smape_of_a_missing_truth_counts_nowhere() -> None:
 def test_coverage_counts_the_edges_in() -> None:
     truth = np.array([[1.0, 2.0, 3.0, np.nan]])
     lower, upper = np.array([[1.0, 0.0, 4.0, 0.0]]), np.array([[1.0, 1.0, 5.0, 1.0]])
-    assert np.nanmean(metrics.inside(truth, lower, upper)) == pytest.approx(1 / 3)
+    assert np.nanmean(metrics.covered(truth, lower, upper)) == pytest.approx(1 / 3)
 
 
 def test_nothing_observed_is_nan_and_no_warning() -> None:

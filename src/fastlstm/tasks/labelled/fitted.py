@@ -23,10 +23,10 @@ from fastlstm.errors import DataError, InputError, require_whole
 from fastlstm.runs import Run
 from fastlstm.runs.export import Standalone
 from fastlstm.tasks.exporting import ExportableEstimator
-from fastlstm.tasks.folds import count_units, hold_back, make_folds
+from fastlstm.tasks.folds import count_units, group_codes, hold_back, make_folds, twin_codes
 from fastlstm.tasks.labelled.evaluation import CrossValidation, LabelledEvaluation
 from fastlstm.tasks.labelled.exporting import standalone
-from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples, groups_of
+from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.learning import Features
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, cut_notes
 from fastlstm.tasks.labelled.report import LabelledReport
@@ -234,9 +234,7 @@ class FittedLabels(ResumableEstimator, ExportableEstimator):
         else:
             examples = read_sequences(data, label=label, groups=groups, numeric_labels=self.numeric, **roles)
         examples = _labelled(examples)
-        if isinstance(examples, TextSet) and examples.groups is None and groups_of(examples) is not None:
-            note = f"{examples.source}: some texts come more than once; equal ones are held out together"
-            examples = replace(examples, notes=(*examples.notes, note))
+        examples = _with_twins_told(examples)
         return examples if self.numeric else _with_usual_classes(examples)
 
     def _read(
@@ -312,6 +310,21 @@ def _labelled(examples: Examples) -> Examples:
     return replace(examples.subset(np.flatnonzero(there)), notes=(*examples.notes, note))
 
 
+def _with_twins_told(examples: Examples) -> Examples:
+    """Say that texts come more than once: what is held out of them is known by heart, unless groups keep them whole."""
+    if not isinstance(examples, TextSet) or examples.groups is not None:
+        return examples
+    codes = twin_codes(examples.texts)
+    if codes is None:
+        return examples
+    several = int((np.bincount(codes)[codes] > 1).sum())
+    note = (
+        f"{examples.source}: {several:,} of {len(examples):,} texts come more than once, so that some of what is held "
+        "out was learnt; groups can keep equal ones together"
+    )
+    return replace(examples, notes=(*examples.notes, note))
+
+
 def _with_usual_classes(examples: Examples) -> Examples:
     """Say which classes differ in capitals alone; refuse groups that each class lies in one of."""
     assert examples.labels is not None
@@ -342,7 +355,7 @@ def _units(examples: Examples, target: AnyTarget) -> tuple[int, Any, Any]:
     assert examples.labels is not None
     per_step = isinstance(examples, SequenceSet) and examples.per_step
     strata = None if per_step else target.strata(target.encode(examples.labels, examples.source))
-    return len(examples), strata, groups_of(examples)
+    return len(examples), strata, group_codes(examples.groups, examples.source)
 
 
 def _judged(model: Model, examples: Examples, features: Features) -> LabelledEvaluation:

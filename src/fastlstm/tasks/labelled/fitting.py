@@ -14,13 +14,12 @@ from torch import Tensor, nn
 
 from fastlstm.data.sequences.features import SequenceScaling
 from fastlstm.data.sequences.sequence_set import SequenceSet
-from fastlstm.data.series.rows import Integers
 from fastlstm.data.tables.table import refuse_names
 from fastlstm.data.texts.text_set import TextSet
 from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError
 from fastlstm.model.sequence import SequenceNetwork, SequenceSettings
-from fastlstm.tasks.folds import group_codes, make_folds, twin_codes
+from fastlstm.tasks.folds import group_codes, make_folds
 from fastlstm.tasks.labelled.calibration import calibrated
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.evidence import add_evidence, find_evidence
@@ -104,7 +103,7 @@ def fit_examples(
     accelerator = make_accelerator(parameters.device, parameters.precision)
     per_step = isinstance(examples, SequenceSet) and examples.per_step
     encoded = target.encode(examples.labels, examples.source)
-    groups = groups_of(examples)
+    groups = group_codes(examples.groups, examples.source)
     strata = None if per_step else target.strata(encoded)
     folds = make_folds(len(examples), strata, groups, parameters.members, parameters.seed)
     known = np.unique(np.concatenate([learnt for learnt, _ in folds]))
@@ -244,24 +243,6 @@ def default_steps(learnt: int, batch_size: int, epochs: int) -> int:
     """
     wanted = epochs * learnt // batch_size
     return min(max(wanted, FEWEST_STEPS), MOST_STEPS)
-
-
-def groups_of(examples: Examples) -> Integers | None:
-    """Return what splits must not tear apart: the groups that were given, or texts that are equal.
-
-    Parameters
-    ----------
-    examples : SequenceSet or TextSet
-        n of them.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        (n,) int64; None where any may stand alone.
-    """
-    if examples.groups is None and isinstance(examples, TextSet):
-        return twin_codes(examples.texts)
-    return group_codes(examples.groups, examples.source)
 
 
 def refuse_own_names(examples: Examples, target: AnyTarget) -> None:

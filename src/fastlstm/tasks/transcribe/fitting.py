@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -23,7 +22,7 @@ from fastlstm.data.tables.table import refuse_names
 from fastlstm.errors import InputError, listed, many
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
-from fastlstm.tasks.folds import make_folds, twin_codes
+from fastlstm.tasks.folds import make_folds
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation, scoring_library
 from fastlstm.tasks.transcribe.learning import SpeechLearning, fewest_frames
 from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
@@ -326,8 +325,6 @@ def _first_networks(settings: SpeechSettings, seed: int, members: int) -> nn.Mod
 def _split(speech: SpeechSet, texts: Sequence[str], seed: int) -> tuple[Integers, Integers]:
     """Return what is learnt from, and what chooses the weights."""
     groups = None if speech.groups is None else speech.groups.to_numpy()
-    if groups is None:  # a recording that is named twice stays on one side
-        groups = twin_codes([one if isinstance(one, Path) else one.samples.tobytes() for one in speech.audio])
     codes = np.unique(np.array(texts, object), return_inverse=True)[1].astype(np.float64)
     strata = codes if groups is None and len(np.unique(codes)) < len(codes) / 10 else None
     learnt, held = make_folds(len(speech), strata, groups, 1, seed)[0]
