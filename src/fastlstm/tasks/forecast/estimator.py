@@ -89,7 +89,8 @@ class Forecaster(FittedForecaster):
         Mixed precision of training. ``"auto"`` is bf16 on a CPU that multiplies it faster than float32 (Intel's with
         AMX, AMD's with AVX-512), else none.
     seed : int
-        Two fits with one seed give the same model, bit for bit, on one machine with the same number of threads.
+        Two fits with one seed, to series in the same order, give the same model, bit for bit, on one machine with
+        the same number of threads.
     progress : bool
         Show a progress bar on stderr, where that is a terminal.
 
