@@ -184,6 +184,16 @@ def test_repr():
     )
 
 
+def test_gradients_of_the_two_biases_are_apart():
+    layer = LSTM(4, 6)
+    first, second = torch.autograd.grad(
+        layer(torch.randn(5, 3, 4))[0].sum(), (layer.bias_ih_l0, layer.bias_hh_l0)
+    )
+    kept = second.clone()
+    first.mul_(2)
+    assert torch.equal(second, kept)
+
+
 # Numbers
 
 
@@ -392,6 +402,24 @@ def test_trace(options, batch_first):
     assert trace.f.sum().requires_grad
 
 
+@pytest.mark.parametrize("learns", [True, False])
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=["one", "several"])
+def test_a_trace_is_exact_where_products_are_rounded(options, learns):
+    layer, x = LSTM(4, 6, **options), torch.randn(5, 3, 4)
+    wanted = layer.trace(x)
+    with torch.set_grad_enabled(learns), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = layer.trace(x)
+    for own, value in zip(wanted, found, strict=True):
+        assert value.dtype == torch.float32
+        # Without gradients autocast rounds what a layer reads.
+        torch.testing.assert_close(value, own, rtol=0, atol=1e-6 if learns else 0.02)
+    half = copy.deepcopy(layer).bfloat16()
+    found = half.trace(x.bfloat16())
+    for own, value in zip(wanted, found, strict=True):
+        assert value.dtype == torch.float32
+        torch.testing.assert_close(value, own, rtol=0, atol=0.02)
+
+
 # Recomputation
 
 
@@ -446,9 +474,6 @@ print(peak(4096, 64) - before, peak(4096, None) - before)
     assert segments - beside < (whole - beside) / 10
 
 
-# The rest
-
-
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
 def test_lengths_of_any_integer_type(dtype):
     layer, x = LSTM(4, 5, checkpoint_every=8), torch.randn(20, 2, 4)
@@ -456,31 +481,3 @@ def test_lengths_of_any_integer_type(dtype):
     wanted = layer(x, lengths=lengths)[0]
     assert torch.equal(layer(x, lengths=lengths.to(dtype))[0], wanted)
     assert torch.equal(wanted[5:, 0], torch.zeros(15, 5))
-
-
-@pytest.mark.parametrize("learns", [True, False])
-@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}], ids=["one", "several"])
-def test_a_trace_is_exact_where_products_are_rounded(options, learns):
-    layer, x = LSTM(4, 6, **options), torch.randn(5, 3, 4)
-    wanted = layer.trace(x)
-    with torch.set_grad_enabled(learns), torch.autocast("cpu", dtype=torch.bfloat16):
-        found = layer.trace(x)
-    for own, value in zip(wanted, found, strict=True):
-        assert value.dtype == torch.float32
-        # Without gradients autocast rounds what a layer reads.
-        torch.testing.assert_close(value, own, rtol=0, atol=1e-6 if learns else 0.02)
-    half = copy.deepcopy(layer).bfloat16()
-    found = half.trace(x.bfloat16())
-    for own, value in zip(wanted, found, strict=True):
-        assert value.dtype == torch.float32
-        torch.testing.assert_close(value, own, rtol=0, atol=0.02)
-
-
-def test_gradients_of_the_two_biases_are_apart():
-    layer = LSTM(4, 6)
-    first, second = torch.autograd.grad(
-        layer(torch.randn(5, 3, 4))[0].sum(), (layer.bias_ih_l0, layer.bias_hh_l0)
-    )
-    kept = second.clone()
-    first.mul_(2)
-    assert torch.equal(second, kept)

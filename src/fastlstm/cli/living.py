@@ -185,8 +185,8 @@ def _backtest_command(
         parameter for parameter in training_flags(kind) if parameter.name not in ("init", "test_windows")
     ]
     # With a flag of training there is something to train: the table comes first. Without, a run does.
-    given = {argument.partition("=")[0].removeprefix("--no-").removeprefix("--") for argument in arguments}
-    if given & {parameter.name.replace("_", "-") for parameter in trained}:
+    named = {argument.partition("=")[0].removeprefix("--no-").removeprefix("--") for argument in arguments}
+    if named & {parameter.name.replace("_", "-") for parameter in trained}:
         return command(lambda given: _backtest_table(kind, given), [*trained, *own, *written])
     run = run_flag()
     data = flag("data", Path, "The whole of the run's data, or more of it.", placed=True)

@@ -136,13 +136,13 @@ def _tell(fitted: Estimator, out: Path, interrupted: bool) -> int:
     return 0
 
 
-def _evaluate(task: str, given: dict[str, Any], flags: Sequence[Parameter]) -> None:
+def _evaluate(task: str, given: dict[str, Any], parameters: Sequence[Parameter]) -> None:
     folder, json, data = given.pop("run"), given.pop("json"), given.pop("data")
     if data is None:
-        idle = [flag for flag in flags if flag.name in given and given[flag.name] != flag.default]
+        idle = [one.name for one in parameters if one.name in given and given[one.name] != one.default]
         if idle:
             raise InputError(
-                f"--{idle[0].name.replace('_', '-')} needs DATA to judge by: give a table after {folder}"
+                f"--{idle[0].replace('_', '-')} needs DATA to judge by: give a table after {folder}"
             )
         require_task(folder, task)
         saved = load_run(folder, tensors=False).metrics

@@ -326,7 +326,7 @@ class ForecastEnsemble(nn.Module):
             (B, L, Q), in the target's unit.
         """
         stretched: Tensor = self.stretch(self.mean(batch))
-        return stretched if self.settings.floor == -math.inf else stretched.clamp(min=self.settings.floor)
+        return stretched.clamp(min=self.settings.floor)
 
 
 def steps_ahead(origins: Tensor, horizon: int) -> Tensor:

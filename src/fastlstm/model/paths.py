@@ -39,9 +39,8 @@ def uniform_numbers(seeds: Sequence[Sequence[int]], paths: int, steps: int) -> T
     >>> bool((first[1] == second[0]).all()), bool((first[0] == second[0]).any())
     (True, False)
     """
-    drawn = [
-        np.random.default_rng(seed).random((steps, paths)).T for seed in seeds
-    ]  # more steps go on from fewer
+    # Step by step, so that more of them go on from fewer.
+    drawn = [np.random.default_rng(seed).random((steps, paths)).T for seed in seeds]
     return torch.from_numpy(np.stack(drawn)).clamp(min=2.0**-54)
 
 
@@ -92,7 +91,7 @@ def sample_paths(network: ForecastNetwork, batch: WindowBatch, uniform: Tensor) 
         last = torch.full((len(target), 1), step - 1, device=target.device)
         naive = network.naive(target[:, :step], observed[:, :step], last)
         drawn = head.sample(head(decoded), naive, scale, uniform[..., place].contiguous())[:, 0]
-        drawn = drawn.clamp(min=0) if settings.location == "zero" else drawn
+        drawn = drawn.clamp(min=settings.floor)
         target[:, step : step + 1], observed[:, step] = drawn, 1
         row = torch.cat([drawn[:, :, None], torch.ones_like(drawn)[:, :, None], rows[:, place, 2:]], dim=2)
         hidden, state = trunk.advance(row, state)

@@ -5,6 +5,7 @@
     schema         which column plays which role, and what was learnt of them
     rows           whose each row is, and when
     wide           tables with a column for each series
+    placing        where rows lie on the steps of their series, and which cannot
     reading        from a table to series; future: what is known ahead joins them
     series_set     the series, one after the other in flat arrays
     static         one value a series

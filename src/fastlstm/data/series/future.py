@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastlstm.data.series.gaps import GapReport
-from fastlstm.data.series.reading import grid_ticks, refuse_collision
+from fastlstm.data.series.placing import grid_ticks, refuse_collision
 from fastlstm.data.series.rows import Grid, Integers, Rows, read_rows
 from fastlstm.data.series.schema import Schema
 from fastlstm.data.series.series_set import SeriesSet

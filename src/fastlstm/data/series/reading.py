@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.series.gaps import GapReport
 from fastlstm.data.series.history import nothing
-from fastlstm.data.series.rows import Grid, Integers, Rows, of_series, read_rows
+from fastlstm.data.series.placing import lay_on_grid, series_ends
+from fastlstm.data.series.rows import Grid, Integers, Rows, read_rows
 from fastlstm.data.series.schema import ROLES, Columns, Schema
-from fastlstm.data.series.series_set import SeriesSet, make_axis
+from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.static import static_categories, static_numbers
 from fastlstm.data.series.wide import to_long
 from fastlstm.data.tables.table import Table, read_table
@@ -26,25 +27,13 @@ from fastlstm.data.tables.values import (
     read_categories,
     read_numbers,
 )
-from fastlstm.data.times.axis import TimeAxis, counts_instants
+from fastlstm.data.times.axis import TimeAxis
 from fastlstm.data.times.calendar import calendar_cycles
-from fastlstm.data.times.frequency import DAY, HOUR, Frequency, infer_frequency, usual_day
+from fastlstm.data.times.frequency import Frequency, infer_frequency, usual_day
 from fastlstm.data.times.parts import join_times
-from fastlstm.data.times.timestamps import Times
 from fastlstm.errors import DataError, InputError
 
 Numbers = npt.NDArray[np.float64]
-
-
-def are_sparse(steps: int, rows: int) -> bool:
-    """Whether so many steps for so few rows come of a wrong frequency or time rather than of gaps.
-
-    Parameters
-    ----------
-    steps, rows : int
-        How many.
-    """
-    return steps > 100 * rows + 10_000
 
 
 class Leading(NamedTuple):
@@ -109,7 +98,7 @@ def read_series(
         names = rows.names if columns.wide else columns.target
         numeric = [*names, *(name for role in ROLES for name in schema.numeric(role))]
         schema = schema.model_copy(update={"number_forms": find_number_forms(given, map(str, numeric))})
-    axis, offsets, places, moved = _lay_on_grid(table, rows, order, schema)
+    axis, offsets, places, moved = lay_on_grid(table, rows, order, schema)
     steps, positions = int(offsets[-1]), places - offsets[rows.codes]
     if not silent:
         require_values(table.name, targets)
@@ -204,45 +193,6 @@ def lay_out(
     return table, forms, left_out
 
 
-def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
-    """Return the ticks that a schema's axis counts, of times that may come from another table.
-
-    Parameters
-    ----------
-    table : Table
-        The table, for messages.
-    times : Times
-        Its times.
-    schema : Schema
-        The axis.
-
-    Returns
-    -------
-    numpy.ndarray
-        (rows,) int64.
-
-    Raises
-    ------
-    DataError
-        If the times are of another kind than the schema's.
-    """
-    dated = ("date", "timestamp")
-    if times.kind != schema.time_kind and not (times.kind in dated and schema.time_kind in dated):
-        raise DataError(
-            f"{table.name}: the time column {schema.columns.time!r} holds {times.kind}s, "
-            f"that of the training data {schema.time_kind}s; write it the same way"
-        )
-    if (times.zone is None) != (schema.time_zone is None):
-        here, there = (zone or "no time zone" for zone in (times.zone, schema.time_zone))
-        raise DataError(
-            f"{table.name}: the time column {schema.columns.time!r} has {here}, "
-            f"that of the training data {there}; write it the same way"
-        )
-    if times.instants is not None and counts_instants(Frequency.parse(schema.frequency)):
-        return times.instants
-    return times.ticks
-
-
 def _begin_with_targets(
     table: Table, columns: Columns, schema: Schema | None
 ) -> tuple[Table, Rows, dict[str, Numbers], Leading]:
@@ -299,7 +249,7 @@ def _learn(
         step = Frequency("step", 1)
     else:
         step = infer_frequency(ticks, codes, timestamps=dated, name=table.name)
-    firsts, lasts = _ends(codes)
+    firsts, lasts = series_ends(codes)
     span = int((ticks[lasts] - ticks[firsts]).max())
     covariates = {name: f"{role}_covariates" for role in ROLES for name in columns.covariates(role)}
     for name, role in covariates.items():
@@ -322,42 +272,6 @@ def _learn(
     )
 
 
-def _lay_on_grid(
-    table: Table, rows: Rows, order: Integers, schema: Schema
-) -> tuple[TimeAxis, Integers, Integers, int]:
-    """Return the series' axis, where each begins (S + 1,), where each row lies (rows,), and how many were moved."""
-    codes = rows.codes[order]
-    firsts, lasts = _ends(codes)
-    ticks = grid_ticks(table, rows.times, schema)[order]
-    axis = make_axis(schema, ticks[firsts])
-    positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
-    _refuse_other_calendars(table, ticks - axis.origins[codes], moved, axis.frequency)
-    _refuse_collisions(table, rows, order, positions, schema)
-    offsets = np.concatenate([[0], np.cumsum(positions[lasts] + 1)])
-    _refuse_sparse(table, rows, order, positions, int(offsets[-1]), schema)
-    places = np.empty_like(rows.codes)
-    places[order] = offsets[codes] + positions
-    return axis, offsets, places, int(moved.sum())
-
-
-def _refuse_other_calendars(
-    table: Table, since: Integers, moved: npt.NDArray[np.bool_], frequency: Frequency
-) -> None:
-    """Raise where many rows lie whole days beside the steps, as with Mondays, Wednesdays and Fridays."""
-    of_days = frequency.kind == "duration" and frequency.size % DAY == 0
-    if of_days and moved.sum() > max(2, 0.1 * len(moved)) and not (since % DAY).any():
-        raise DataError(
-            f"{table.name}: {int(moved.sum()):,} of {len(moved):,} rows lie days beside the steps of {frequency}: give "
-            "the frequency 1d, by which days without a row are masked, or leave time out, so that each row is a step"
-        )
-
-
-def _ends(codes: Integers) -> tuple[Integers, Integers]:
-    """Return (S,) the first and the last row of each series, in rows that are sorted by series."""
-    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
-    return firsts, np.append(firsts[1:], len(codes)) - 1
-
-
 def _ended(axis: TimeAxis, last_observed: Integers) -> int:
     """Count the series whose last target lies before the last of others."""
     ends = axis.frequency.ticks(axis.origins, last_observed, axis.day)
@@ -377,89 +291,6 @@ def _last_observed(rows: Rows, targets: Mapping[str, Numbers], positions: Intege
         without &= rows.instants <= rows.instants[known].max()
     np.maximum.at(ends, rows.codes[without], positions[without] + 1)
     return ends
-
-
-def _refuse_collisions(
-    table: Table, rows: Rows, order: Integers, positions: Integers, schema: Schema
-) -> None:
-    """Raise where two rows of a series fall on one step, naming those that stand first in the table."""
-    same = np.flatnonzero((np.diff(rows.codes[order]) == 0) & (np.diff(positions) == 0))
-    if same.size:
-        second = same[order[same + 1].argmin()] + 1
-        earlier, later = sorted((int(order[second - 1]), int(order[second])))
-        refuse_collision(table, rows, earlier, later, schema)
-
-
-def refuse_collision(table: Table, rows: Rows, earlier: int, later: int, schema: Schema) -> NoReturn:
-    """Raise for two rows of a series that fall on one step.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-    rows : Rows
-        Its rows.
-    earlier, later : int
-        The two, counted from 0.
-    schema : Schema
-        How it is read.
-
-    Raises
-    ------
-    DataError
-        In any case.
-    """
-    column = schema.columns.time
-    stamp = table.frame[column][later] if column else ""
-    found = (
-        f"{table.where(later)}: {stamp} in column {column!r} (time){of_series(rows.names[rows.codes[later]])}"
-    )
-    first = table.where(earlier).removeprefix(f"{table.name}, ")
-    if rows.instants[earlier] != rows.instants[later]:
-        raise DataError(
-            f"{found} falls on the same step of {schema.frequency} as {first}; "
-            "give a shorter frequency, or make one row of the two"
-        )
-    mend = "keep one of the two rows"
-    if not schema.columns.series:
-        mend += ", or name the column that tells series apart as series"
-    if schema.time_zone is None and _clocks_go_back(int(rows.instants[later]), schema):
-        mend = "write the hour that comes twice with its offset from UTC, or keep one of the two rows"
-    raise DataError(f"{found} came before, on {first}; {mend}")
-
-
-def _clocks_go_back(tick: int, schema: Schema) -> bool:
-    """Whether a local clock may show this time twice: early on a Sunday in spring or autumn."""
-    frequency = Frequency.parse(schema.frequency)
-    if schema.time_kind != "timestamp" or frequency.kind != "duration" or frequency.size >= DAY:
-        return False
-    month = int(np.datetime64(tick, "us").astype("M8[M]").astype(np.int64)) % 12 + 1
-    return (tick // DAY + 3) % 7 == 6 and tick % DAY < 4 * HOUR and month in (3, 4, 9, 10, 11)
-
-
-def _refuse_sparse(
-    table: Table, rows: Rows, order: Integers, positions: Integers, steps: int, schema: Schema
-) -> None:
-    """Raise where rows would spread over far more steps; where one gap is most of them, name who stands alone."""
-    if not are_sparse(steps, len(order)):
-        return
-    mend = "give the frequency that the rows have"
-    codes = rows.codes[order]
-    gaps = np.where(np.diff(codes) == 0, np.diff(positions), 0)
-    widest = int(gaps.argmax()) if len(gaps) else 0
-    if len(gaps) and gaps[widest] > 0.9 * steps:
-        own = np.flatnonzero(codes == codes[widest])
-        before, after = widest + 1 - own[0], own[-1] - widest
-        row = int(order[widest if before <= after else widest + 1])
-        moment = table.frame[schema.columns.time or ""][row]
-        raise DataError(
-            f"{table.where(row)}: {moment!s} in column {schema.columns.time!r} (time) lies {gaps[widest]:,} steps of "
-            f"{schema.frequency} from the rows before or after it; correct it, or {mend}"
-        )
-    raise DataError(
-        f"{table.name}: with a step of {schema.frequency} its {len(order):,} rows would spread over {steps:,} steps; "
-        f"{mend}"
-    )
 
 
 def _count_descents(rows: Rows) -> int:

@@ -209,8 +209,7 @@ def named_delimiter(path: Path) -> str | None:
         The file.
     """
     with _open_text(path) as text:
-        named = NAMED_DELIMITER.fullmatch(text.readline(SHOWN))
-    return named[1] if named else None
+        return _pass_name(text)
 
 
 def find_delimiter(path: Path) -> str:
@@ -265,7 +264,7 @@ def records(path: Path, delimiter: str) -> Iterator[list[str]]:
         What separates its cells.
     """
     with _open_text(path) as text:
-        _skip_name(text)
+        _pass_name(text)
         if delimiter == BLANKS:
             yield from (line.split() for line in text)
         else:
@@ -283,7 +282,7 @@ def find_open_quote(path: Path, delimiter: str) -> int | None:
         What separates its cells.
     """
     with _open_text(path) as text:
-        above = _skip_name(text)
+        above = int(_pass_name(text) is not None)
         reader = csv.reader(text, delimiter=delimiter, strict=True)
         start = above + 1
         try:
@@ -309,7 +308,7 @@ def line_of_record(path: Path, delimiter: str, record: int) -> int:
     if delimiter == BLANKS:
         return record + 1
     with _open_text(path) as text:
-        above = _skip_name(text)
+        above = int(_pass_name(text) is not None)
         reader = csv.reader(text, delimiter=delimiter)
         for _ in zip(range(record), reader, strict=False):
             pass
@@ -353,12 +352,13 @@ def _widths(lines: list[str], mark: str) -> list[int]:
         return []
 
 
-def _skip_name(text: io.TextIOWrapper) -> int:
-    """Go past the line that names the delimiter; how many lines that are."""
-    named = NAMED_DELIMITER.fullmatch(text.readline(SHOWN)) is not None
-    if not named:
+def _pass_name(text: io.TextIOWrapper) -> str | None:
+    """Go past the line that names the delimiter, and return that; stay at the beginning where there is none."""
+    named = NAMED_DELIMITER.fullmatch(text.readline(SHOWN))
+    if named is None:
         text.seek(0)
-    return int(named)
+        return None
+    return named[1]
 
 
 def _open_text(path: Path) -> io.TextIOWrapper:

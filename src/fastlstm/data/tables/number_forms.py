@@ -201,7 +201,8 @@ def count_foreign(cells: pl.Series) -> int:
 
 
 def _with_hyphens(cells: pl.Series) -> pl.Series:
-    return cells.str.replace(f"^{MINUS}", "-")
+    # Looked for first: hardly a column has one, and putting others in their place takes longer than reading numbers.
+    return cells.str.replace(f"^{MINUS}", "-") if cells.str.starts_with(MINUS).any() else cells
 
 
 def _fitting(cells: pl.Series, delimiter: str | None, known: str | None) -> tuple[pl.Series, str | None]:

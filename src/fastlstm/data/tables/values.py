@@ -83,12 +83,8 @@ def read_numbers(
         numbers = cells.cast(pl.Float64)
     else:
         raise DataError(f"{table.name}: column {column!r} ({role}) holds {cells.dtype}, not numbers")
-    numbers = (
-        numbers.set(numbers.is_in(table.missing).fill_null(value=False), None) if table.missing else numbers
-    )
-    huge = numbers.is_not_nan() & (numbers.abs() > largest)
-    _refuse(table, column, role, cells, huge, "is infinite or too large")
-    values: npt.NDArray[np.float64] = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
+    values = without(numbers.fill_null(np.nan).to_numpy().astype(np.float64), table.missing)
+    _refuse(table, column, role, cells, pl.Series(np.abs(values) > largest), "is infinite or too large")
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from fastlstm.data.series.reading import grid_ticks
+from fastlstm.data.series.placing import grid_ticks
 from fastlstm.data.series.schema import Columns
 from fastlstm.data.tables.table import refuse_names
 from fastlstm.tasks.detect.judging import Verdicts

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.series.reading import grid_ticks, lay_out, read_series, require_values
+from fastlstm.data.series.placing import grid_ticks
+from fastlstm.data.series.reading import lay_out, read_series, require_values
 from fastlstm.data.series.rows import Rows, read_rows
 from fastlstm.data.series.schema import Columns, Schema, find_columns, several, single
 from fastlstm.data.series.series_set import Integers, SeriesSet

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.series.reading import grid_ticks
+from fastlstm.data.series.placing import grid_ticks
 from fastlstm.data.tables.table import Table, read_table
 from fastlstm.data.tables.values import read_numbers
 from fastlstm.data.times.frequency import DAY

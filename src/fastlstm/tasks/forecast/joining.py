@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.series.reading import are_sparse
+from fastlstm.data.series.placing import are_sparse
 from fastlstm.data.series.rows import of_series
 from fastlstm.data.series.schema import Role
 from fastlstm.data.series.series_set import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
