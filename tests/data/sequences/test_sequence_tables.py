@@ -216,7 +216,7 @@ def test_tables_that_do_not_join_are_refused(tmp_path, outcomes, message):
         (TABLE, {"label": "outcom"}, r"train.csv has no column 'outcom' \(label\): did you mean 'outcome'\?"),
         (TABLE, {"series": "sty"}, r"has no column 'sty' \(series\): did you mean 'stay'\?"),
         (TABLE, {"groups": "wrd"}, r"has no column 'wrd' \(groups\): did you mean 'ward'\?"),
-        (TABLE, {"label": None}, r"which column of .*train.csv is the label\? Give label: stay, hour"),
+        (TABLE, {"label": None}, r"which column of .*train.csv is the label\? Give label, one of 'stay', 'hour'"),
         (TABLE, {"label": "hour"}, r"column 'hour' is given as time and as label"),
         (TABLE.replace("a,0.5,,clear,61,w2,died", "a,0.5,,clear,61,w2,alive"), {},
          r"line 5: 'alive' in column 'outcome' \(label\) of series 'a', which was 'died' before; .*--per-step"),

@@ -156,7 +156,7 @@ def test_values_that_often_come_twice_are_how_the_data_were_taken(tmp_path):
         (TIDY, {"value": "val"}, r"no column 'val' \(value\): did you mean 'value'\?"),
         (TIDY, {"features": ["HR", "NA"]}, r"no row has 'NA' as variable \(features\): did you mean 'Na'\?"),
         (TIDY, {"static": "Weight"}, r"no row has 'Weight' as variable \(static\): did you mean 'Height'\?"),
-        (TIDY, {"time": None}, r"which column holds the time\? Give time: record, minutes"),
+        (TIDY, {"time": None}, r"Give time, one of 'record', 'minutes'"),
         (TIDY, {"per_step": True, "labels": None}, "per_step labels need a table with one row a series and time"),
         (TIDY.replace("7,5,HR,80", "7,5,HR,8o"), {}, r"line 6: '8o' in column 'value' \(value\) is not a number"),
         (TIDY.replace("7,5,HR,80", "7,5,HR,inf"), {}, r"line 6: 'inf' in column 'value' \(value\) is infinite"),

@@ -344,8 +344,12 @@ def test_roles_are_checked():
         DataError, match="column 'price' is given as past_covariates and as future_covariates"
     ):
         find_columns(table, past_covariates=["price"], future_covariates=["price"])
-    with pytest.raises(DataError, match="which column of the frame is to be forecast\\? Give target: a"):
-        find_columns(read_table(pl.DataFrame({"a": [1]})))
+    with pytest.raises(DataError, match="which column of the frame is the target\\? Give target, one of"):
+        find_columns(read_table(pl.DataFrame({"a": [1], "b": [2]})))
+    with pytest.raises(DataError, match="is the target\\? It has no other column"):
+        find_columns(read_table(pl.DataFrame({"ds": [1]})))
+    alone = find_columns(read_table(pl.DataFrame({"unique_id": ["a"], "date": ["2024-01-01"], "sales": [3]})))
+    assert (alone.target, alone.time, alone.series) == (("sales",), "date", "unique_id")
 
 
 SENTINELS = pl.DataFrame(

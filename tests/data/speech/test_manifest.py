@@ -67,7 +67,9 @@ def test_empty_texts_are_told_with_their_lines(folder):
 
 def test_columns_that_are_not_there(folder):
     path = write(folder, "clip,words", "clips/0.wav,a")
-    with pytest.raises(DataError, match=r"which column of .*a\.csv is the audio\? Give audio: clip, words"):
+    with pytest.raises(
+        DataError, match=r"which column of .*a\.csv is the audio\? Give audio, one of 'clip', 'words'"
+    ):
         read_speech(path)
     with pytest.raises(DataError, match=r"has no column 'clips' \(audio\): did you mean 'clip'"):
         read_speech(path, audio="clips")

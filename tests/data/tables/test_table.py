@@ -4,6 +4,7 @@ import gzip
 import io
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -153,13 +154,37 @@ def test_a_file_that_is_no_table_is_refused(tmp_path, content, message):
     assert str(raised.value).startswith(str(path))
 
 
+@pytest.mark.parametrize(
+    ("source", "columns", "kind"),
+    [
+        (
+            pd.Series([1.0, 2.5], index=pd.date_range("2024-01-01", periods=2), name="sold"),
+            ["index", "sold"],
+            "pandas",
+        ),
+        (pd.Series([1.0, 2.5]), ["y"], "pandas"),
+        (pl.Series("sold", [1.0, 2.5]), ["sold"], "polars"),
+        (pl.Series([1.0, 2.5]), ["y"], "polars"),
+        (np.array([1.0, 2.5]), ["y"], "pandas"),
+        ([1, 2.5], ["y"], "pandas"),
+        ({"day": pd.date_range("2024-01-01", periods=2), "sold": (1, 2.5)}, ["day", "sold"], "pandas"),
+        (pa.RecordBatch.from_pydict({"sold": [1.0, 2.5]}), ["sold"], "pyarrow"),
+    ],
+)
+def test_a_column_or_a_mapping_of_them_is_a_frame(source, columns, kind):
+    table = read_table(source)
+    assert (table.columns, table.kind) == (columns, kind)
+    assert table.frame[columns[-1]].to_list() == [1.0, 2.5]
+
+
 def test_what_is_no_file_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"absent\.csv: no such file"):
         read_table(tmp_path / "absent.csv")
     with pytest.raises(DataError, match="is a folder"):
         read_table(tmp_path)
-    with pytest.raises(DataError, match="data is a list"):
-        read_table([1, 2])
+    for nothing in ([], ["a", "b"], {"y": [1, 2], "day": [1]}, np.zeros((2, 2)), 3):
+        with pytest.raises(DataError, match=f"data is a {type(nothing).__name__}: give the path of a file"):
+            read_table(nothing)
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and then nothing of the kind")
     with pytest.raises(DataError, match="cannot be read as a Parquet file"):
         read_table(tmp_path / "broken.parquet")

@@ -52,7 +52,7 @@ def test_what_is_no_text_is_refused(tmp_path):
         read_corpus(tmp_path / "nowhere.txt")
     with pytest.raises(DataError, match="is a folder"):
         read_corpus(tmp_path)
-    with pytest.raises(DataError, match="Give text: id, line"):
+    with pytest.raises(DataError, match="Give text, one of 'id', 'line'"):
         read_corpus(pd.DataFrame({"id": ["a"], "line": ["b"]}))
 
 

@@ -69,7 +69,7 @@ def test_empty_sides_are_all_told_at_once(tmp_path):
         (
             pl.DataFrame({"a": ["x"], "b": ["y"]}),
             {},
-            "which column of the frame is the source\\? Give source: a, b",
+            "which column of the frame is the source\\? Give source, one of 'a', 'b'",
         ),
         (pl.DataFrame({"a": ["x"], "b": ["y"]}), {"source": "a"}, "which column of the frame is the target"),
         (pl.DataFrame({"a": ["x"]}), {"source": "a", "target": "a"}, "'a' is given as source and as target"),

@@ -209,8 +209,11 @@ def test_damaged_json_lines_are_refused(tmp_path, content, message):
         ('text\t"text"\na\t"1\n2"\n', "two columns are called 'text'"),
         ("text\tlabel\n", "has a header and no rows"),
         ("", "is empty"),
-        ("sentence\tlabel\na\t1\n", "which column of .* is the text[?] Give text: sentence, label"),
-        ("text\tmood\na\t1\n", "which column of .* is the label[?] Give label: mood"),
+        (
+            "sentence\tlabel\na\t1\n",
+            "which column of .* is the text[?] Give text, one of 'sentence', 'label'",
+        ),
+        ("text\tmood\na\t1\n", "which column of .* is the label[?] Give label, one of 'mood'"),
         (
             "a first sentence\nb\n",
             "only column is 'a first sentence': give it as text, and if that is a text itself, write text on",

@@ -247,7 +247,7 @@ def _labels(label: Any, table: Table, apart: Table | None) -> tuple[str, ...]:
         return names
     if LABEL_COLUMN in source.columns:
         return (LABEL_COLUMN,)
-    raise DataError(f"which column of {source.name} is the label? Give label: {', '.join(source.columns)}")
+    raise source.which("label")
 
 
 def _refuse_empty(sequences: SequenceSet) -> SequenceSet:

@@ -212,7 +212,7 @@ def _settle_columns(table: Table, roles: SequenceSchema, apart: Table | None) ->
     )
     time = roles.time or find_time(table, [name for name in table.columns if name not in taken])
     if time is None:
-        raise DataError(f"{table.name}: which column holds the time? Give time: {', '.join(table.columns)}")
+        raise table.which("time")
     return roles.model_copy(update={"time": time, "apart": elsewhere})
 
 

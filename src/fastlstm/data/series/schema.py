@@ -184,8 +184,8 @@ def find_columns(
 ) -> Columns:
     """Settle the roles: those given, checked, and those that can be told.
 
-    Without ``target`` it is ``y``; without ``time`` it is ``ds``, or the only column of timestamps; without
-    ``series`` it is ``unique_id`` where there is one. Several targets are the series of a wide table.
+    Without ``target`` it is ``y``, or the only column that is left; without ``time`` it is ``ds``, or the only column of
+    timestamps; without ``series`` it is ``unique_id`` where there is one. Several targets are the series of a wide table.
 
     Parameters
     ----------
@@ -238,14 +238,12 @@ def find_columns(
                 f"row can have one: give one, or lay them one below the other as series of their own in {series!r}"
             )
         wide = True
-    if not named["target"] and not wide:
-        raise DataError(
-            f"which column of {table.name} is to be forecast? Give target: {', '.join(table.columns)}"
-        )
     free = [name for name in table.columns if name not in roles]
     identity = series or ("unique_id" if "unique_id" in free else None)
     found = joined_name(parts) if parts else find_time(table, free) or _called_time(table, free, identity)
     parts = parts if len(parts) > 1 else ()
+    if not named["target"] and not wide:
+        named["target"] = (_only_column(table, [name for name in free if name not in (found, identity)]),)
     if wide:
         columns = _wide_columns(table, named, several(categories), series, found, parts)
         return replace(columns, missing=numbers_of(missing))
@@ -260,6 +258,13 @@ def find_columns(
         time_parts=parts,
         missing=numbers_of(missing),
     )
+
+
+def _only_column(table: Table, left: Sequence[str]) -> str:
+    """Return the target where it is not named: the only column without another role."""
+    if len(left) == 1:
+        return left[0]
+    raise table.which("target", left)
 
 
 def _wide_columns(

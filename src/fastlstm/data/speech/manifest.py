@@ -322,9 +322,7 @@ def _column(table: Table, given: str | None, usual: Sequence[str], role: str) ->
     if given is None:
         given = next((name for name in usual if name in table.columns), None)
     if given is None:
-        raise DataError(
-            f"which column of {table.name} is the {role}? Give {role}: {', '.join(table.columns)}"
-        )
+        raise table.which(role)
     table.require(given, role)
     return given
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import narwhals as nw
@@ -14,16 +15,18 @@ from fastlstm.errors import DataError
 
 Kind = Literal["file", "pandas", "polars", "pyarrow"]
 
+UNNAMED = "y"  # what a single column is called that has no name
 TIMES_OF_PANDAS = ("datetime64", "datetime", "date", "period")  # as an index calls its type
 
 
 def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
-    """Take a frame of any of the libraries, lazy or not.
+    """Take a frame of any of the libraries, lazy or not, or what is one by another name.
 
     Parameters
     ----------
-    source : DataFrame
-        Of pandas, polars or pyarrow. An index of pandas that says something becomes columns.
+    source : DataFrame, Series, mapping or array
+        Of pandas, polars or pyarrow. An index of pandas that says something becomes columns. A mapping of columns is
+        a frame too, and a single column, or an array or a list of numbers, one of one column, ``y`` if it has no name.
 
     Returns
     -------
@@ -35,7 +38,7 @@ def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
     Raises
     ------
     DataError
-        If it is no frame, or two of its columns have one name.
+        If it is none of these, or two of its columns have one name.
 
     Examples
     --------
@@ -43,8 +46,13 @@ def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
     >>> columns, kind = take_frame(pandas.DataFrame({"y": [1.5]}, index=pandas.to_datetime(["2024-01-01"])))
     >>> columns.columns, kind
     (['index', 'y'], 'pandas')
+    >>> take_frame([3, 1.5])[0]["y"].to_list()
+    [3.0, 1.5]
     """
-    frame = nw.from_native(_plain_pandas(source), pass_through=True)
+    made = _of_python_values(source)
+    if made is not None:
+        return made, "pandas"
+    frame = nw.from_native(_plain_pandas(_named_frame(source)), pass_through=True)
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     if not isinstance(frame, nw.DataFrame):
@@ -71,7 +79,7 @@ def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None, rows: Any
         What the question came as. A file is answered with a pandas frame where pandas is installed, otherwise
         with a polars frame.
     rows_of : DataFrame, optional
-        What has the same rows: if it is a pandas frame, its index is the answer's.
+        What has the same rows: if it is of pandas, its index is the answer's.
     rows : numpy.ndarray, optional
         (n,) int64, which of them each row of the answer is of. Default: they are the same.
 
@@ -95,7 +103,7 @@ def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None, rows: Any
     except ImportError:
         return frame
     answer = pandas.DataFrame({column.name: _to_pandas(column) for column in frame})
-    if isinstance(rows_of, pandas.DataFrame):
+    if isinstance(rows_of, pandas.DataFrame | pandas.Series):
         answer.index = rows_of.index if rows is None else rows_of.index[rows]
         # A name that a column has too would be of neither.
         answer.index.names = [None if name in answer else name for name in answer.index.names]
@@ -113,6 +121,34 @@ def _to_pandas(column: pl.Series) -> Any:
     if column.dtype == pl.String:
         return column.to_list()
     return column.to_numpy()
+
+
+def _named_frame(source: Any) -> Any:
+    """Make a frame of what has columns, or is one, and is no frame; all else stays as it is."""
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is not None and isinstance(source, pyarrow.RecordBatch):
+        return pyarrow.Table.from_batches([source])
+    if nw.dependencies.is_pandas_series(source):
+        return source.to_frame(UNNAMED if source.name is None else source.name)
+    if isinstance(source, pl.Series):
+        return source.to_frame(source.name or UNNAMED)
+    return source
+
+
+def _of_python_values(source: Any) -> pl.DataFrame | None:
+    """Make a frame of a mapping of columns, or of numbers one after the other; None of anything else."""
+    if isinstance(source, Mapping) and source:
+        columns = [series_of(str(name), values) for name, values in source.items() if _is_column(values)]
+        even = len({len(column) for column in columns}) == 1
+        return pl.DataFrame(columns) if even and len(columns) == len(source) else None
+    if isinstance(source, list | tuple | np.ndarray) and _is_column(source) and len(source):
+        column = series_of(UNNAMED, source)
+        return column.to_frame() if column.dtype.is_numeric() else None
+    return None
+
+
+def _is_column(values: Any) -> bool:
+    return isinstance(values, list | tuple) or getattr(values, "ndim", 0) == 1
 
 
 def _plain_pandas(source: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,25 @@ class Table:
             f"{found}: it has {listed(names, 12, form=str, counted=True)}{self._where_names_are(column)}"
         )
 
+    def which(self, role: str, others: Sequence[str] | None = None) -> DataError:
+        """Ask for the column of a role that nothing tells.
+
+        Parameters
+        ----------
+        role : str
+            The argument that names it.
+        others : sequence of str, optional
+            The columns that it may be. Default: all.
+
+        Examples
+        --------
+        >>> str(read_table(pl.DataFrame({"a": [1], "b": [2]})).which("target"))
+        "which column of the frame is the target? Give target, one of 'a', 'b'"
+        """
+        names = [name for name in self.columns if name] if others is None else others
+        mend = f"Give {role}, one of {listed(names, 12, counted=True)}" if names else "It has no other column"
+        return DataError(f"which column of {self.name} is the {role}? {mend}")
+
     def mend(self, row: int, usual: str) -> str:
         """Return the mend of a row, which may be a second header: the first of a file, of words alone.
 
@@ -182,8 +201,9 @@ def read_table(source: Any) -> Table:
     Parameters
     ----------
     source : path, DataFrame or Table
-        A CSV, TSV or Parquet file, packed by gzip or not, whatever its name, or a pandas, polars or pyarrow frame.
-        The delimiter of a file is found among ``,`` ``;`` tab ``|`` and blanks. A Table is given back as it is.
+        A CSV, TSV or Parquet file, packed by gzip or not, whatever its name, or a pandas, polars or pyarrow frame, or
+        what :func:`~fastlstm.data.tables.frames.take_frame` takes for one. The delimiter of a file is found among
+        ``,`` ``;`` tab ``|`` and blanks. A Table is given back as it is.
 
     Returns
     -------

@@ -163,7 +163,7 @@ def _column(table: Table, name: Any, role: str) -> str:
         return _only(name, role)
     if role in table.columns:
         return role
-    raise DataError(f"which column of {table.name} is the {role}? Give {role}: {', '.join(table.columns)}")
+    raise table.which(role)
 
 
 def _only(name: Any, role: str) -> str:

@@ -322,23 +322,19 @@ def _text_column(table: Table, text: str | None) -> str:
         return text
     if TEXT_COLUMN in table.columns:
         return TEXT_COLUMN
-    mend = f"Give text: {', '.join(table.columns)}"
-    if len(table.columns) == 1:
-        above = (
-            f", and if that is a text itself, write {TEXT_COLUMN} on a line above it" if table.path else ""
-        )
-        mend = f"Its only column is {table.columns[0]!r:.60}: give it as text{above}"
-    raise DataError(f"which column of {table.name} is the text? {mend}")
+    if len(table.columns) > 1:
+        raise table.which("text")
+    above = f", and if that is a text itself, write {TEXT_COLUMN} on a line above it" if table.path else ""
+    raise DataError(
+        f"which column of {table.name} is the text? Its only column is {table.columns[0]!r:.60}: give it as text{above}"
+    )
 
 
 def _label_columns(table: Table, label: Names | None, text: str) -> tuple[str, ...]:
     names = (LABEL_COLUMN,) if label is None else several(label)
     for name in names:
         if label is None and name not in table.columns:
-            others = ", ".join(column for column in table.columns if column != text)
-            raise DataError(
-                f"which column of {table.name} is the label? Give label: {others or 'it has none'}"
-            )
+            raise table.which("label", [column for column in table.columns if column != text])
         table.require(name, "label")
         if name == text:
             raise InputError(f"column {name!r} is given as text and as label; name another label")

@@ -194,10 +194,10 @@ class Forecaster(FittedForecaster):
         ----------
         data : path or DataFrame
             A CSV, TSV or Parquet file, or a pandas, polars or pyarrow frame, one row a series and time. Rows
-            may come in any order.
+            may come in any order. A single series may be a pandas Series, an array or a list of numbers.
         target : str or sequence of str, optional
-            The column to forecast; or several, each a series of its own (``wide``). Default: ``y``, where the frame has
-            ``unique_id``, ``ds`` and ``y``.
+            The column to forecast; or several, each a series of its own (``wide``). Default: ``y``, else the only
+            column that has no other role.
         time : str or sequence of str, optional
             The column of timestamps or of integers that count the steps; or several, a date and an hour, or year,
             month and day. Default: ``ds``, likewise, else the only column of timestamps.
