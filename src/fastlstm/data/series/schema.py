@@ -184,8 +184,9 @@ def find_columns(
 ) -> Columns:
     """Settle the roles: those given, checked, and those that can be told.
 
-    Without ``target`` it is ``y``, or the only column that is left; without ``time`` it is ``ds``, or the only column of
-    timestamps; without ``series`` it is ``unique_id`` where there is one. Several targets are the series of a wide table.
+    Without ``target`` it is ``y``, or the only column that is left; without ``time`` it is ``ds``, or the only
+    column of timestamps; without ``series`` it is ``unique_id`` where there is one. Several targets are the series of
+    a wide table.
 
     Parameters
     ----------
