@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -108,6 +109,14 @@ def test_predict_writes_csv_and_parquet_for_new_series_too(trained, table, tmp_p
     assert csv["time"].to_list() == parquet["time"].to_list()
     assert parquet["time"][0] == datetime(2024, 1, 2, 6)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["forecast.csv", "forecast.parquet"]
+
+
+def test_predict_does_not_write_over_what_it_reads(trained, table, capfd):
+    path = Path(table(rows=hourly_rows(30)))
+    content = path.read_bytes()
+    assert main(["forecast", "predict", str(trained), str(path), "--out", str(path)]) == 2
+    assert f"out is {path}, which is read: give another file" in capfd.readouterr().err
+    assert path.read_bytes() == content
 
 
 def test_two_trainings_with_one_seed_are_the_same(table, tmp_path):

@@ -96,6 +96,10 @@ def test_defaults_are_the_signatures(parse):
 def test_a_list_may_be_given_in_parts(parse):
     given = parse("dough.csv", "--minutes", "9", "--toppings", "olives", "--toppings", "ham,egg")
     assert given["toppings"] == ("olives", "ham", "egg")
+    assert parse("dough.csv", "--minutes", "9", "--toppings", 'sun\ndried,"a,\nb"')["toppings"] == (
+        "sun\ndried",
+        "a,\nb",
+    )
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,6 @@ def test_control_c_while_tuning_keeps_the_study(whole, tmp_path, monkeypatch, ca
     out = tmp_path / "run"
     command = ["forecast", "tune", whole, *ROLES, "--horizon", "6", "--max-steps", "10", "--no-progress"]
     assert run(*command, "--trials", "2", "--out", out) == 130
-    assert f"interrupted before a trial was done; {out} keeps the study" in capfd.readouterr().err
+    assert f"interrupted before a new best was found; {out} keeps the study" in capfd.readouterr().err
     assert [path.name for path in out.iterdir()] == ["study.db"]
     assert run(*command, "--trials", "2", "--out", out) == 0

@@ -205,6 +205,7 @@ def test_several_rows_at_one_step_are_all_judged(fitted, table):
     """The second is judged by what was expected of the step, and the rest are as if it were not there."""
     twin = table[1000:1001].with_columns(heat=pl.lit(90.0))
     found = fitted.predict(pl.concat([table[:1001], twin, table[1001:]]))
+    assert any("1 row shares a time step with an earlier one" in note for note in fitted.notes_)
     expected = fitted.predict(table)
     assert found["score"][1001] > fitted.threshold_
     rest = pl.concat([found[:1001], found[1002:]])

@@ -189,6 +189,13 @@ def test_what_the_user_settled_is_not_tried() -> None:
     assert (tuned.hidden_size, tuned.dropout) == (8, 0.2)
 
 
+def test_a_search_that_tries_nothing_says_so() -> None:
+    with pytest.raises(
+        InputError, match="no trial was done in the time that there was: give a longer timeout"
+    ):
+        quick().tune(hourly(), **ROLES, trials=2, space=SPACE, timeout=1e-9)
+
+
 def test_without_optuna_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r'optuna, which is not here: pip install "fastlstm\[tune\]"'):

@@ -20,6 +20,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 from cyclopts import Parameter, Token
 from docstring_parser import parse
 
+LINE_BREAK = "\x1e"  # in the name of a column, while lists are taken apart
+
 PLACED: dict[Any, Any] = {  # of mypy's own idea of the kinds of parameters
     inspect.Parameter.POSITIONAL_OR_KEYWORD: inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.VAR_POSITIONAL: inspect.Parameter.VAR_POSITIONAL,
@@ -191,8 +193,8 @@ def _join(items: Sequence[Any]) -> str:
 def _list_converter(item: type) -> Callable[[Any, Sequence[Token]], tuple[Any, ...]]:
     def convert(_: Any, tokens: Sequence[Token]) -> tuple[Any, ...]:
         # A name that holds a comma is quoted, as in a CSV.
-        lines = csv.reader([token.value for token in tokens], skipinitialspace=True)
-        parts = [part.strip() for line in lines for part in line]
+        lines = csv.reader([token.value.replace("\n", LINE_BREAK) for token in tokens], skipinitialspace=True)
+        parts = [part.replace(LINE_BREAK, "\n").strip() for line in lines for part in line]
         try:
             return tuple(item(part) for part in parts if part)
         except ValueError as error:

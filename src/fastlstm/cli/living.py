@@ -307,7 +307,10 @@ def _tune(kind: type[LivingEstimator], given: dict[str, Any]) -> int:
     with noting_interrupts() as interrupts:
         tuned = kind(**configuration).tune(given.pop("data"), storage=out / STUDY, **given)
     if not hasattr(tuned, "network_"):
-        print(f"fastlstm: interrupted before a trial was done; {out} keeps the study", file=sys.stderr)
+        print(
+            f"fastlstm: interrupted before a new best was found; {out} keeps the study, the same command goes on",
+            file=sys.stderr,
+        )
         return INTERRUPTED
     tuned.save(out)
     print(tuned.tuning_)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,28 @@ def check_form(path: Path | None) -> None:
     """
     if path is not None and path.suffix not in WRITTEN:
         raise InputError(f"{path}: files are written as {' or '.join(WRITTEN)}; give a name that ends so")
+
+
+def keep_what_is_read(path: Path | None, given: Iterable[Any]) -> None:
+    """Raise where an answer would take the place of a file that it is made from.
+
+    Parameters
+    ----------
+    path : Path, optional
+        Where the answer is to go.
+    given : iterable
+        What is read, files among it.
+
+    Raises
+    ------
+    InputError
+        With the file.
+    """
+    if path is None or not path.exists():
+        return
+    for source in given:
+        if isinstance(source, str | Path) and Path(source).is_file() and path.samefile(source):
+            raise InputError(f"out is {path}, which is read: give another file")
 
 
 def print_notes(notes: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from fastlstm.cli.living import (
     run_flag,
     training_flags,
 )
-from fastlstm.cli.output import check_form, print_json, print_notes, write_answer
+from fastlstm.cli.output import check_form, keep_what_is_read, print_json, print_notes, write_answer
 from fastlstm.errors import InputError
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator
@@ -174,6 +174,7 @@ def _predict(kind: type[Estimator], task: str, given: dict[str, Any]) -> None:
         if parameter.kind is Parameter.VAR_POSITIONAL
     ]
     placed = [item for name in several for item in given.pop(name, ())]
+    keep_what_is_read(out, [*placed, *given.values()])
     answer = loaded.predict(*placed, **given)
     print_notes(loaded.notes_)
     write_answer(answer, out, loaded.time_format_)

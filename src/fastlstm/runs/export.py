@@ -95,9 +95,7 @@ def write_onnx(model: Standalone, path: str | Path) -> Exported:
     InputError
         If the libraries of the extra ``onnx`` are missing.
     RunError
-        If the file cannot be written.
-    AssertionError
-        If ONNX Runtime's answers are others, which is a bug.
+        If the file cannot be written, or ONNX Runtime's answers are others, which is a bug.
     """
     path = Path(path)
     if path.suffix != ".onnx":

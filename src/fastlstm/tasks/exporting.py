@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,8 +57,11 @@ class ExportableEstimator(SavedEstimator):
             If the file cannot be written.
         """
         model = self._require_fitted()._standalone()
+        on_cpu = copy.deepcopy(
+            model.module
+        ).cpu()  # where training was elsewhere, the networks are there still
         description = {"task": self.task, "fastlstm": __version__, **model.description}
-        return write_onnx(replace(model, description=description), path)
+        return write_onnx(replace(model, module=on_cpu, description=description), path)
 
     def _standalone(self) -> Standalone:
         """Return the model with all that is done to its inputs."""

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastlstm.errors import InputError, TrainingError
+from fastlstm.errors import InputError, TrainingError, many
 from fastlstm.extras import library
 
 if TYPE_CHECKING:
@@ -343,6 +343,22 @@ def completed(study: Study) -> list[FrozenTrial]:
 
     found = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return sorted(found, key=lambda trial: (trial.value, trial.number))
+
+
+def why_none(study: Study) -> str:
+    """Say why no trial of a study was done.
+
+    Parameters
+    ----------
+    study : optuna.study.Study
+        Without any that was.
+    """
+    errors = [
+        trial.user_attrs["error"] for trial in study.get_trials(deepcopy=False) if "error" in trial.user_attrs
+    ]
+    if errors:
+        return f"none of {many(len(errors), 'trial')} could be done, the last for this: {errors[-1]}"
+    return "no trial was done in the time that there was: give a longer timeout, or fewer max_steps"
 
 
 def _tried(study: Study) -> list[FrozenTrial]:

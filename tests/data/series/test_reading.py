@@ -334,6 +334,13 @@ def test_a_table_of_another_kind_of_time_is_refused(shops):
         read_series(hours, schema.columns, schema=schema)
 
 
+def test_static_categories_that_training_did_not_know_are_counted(tmp_path, shops):
+    (tmp_path / "others.csv").write_text(SHOPS.replace("large", "vast").replace("mist", "hail"))
+    others = read_series(tmp_path / "others.csv", COLUMNS, schema=shops.schema)
+    assert others.static_categories.tolist() == [[2], [0]]
+    assert others.report.unknown == {"kind": 1, "sky": 2}
+
+
 def test_roles_are_checked():
     table = read_table(pl.DataFrame({"y": [1], "price": [2]}))
     with pytest.raises(

@@ -60,3 +60,11 @@ def test_ids_that_pandas_made_fractions_are_whole():
 def test_complex_numbers_are_refused_by_name():
     with pytest.raises(DataError, match=r"row 0: '1j' in column 'y' \(target\) is not a number"):
         read_series(pd.DataFrame({"y": np.arange(4) + 1j}), Columns(target=("y",)))
+
+
+def test_times_with_a_zone_beside_times_without_are_refused():
+    zoned = pd.Timestamp("2024-01-01", tz="UTC")
+    with pytest.raises(DataError, match="column 'day' holds times with a time zone and times without"):
+        read_table(pd.DataFrame({"day": [zoned, pd.Timestamp("2024-01-02"), 3], "y": [1, 2, 3]}))
+    kept = read_table(pd.DataFrame({"day": pd.Series([zoned, pd.NaT, None], dtype=object), "y": [1, 2, 3]}))
+    assert kept.frame["day"].null_count() == 2

@@ -162,7 +162,7 @@ def refuse_collision(table: Table, rows: Rows, earlier: int, later: int, schema:
         In any case.
     """
     column = schema.columns.time
-    stamp = table.frame[column][later] if column else ""
+    stamp = Frequency.parse(schema.frequency).told(table.frame[column][later]) if column else ""
     found = (
         f"{table.where(later)}: {stamp} in column {column!r} (time){of_series(rows.names[rows.codes[later]])}"
     )
@@ -203,9 +203,9 @@ def _refuse_sparse(
         own = np.flatnonzero(codes == codes[widest])
         before, after = widest + 1 - own[0], own[-1] - widest
         row = int(order[widest if before <= after else widest + 1])
-        moment = table.frame[schema.columns.time or ""][row]
+        moment = Frequency.parse(schema.frequency).told(table.frame[schema.columns.time or ""][row])
         raise DataError(
-            f"{table.where(row)}: {moment!s} in column {schema.columns.time!r} (time) lies {gaps[widest]:,} steps of "
+            f"{table.where(row)}: {moment} in column {schema.columns.time!r} (time) lies {gaps[widest]:,} steps of "
             f"{schema.frequency} from the rows before or after it; correct it, or {mend}"
         )
     raise DataError(

@@ -121,7 +121,7 @@ def read_series(
         source=table.name,
         earlier=nothing(len(rows.names), len(columns.target)),
         static=static_numbers(table, schema, rows),
-        static_categories=static_categories(table, schema, rows),
+        static_categories=static_categories(table, schema, rows, seen.unknown),
         target=seen.lay(columns.target, targets),
         past=seen.numbers(schema.numeric("past"), "past_covariates"),
         past_categories=seen.categories(schema.categorical("past"), "past_covariates"),

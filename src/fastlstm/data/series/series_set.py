@@ -299,7 +299,7 @@ class SeriesSet:
         """
         if self.axis.kind == "row":
             return f"row {position}"
-        return str(self.axis.stamps(series, position, 1)[0])
+        return self.axis.frequency.told(self.axis.stamps(series, position, 1)[0])
 
     def _past_last(self, known: npt.NDArray[np.bool_]) -> Integers:
         """Return (S,) the position just past the last of the steps (N,) that are known, 0 where none is."""

@@ -45,7 +45,7 @@ def static_numbers(table: Table, schema: Schema, rows: Rows) -> Floats:
     return np.stack(filled, axis=1) if filled else np.empty((len(rows.names), 0), np.float32)
 
 
-def static_categories(table: Table, schema: Schema, rows: Rows) -> Integers:
+def static_categories(table: Table, schema: Schema, rows: Rows, unknown: dict[str, int]) -> Integers:
     """Read the static covariates that are categories.
 
     Parameters
@@ -56,6 +56,8 @@ def static_categories(table: Table, schema: Schema, rows: Rows) -> Integers:
         Its roles and vocabularies.
     rows : Rows
         Whose its rows are.
+    unknown : dict
+        Filled: column → how many series have a category outside the vocabulary.
 
     Returns
     -------
@@ -72,6 +74,9 @@ def static_categories(table: Table, schema: Schema, rows: Rows) -> Integers:
         one_a_series(table, rows, name, read_categories(table, name, "static_covariates")) for name in names
     ]
     codes = [encode(column, schema.vocabularies[name]) for name, column in zip(names, columns, strict=True)]
+    for name, column, found in zip(names, columns, codes, strict=True):
+        if strange := int(((found == 0) & column.is_not_null().to_numpy()).sum()):
+            unknown[name] = strange
     return np.stack(codes, axis=1) if codes else np.empty((len(rows.names), 0), np.int64)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 import narwhals as nw
@@ -250,6 +251,22 @@ def _of_python(value: Any) -> Any:
 
 
 def _to_polars(column: nw.Series[Any]) -> pl.Series:
+    """Return a column for polars.
+
+    Raises
+    ------
+    DataError
+        If some of its times have a zone and some have none.
+    """
+    if column.dtype == nw.Object:
+        zoned = {
+            cell.tzinfo is not None for cell in column if isinstance(cell, datetime) and not is_missing(cell)
+        }
+        if len(zoned) > 1:
+            raise DataError(
+                f"the frame: column {column.name!r} holds times with a time zone and times without: give all of them "
+                "one, or none"
+            )
     try:
         return column.to_polars()
     except pl.exceptions.ComputeError:  # an offset from UTC that has no name, +05:30 for instance

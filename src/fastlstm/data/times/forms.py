@@ -48,6 +48,7 @@ MONTHS = (
     "%b %Y",
     "%B %Y",
     "%b-%Y",
+    "%B-%Y",
     "%b-%y",
     "%b %y",
     "%Y-%b",
@@ -102,7 +103,8 @@ def parse(cells: pl.Series, form: str) -> pl.Series:
     read = form.replace("T%H", " %H").replace("%:z", "%#z").replace("Z", "%#z")
     if "%S%.f" not in read:
         read = read.replace("%S", "%S%.f")
-    return cells.str.to_datetime(read, time_unit="us", strict=False, exact=True)
+    times = cells.str.to_datetime(read, time_unit="us", strict=False, exact=True)
+    return times.set(times.dt.year() < 1, None)  # a dash is no sign: Jan-2011 is not of the year -2011
 
 
 def normal(cells: pl.Series) -> pl.Series:

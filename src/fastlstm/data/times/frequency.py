@@ -110,6 +110,22 @@ class Frequency:
         unit = next(unit for unit, size in units.items() if self.size % size == 0)
         return f"{self.size // units[unit]}{WORKING if self.working else ''}{unit}"
 
+    def told(self, moment: object) -> str:
+        """Write a time for a message: without midnight, where steps are whole days or longer.
+
+        Parameters
+        ----------
+        moment : object
+            A time, or what a file has for it.
+
+        Examples
+        --------
+        >>> Frequency.parse("1d").told("2024-03-01 00:00:00"), Frequency.parse("1h").told("2024-03-01 00:00:00")
+        ('2024-03-01', '2024-03-01 00:00:00')
+        """
+        by_days = self.kind in ("month", "business") or (self.kind == "duration" and self.size % DAY == 0)
+        return str(moment).removesuffix(" 00:00:00") if by_days else str(moment)
+
     @property
     def seasons(self) -> tuple[int, ...]:
         """The natural seasons in steps, the shortest first; empty where there are none."""

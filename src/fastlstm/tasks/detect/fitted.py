@@ -21,7 +21,7 @@ from fastlstm.tasks.detect.fitting import BASELINE_WINDOWS, Fitted, rows_a_day
 from fastlstm.tasks.detect.frames import verdict_frame
 from fastlstm.tasks.detect.judging import Detection, Ended, Verdicts, judge
 from fastlstm.tasks.detect.pictures import draw_scores
-from fastlstm.tasks.detect.reading import DetectionTable, read_detection_table
+from fastlstm.tasks.detect.reading import DetectionTable, describe_repeated, read_detection_table
 from fastlstm.tasks.detect.report import DetectionReport
 from fastlstm.tasks.detect.running import Network
 from fastlstm.tasks.detect.saving import restore_detector, saved_detector
@@ -257,7 +257,7 @@ def _notes(table: DetectionTable, went_on: list[bool], ended: Mapping[str, Ended
     if anew:
         whose = "the series begins" if len(went_on) == 1 else f"{anew:,} of {len(went_on):,} series begin"
         notes.append(f"{whose} anew: its first rows are judged by little, as none before them are known")
-    notes += _strangers(table.series.names, ended)
+    notes += _strangers(table.series.names, ended) + describe_repeated(table.repeated)
     silent = int(np.isnan(table.values).all(axis=1).sum())
     if silent:
         of = ", ".join(table.series.schema.columns.target)

@@ -19,7 +19,7 @@ from fastlstm.data.tables.values import holds_numbers, read_numbers
 from fastlstm.data.times.axis import counts_instants
 from fastlstm.data.times.frequency import Frequency, infer_frequency
 from fastlstm.data.times.timestamps import looks_like_time
-from fastlstm.errors import DataError
+from fastlstm.errors import DataError, many
 
 Array = npt.NDArray[np.float64]
 Names = str | Sequence[str]
@@ -127,6 +127,25 @@ def read_detection_table(
     codes = np.array([code_of.get(name, -1) for name in rows.names], np.int64)[rows.codes]
     places = np.where(inside & (codes >= 0), series.offsets[codes] + positions, -1)
     return DetectionTable(table, rows, series, places, values, int((~first & inside).sum()))
+
+
+def describe_repeated(repeated: int) -> list[str]:
+    """Say what becomes of rows that share a time step with another.
+
+    Parameters
+    ----------
+    repeated : int
+        How many there are beside the first of each step.
+
+    Examples
+    --------
+    >>> describe_repeated(1), describe_repeated(0)
+    (['1 row shares a time step with an earlier one: all are scored, only the first is fed to the network'], [])
+    """
+    if not repeated:
+        return []
+    shared = f"{many(repeated, 'row')} share{'s' * (repeated == 1)} a time step with an earlier one"
+    return [f"{shared}: all are scored, only the first is fed to the network"]
 
 
 def _learn_step(

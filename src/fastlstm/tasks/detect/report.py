@@ -7,6 +7,7 @@ from typing import Any
 
 from fastlstm.data.series.gaps import GapReport
 from fastlstm.errors import listed, many
+from fastlstm.tasks.detect.reading import describe_repeated
 from fastlstm.tasks.detect.settings import Method
 from fastlstm.training.learner import TrainingResult, outcome, training_metrics
 
@@ -94,11 +95,7 @@ class DetectionReport:
         lines.append(f"{len(self.channels):,} channel{'s' if len(self.channels) > 1 else ''}: {shown}")
         if self.left_out:
             lines.append(f"{len(self.left_out):,} constant and left out: {listed(self.left_out)}")
-        if self.repeated:
-            lines.append(
-                f"{many(self.repeated, 'row')} share{'s' * (self.repeated == 1)} a time step with an earlier one: all "
-                "are scored, only the first is fed to the network"
-            )
+        lines += describe_repeated(self.repeated)
         model, naive = self.errors.values()
         what = ("next value", "last") if self.method == "forecast" else ("reconstructed value", "usual")
         lines += [

@@ -389,7 +389,6 @@ class Forecaster(FittedForecaster):
         self.history_ = history_of(fitted.training)
         self.report_ = fitted.report
         self.metrics_ = fitted.report.metrics
-        self.test_windows_ = parameters.test_windows
         self.learnt_until_ = learnt_from(series, parameters.test_windows * parameters.horizon)
         if options and options.start:
             self.learnt_until_ = later_of(series, self.learnt_until_, options.start.learnt)

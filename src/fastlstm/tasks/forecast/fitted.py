@@ -61,7 +61,6 @@ class FittedForecaster(ExportableEstimator):
     context_: int
     season_: int
     report_: ForecastReport | None
-    test_windows_: int
     learnt_until_: Integers
     loaded_: bool
     tuning_: TuningReport

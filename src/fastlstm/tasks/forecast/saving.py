@@ -96,7 +96,6 @@ def restore_forecaster(forecaster: FittedForecaster, run: Run, settings: Forecas
     )
     forecaster.context_ = settings.network.context
     forecaster.season_ = settings.season
-    forecaster.test_windows_ = settings.parameters.test_windows
     held_back = settings.parameters.test_windows * settings.network.horizon
     until = run.part("learnt").get("until")
     forecaster.learnt_until_ = (

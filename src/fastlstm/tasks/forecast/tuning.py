@@ -30,6 +30,7 @@ from fastlstm.tasks.tuning import (
     open_study,
     parse_space,
     search,
+    why_none,
 )
 from fastlstm.training.metrics import quantile_loss, scaled
 
@@ -206,7 +207,12 @@ def tune(
     -------
     tuple
         The best configuration, its fit where this call made it, the report, and whether it was interrupted; None of
-        the first three where no trial was done.
+        the first three where it was so before a trial was done.
+
+    Raises
+    ------
+    InputError
+        If the space or the storage cannot be used, or no trial could be done.
     """
     whole, first = default_space(parameters, series, season)
     chosen = _chosen(space, whole, given)
@@ -241,6 +247,8 @@ def tune(
     interrupted = search(study, chosen, evaluate, trials=trials, timeout=timeout, seed=parameters.seed)
     done = completed(study)
     if not done:
+        if not interrupted:
+            raise InputError(why_none(study))
         return None, None, None, interrupted
     found = Parameters.check({**parameters.model_dump(), **done[0].params})
     fitted = next((fit for fit in kept if scaled_quantile_loss(fit.report.validation) == done[0].value), None)
