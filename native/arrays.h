@@ -70,6 +70,7 @@ class TensorMemory {
   void* data_[kMost];
 };
 
+bool is_parameter(nanobind::handle array);
 // Whether it is a tensor that asks for a gradient, while gradients are being recorded.
 bool records_gradient(nanobind::handle array, const ArrayView& view);
 // Whether it is a tensor that only notes that the signs of what lies in memory are turned, as the imaginary

@@ -83,6 +83,8 @@ const Real* StepParameters::find(nb::handle parameters, int layer, int slot, nb:
   ArrayView view;
   if (!object.is_valid() || !view_array(object, view) || view.element != kElement<Real> || !view.dense())
     return nullptr;
+  // What stands in a parameter's place (torch.func.functional_call) is differentiated where it asks for it.
+  if (!is_parameter(object) && records_gradient(object, view)) return nullptr;
   int64_t shape[2];
   const int dimensions = shape_of(slot, layer, shape);
   return view.has_shape(shape, dimensions) ? static_cast<const Real*>(view.data) : nullptr;

@@ -43,6 +43,17 @@ PyObject* as_tuple(PyObject* self) {
   return h.is_valid() && c.is_valid() ? PyTuple_Pack(2, h.ptr(), c.ptr()) : nullptr;
 }
 
+// By any index or slice, as a tuple.
+PyObject* subscript(PyObject* self, PyObject* index) {
+  const nb::object both = nb::steal(as_tuple(self));
+  return both.is_valid() ? PyObject_GetItem(both.ptr(), index) : nullptr;
+}
+
+PyObject* concatenate(PyObject* self, PyObject* other) {
+  const nb::object both = nb::steal(as_tuple(self));
+  return both.is_valid() ? PySequence_Concat(both.ptr(), other) : nullptr;
+}
+
 PyObject* represent(PyObject* self) {
   const nb::object both = nb::steal(as_tuple(self));
   return both.is_valid() ? PyUnicode_FromFormat("State%R", both.ptr()) : nullptr;
@@ -63,6 +74,8 @@ PyMethodDef methods[] = {{"__reduce__", reduce, METH_NOARGS, nullptr}, {nullptr,
 PyType_Slot slots[] = {{Py_tp_dealloc, reinterpret_cast<void*>(deallocate)},
                        {Py_sq_length, reinterpret_cast<void*>(length)},
                        {Py_sq_item, reinterpret_cast<void*>(item)},
+                       {Py_mp_subscript, reinterpret_cast<void*>(subscript)},
+                       {Py_sq_concat, reinterpret_cast<void*>(concatenate)},
                        {Py_tp_repr, reinterpret_cast<void*>(represent)},
                        {Py_tp_methods, methods},
                        {Py_tp_getset, attributes},

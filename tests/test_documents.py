@@ -116,7 +116,7 @@ SMALLER = {
     ],
 )
 def test_the_pages_on_tasks(page, modes, tmp_path, monkeypatch, capsys):
-    """In their order, on the files that the last block makes, with a short training; what is printed is as shown but for numbers."""
+    """In their order, on the files that the last block makes, with a short training; shown is what is printed."""
     monkeypatch.chdir(tmp_path)
     *found, (_, files, _) = re.findall(
         r"```(console|python)\n(.*?)```(?:\n\n```\n(.*?)```)?",

@@ -105,6 +105,17 @@ def test_parametrized_gru_and_rnn(theirs, ours):
     assert layer.parametrizations.weight_hh_l0.original1.grad.any()
 
 
+def test_what_torch_pickled_is_read_as_ours(monkeypatch):
+    """A whole model that was saved, where fastlstm's layers have taken the names of torch's."""
+    theirs = nn.LSTM(4, 6, 2)
+    saved = pickle.dumps(theirs)
+    monkeypatch.setattr(nn.modules.rnn, "LSTM", fastlstm.LSTM)
+    ours = pickle.loads(saved)
+    assert type(ours) is fastlstm.LSTM
+    x = torch.randn(5, 3, 4)
+    torch.testing.assert_close(ours(x), theirs(x))
+
+
 def test_a_subclass_is_left_alone():
     model = nn.Sequential(Subclass(3, 4))
     assert type(fastlstm.replace(model)[0]) is Subclass

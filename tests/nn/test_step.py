@@ -93,6 +93,26 @@ def test_fast_where_no_gradient_is_kept():
         assert is_fast(layer, x, weights="bfloat16")
 
 
+@pytest.mark.parametrize(
+    "how", ["a list", "rows that lie apart", "bfloat16", "compiled", "a learnt state of two layers"]
+)
+def test_no_stream_keeps_a_graph_of_its_steps(how):
+    """In evaluation no step is kept for gradients of the parameters, in whatever way it is taken."""
+    learnt = how.startswith("a learnt")
+    layer = LSTM(4, 6, 1 + learnt, learn_initial_state=learnt).eval()
+    dtype = torch.bfloat16 if how == "bfloat16" else torch.float32
+    layer, step = layer.to(dtype), layer.step
+    if how == "compiled":
+        step = torch.compile(step, fullgraph=True, backend="eager")
+    x, state = torch.randn(5, 3, 4, dtype=dtype), None
+    for x_t in x.mT.contiguous().mT if how == "rows that lie apart" else x:
+        given = list(state) if state is not None and how == "a list" else state
+        y, state = step(x_t, given)
+        assert not any(part.requires_grad for part in (y, *state))
+    torch.testing.assert_close(y, layer(x)[0][-1].detach())
+    assert layer.train().step(x[0])[0].requires_grad
+
+
 def test_functorch_takes_the_other_way():
     layer, x = LSTM(4, 6).eval(), torch.randn(4)
     layer.step(x)

@@ -20,7 +20,7 @@ def stepped():
 
 
 def test_a_state_is_a_sequence_of_two(stepped):
-    _, state = stepped
+    x, state = stepped
     h, c = state
     assert h.shape == c.shape == (2, 3, 6)
     assert len(state) == 2
@@ -29,7 +29,10 @@ def test_a_state_is_a_sequence_of_two(stepped):
     assert isinstance(state, Sequence)
     assert isinstance(state, tuple)
     assert repr(state) == f"State{(h, c)!r}"
-    with pytest.raises(IndexError, match="two parts: h and c"):
+    assert state[-2:] == state[:] == (h, c)
+    assert state[1:] == (c,)
+    assert state + (x,) == (h, c, x)  # noqa: RUF005
+    with pytest.raises(IndexError, match="tuple index out of range"):
         state[2]
     with pytest.raises(TypeError):
         state[0] = h

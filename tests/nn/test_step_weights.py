@@ -90,7 +90,9 @@ def test_computed_weights(how):
     else:
         prune.random_unstructured(layer, "weight_ih_l0", amount=0.5)
     state = tuple(torch.ones(1, 6) for _ in "hc")
-    torch.testing.assert_close(layer.step(x, state)[0], layer(x.unsqueeze(0), state)[0][0])
+    found = layer.step(x, state)[0]
+    torch.testing.assert_close(found, layer(x.unsqueeze(0), state)[0][0].detach())
+    assert not found.requires_grad
     with pytest.raises(ValueError, match=r"weights='int8': weight_[ih]h_l0 is not a parameter but computed"):
         layer.step(x, state, weights="int8")
 
@@ -112,6 +114,15 @@ def test_functional_call():
     found = torch.func.functional_call(stream, weights, x)
     assert torch.equal(found, other.eval().step(x)[0])
     assert torch.equal(stream(x), before)
+    # What stands in the place of a parameter is differentiated where it asks for it.
+    wanted = {name: value.clone().requires_grad_() for name, value in weights.items()}
+    with torch.no_grad():
+        assert torch.equal(torch.func.functional_call(stream, wanted, x), found)
+    y = torch.func.functional_call(stream, wanted, x)
+    torch.testing.assert_close(y, found)
+    gradients = torch.autograd.grad(y.sum(), list(wanted.values()))
+    expected = torch.autograd.grad(other(x.unsqueeze(0))[0].sum(), list(other.parameters()))
+    torch.testing.assert_close(gradients, expected)
 
 
 def test_zoneout_and_dropout_that_change():

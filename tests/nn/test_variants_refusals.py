@@ -70,6 +70,41 @@ def test_what_only_an_lstm_has_may_be_declined(kind):
     kind(4, 6, layer_norm=False, peephole=False, coupled=False, forget_bias=None)
 
 
+def test_what_is_set_later_is_checked_too():
+    lstm, gru = LSTM(4, 6), GRU(4, 6)
+    lstm.zoneout = gru.zoneout = 0.25
+    assert lstm.zoneout == (0.25, 0.25)
+    assert gru.zoneout == (0.25, 0.0)
+    with pytest.raises(ValueError, match="state of GRU is h alone"):
+        gru.zoneout = (0.5, 0.5)
+    with pytest.raises(ValueError, match="recurrent_dropout: expected a number in 0 ≤ recurrent_dropout < 1"):
+        lstm.recurrent_dropout = 1
+    with pytest.raises(ValueError, match="checkpoint_every: expected a number of steps"):
+        lstm.checkpoint_every = 0
+    lstm(torch.randn(3, 2, 4))
+
+
+@pytest.mark.parametrize(
+    "layer", [GRU(4, 6, zoneout=0.1), LSTM(4, 6, zoneout=0.1), LSTM(4, 6, zoneout=(0.1, 0.0), peephole=True)]
+)
+def test_a_layers_repr_makes_its_like(layer):
+    assert repr(eval(repr(layer))) == repr(layer)
+
+
+@pytest.mark.parametrize(
+    ("x", "hx", "message"),
+    [
+        ([[1.0] * 4], None, "input: expected a tensor or a PackedSequence, got list"),
+        (torch.ones(1, 4).numpy(), None, "input: expected a tensor or a PackedSequence, got ndarray"),
+        (torch.ones(1, 4), 5, r"hx: the state of LSTM is the pair \(h, c\), got int"),
+        (torch.ones(1, 4), {"h": 1, "c": 2}, r"hx: the state of LSTM is the pair \(h, c\), got dict"),
+    ],
+)
+def test_other_kinds_of_things_are_named(x, hx, message):
+    with pytest.raises(TypeError, match=message):
+        LSTM(4, 6)(x, hx)
+
+
 def test_a_generator_on_another_device():
     layer = LSTM(4, 6, recurrent_dropout=0.1).to("meta")
     with pytest.raises(ValueError, match="generator: it draws on cpu, but the input is on meta"):

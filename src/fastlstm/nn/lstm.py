@@ -165,8 +165,9 @@ class LSTM(Recurrent):
         return hx[0].index_select(1, permutation), hx[1].index_select(1, permutation)
 
     def _pair(self, hx: Any) -> tuple[Tensor, Tensor | None]:
-        if isinstance(hx, Tensor):
-            raise TypeError("hx: the state of LSTM is the pair (h, c), got one tensor")
+        if isinstance(hx, Tensor) or not hasattr(hx, "__getitem__") or isinstance(hx, dict):
+            found = "one tensor" if isinstance(hx, Tensor) else type(hx).__name__
+            raise TypeError(f"hx: the state of LSTM is the pair (h, c), got {found}")
         if len(hx) != 2:
             raise RuntimeError(f"lstm expects two hidden states, the pair (h, c), got {len(hx)}")
         return hx[0], hx[1]

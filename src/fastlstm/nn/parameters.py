@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class RecurrentParameters(nn.RNNBase):
     # What torch's layers do not have. Class attributes, because one of torch's becomes one of ours by its class alone.
     layer_norm = peephole = coupled = learn_initial_state = False
     recurrent_dropout = 0.0
-    zoneout = (0.0, 0.0)
+    zoneout: Any = (0.0, 0.0)  # once set, always the rates of h and c
     forget_bias: float | None = None
     checkpoint_every: int | None = None
 
@@ -75,11 +75,9 @@ class RecurrentParameters(nn.RNNBase):
         )  # fmt: skip
         self.mode = mode
         self.describe()
-        self.recurrent_dropout = arguments.rate_given("recurrent_dropout", recurrent_dropout)
-        self.zoneout = arguments.zoneout_given(
-            zoneout, type(self).__name__, self.proj_size > 0, self.cell.has_cell_state
-        )
-        self.checkpoint_every = arguments.steps_given(checkpoint_every)
+        self.recurrent_dropout = recurrent_dropout
+        self.zoneout = zoneout
+        self.checkpoint_every = checkpoint_every
         self._add_parameters(device, dtype)
         self.learn_initial_state = arguments.flag_given("learn_initial_state", learn_initial_state)
         if learn_initial_state:
@@ -88,6 +86,23 @@ class RecurrentParameters(nn.RNNBase):
                 self.register_parameter(
                     name, nn.Parameter(torch.zeros(states, 1, width, device=device, dtype=dtype))
                 )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; those that may change between calls are checked as the constructor's arguments are."""
+        if name == "recurrent_dropout":
+            value = arguments.rate_given(name, value)
+        elif name == "zoneout":
+            kind = type(self).__name__
+            value = arguments.zoneout_given(value, kind, self.proj_size > 0, self.cell.has_cell_state)
+        elif name == "checkpoint_every":
+            value = arguments.steps_given(value)
+        super().__setattr__(name, value)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled, by torch's own layers too."""
+        super().__setstate__(state)
+        if "cell" not in state:
+            self.describe()
 
     def describe(self) -> None:
         """Say what cell the attributes describe."""
@@ -157,10 +172,12 @@ class RecurrentParameters(nn.RNNBase):
 
     def extra_repr(self) -> str:
         """Tell the arguments that are not the defaults."""
-        own = [
-            f"{name}={getattr(self, name)}"
+        own = {
+            name: getattr(self, name)
             for name in ("layer_norm", "peephole", "coupled", "recurrent_dropout", "zoneout", "forget_bias",
                          "learn_initial_state", "checkpoint_every")
             if getattr(self, name) != getattr(RecurrentParameters, name)
-        ]  # fmt: skip
-        return ", ".join([super().extra_repr(), *own])
+        }  # fmt: skip
+        if "zoneout" in own and (not self.cell.has_cell_state or len(set(self.zoneout)) == 1):
+            own["zoneout"] = self.zoneout[0]
+        return ", ".join([super().extra_repr(), *(f"{name}={value}" for name, value in own.items())])

@@ -93,6 +93,8 @@ class Recurrent(Stepping):
         ValueError
             For an input that is neither 2-D nor 3-D, of another dtype than the weights, lengths, resets or output steps
             that do not fit, a generator on another device, or reduced weights where there are none, with the reason.
+        TypeError
+            For an input or a state of the wrong kind.
         RuntimeError
             For an input or state of the wrong size, or without time steps.
 
@@ -187,6 +189,8 @@ class Recurrent(Stepping):
         generator: torch.Generator | None,
         output_steps: Tensor | None = None,
     ) -> tuple[Tensor, Any]:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"input: expected a tensor or a PackedSequence, got {type(x).__name__}")
         if x.dim() not in (2, 3):
             tensor = " tensor" if self.mode.startswith("RNN") else ""  # as torch words it
             name = self.mode.partition("_")[0]

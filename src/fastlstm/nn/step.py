@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.compiler import is_compiling, is_dynamo_compiling
 
@@ -32,8 +32,9 @@ class Stepping(RecurrentParameters):
         """Take a single step, as a stream does: steps one after the other give what the whole sequence gives.
 
         It takes microseconds under ``torch.no_grad()`` and in evaluation (``eval()``), where no gradient is kept of the
-        parameters. In training, or where the input or the state asks for a gradient, it is :meth:`forward` for one
-        step, and can be differentiated. Parameters are read at every call.
+        parameters. In training, or where the input, the state or what ``torch.func.functional_call`` puts in the place
+        of a parameter asks for a gradient, it is :meth:`forward` for one step, and can be differentiated. Parameters
+        are read at every call.
 
         Parameters
         ----------
@@ -119,6 +120,10 @@ class Stepping(RecurrentParameters):
         >>> lstm.step_error(x, weights="int8").largest < 0.01
         True
         """
+        if not input.numel():
+            raise ValueError(
+                f"step_error: expected one step or more, got an input of shape {tuple(input.shape)}"
+            )
         steps = input.transpose(0, 1) if self.batch_first and input.dim() == 3 else input
         outputs = []
         with torch.no_grad():
@@ -164,7 +169,7 @@ class Stepping(RecurrentParameters):
             self._refuse_reduced(weights, tensor, state)
         time = int(self.batch_first and tensor.dim() == 2)
         reset = None if reset is None else _reset_of(reset, tensor.shape[:-1]).unsqueeze(time)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and isinstance(x, Tensor)):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._keeps_gradients(x, state)):
             y, after = self._forward_padded(None, tensor.unsqueeze(time), state, None, reset, generator)
         output: Any = y.squeeze(time)
         if not isinstance(x, Tensor):
@@ -176,6 +181,14 @@ class Stepping(RecurrentParameters):
             ]
             after = tuple(parts) if self.cell.has_cell_state else parts[0]
         return output, after
+
+    def _keeps_gradients(self, x: Any, state: Any) -> bool:
+        """Say whether a step can be differentiated: a stream would otherwise keep all its steps in memory."""
+        if not isinstance(x, Tensor):
+            return False
+        parts = () if state is None else state if isinstance(state, tuple) else (state,)
+        substitutes = [held for held in self._parameters.values() if not isinstance(held, nn.Parameter)]
+        return self.training or any(t is not None and t.requires_grad for t in (x, *parts, *substitutes))
 
     def _forward_padded(
         self, run_layers: Any, x: Tensor, hx: Any, lengths: Any, reset: Any, generator: torch.Generator | None
