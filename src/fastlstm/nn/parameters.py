@@ -100,7 +100,7 @@ class RecurrentParameters(nn.RNNBase):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take what was pickled, by torch's own layers too."""
-        super().__setstate__(state)
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
         if "cell" not in state:
             self.describe()
 
