@@ -171,9 +171,7 @@ bool view_array(nb::handle object, ArrayView& view) {
   return type == library.array_type && view_numpy(object.ptr(), view);
 }
 
-bool is_parameter(nb::handle array) {
-  return (PyObject*)Py_TYPE(array.ptr()) == libraries().parameter_type;
-}
+bool is_parameter(nb::handle array) { return (PyObject*)Py_TYPE(array.ptr()) == libraries().parameter_type; }
 
 void new_arrays(ArrayKind kind, Element element, NewArray* arrays, int count) {
   for (int i = 0; i < count; ++i) {

@@ -180,7 +180,7 @@ def test_state_dict_pickle_deepcopy(kind, options):
 def test_repr():
     layer = LSTM(4, 6, layer_norm=True, coupled=True, zoneout=0.1, forget_bias=1.0, checkpoint_every=8)
     assert repr(layer) == (
-        "LSTM(4, 6, layer_norm=True, coupled=True, zoneout=(0.1, 0.1), forget_bias=1.0, checkpoint_every=8)"
+        "LSTM(4, 6, layer_norm=True, coupled=True, zoneout=0.1, forget_bias=1.0, checkpoint_every=8)"
     )
 
 
