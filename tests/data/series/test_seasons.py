@@ -75,6 +75,13 @@ def test_what_has_no_season_shows_none(seed: int) -> None:
     assert found(np.arange(600.0)) == ()
 
 
+@pytest.mark.parametrize("level", [1e6, 1e7, 1e8])
+def test_a_season_is_seen_on_a_high_level(level: float) -> None:
+    """Where float32 holds the values coarsely, and as long as it holds more than one."""
+    assert found(level + 10 * wave(400, 24) + noise(400, 1.0)) == (24,)
+    assert found(np.full(400, level + 0.3)) == ()
+
+
 def test_missing_values_are_left_out() -> None:
     passengers = airline()
     generator = np.random.default_rng(3)

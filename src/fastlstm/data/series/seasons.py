@@ -10,6 +10,7 @@ from fastlstm.data.series.series_set import Floats, Integers, SeriesSet
 MOST_SERIES = 64  # that are looked at
 LONGEST = 1000
 FEWEST_CYCLES = 3  # that a series must show of a season
+ROUNDING = 2.0**-24  # of a float32, by its size: a constant may differ by so much
 CLEAR = 0.3  # autocorrelation of a season, and how far it stands out from between
 LONGER = (
     0.02  # by how much a longer season must stand out from the multiples of the first, and twice its error
@@ -138,7 +139,7 @@ def _autocorrelation(history: Floats) -> npt.NDArray[np.float64]:
     rest = np.where(known, values - np.polyval(line, steps), 0.0)
     size = 2 ** int(np.ceil(np.log2(2 * len(rest))))
     whole, seen, squares = (np.fft.rfft(part, size) for part in (rest, known, np.square(rest)))
-    if np.square(rest).sum() <= 1e-12 * max(np.square(values[known]).sum(), 1e-300):
+    if np.square(rest).sum() <= ROUNDING**2 * max(np.square(values[known]).sum(), 1e-300):
         return np.zeros(0)
     # At each lag the sums are over the pairs of known values alone, the squares too: else missing values, and the ends,
     # would make a season look weaker than it is, by chance here more than there.
