@@ -13,7 +13,7 @@ from fastlstm.data.series.schema import Columns
 from fastlstm.errors import InputError
 from fastlstm.tasks import load
 from fastlstm.tasks.forecast import Forecaster
-from fastlstm.tasks.forecast.backtesting import lay_origins
+from fastlstm.tasks.forecast.backtesting import describe_fewer, lay_origins
 from tests.tasks.conftest import ROLES, hourly, small
 
 
@@ -103,11 +103,21 @@ def test_origins_are_a_stride_apart_and_refits_cut_where_theirs_begin() -> None:
     assert origins.ends.tolist() == [[22, 1], [24, 3], [26, 5]]
     once = lay_origins(series, 4, windows=5, stride=2)
     # b is too short for five origins: it has three, and is held back from the first of them.
+    assert describe_fewer(once, 5, series) == ["1 of 2 series: rows for fewer than 5 windows"]
+    assert describe_fewer(once, 3, series) == []
     assert np.bincount(once.index.series).tolist() == [5, 3]
     assert once.ends.tolist() == [[18, 1]]
     late = lay_origins(series, 4, windows=5, stride=2, refit=2)
     assert late.groups.tolist() == [0, 0, 1, 1, 2, 1, 1, 2]
     assert late.ends.tolist() == [[18, -3], [22, 1], [26, 5]]  # nothing of b is there for the first model
+
+
+def test_fewer_windows_than_asked_for_are_told(fitted: Forecaster, table: pl.DataFrame) -> None:
+    fitted.backtest(2, data=table)
+    assert fitted.notes_ == []
+    judged = fitted.backtest(30, stride=1, data=hourly("z", days=1))
+    assert judged.truth.shape == (18, 6)
+    assert fitted.notes_ == ["the rows reach for 18 windows instead of 30"]
 
 
 def test_refitting_uses_what_came_in_between() -> None:

@@ -304,3 +304,22 @@ def test_of_several_series_the_verdict_is_in_their_own_scales(fitted: Forecaster
     assert judged.verdict.startswith("The LSTM's MASE is")
     one = replace(judged, index=WindowIndex(np.zeros_like(judged.index.series), judged.index.origins))
     assert one.verdict.startswith("The LSTM's MAE is")
+
+
+@pytest.mark.parametrize(
+    ("model", "verdict"),
+    [
+        (0.5, "The LSTM's MAE is 50.0% below that of naive."),
+        (1.0001, "The LSTM's MAE is that of naive, within 0.1%."),
+        (0.9999, "The LSTM's MAE is that of naive, within 0.1%."),
+        (1.5, "The LSTM loses to naive: its MAE is 50.0% above. Use naive instead."),
+        (30.0, "The LSTM loses to naive: its MAE is 30.0 times as large. Use naive instead."),
+        (1e9, "The LSTM loses to naive, which makes next to no error here."),
+    ],
+)
+def test_a_verdict_says_no_silly_number(fitted: Forecaster, model: float, verdict: str) -> None:
+    judged = fitted.report_.validation
+    errors = {"model": model, "naive": 1.0, "seasonal_naive": 2.0}
+    forecasts = {name: judged.truth[..., None] + np.full(3, error) for name, error in errors.items()}
+    one = WindowIndex(np.zeros_like(judged.index.series), judged.index.origins)
+    assert replace(judged, index=one, forecasts=forecasts).verdict == verdict

@@ -198,6 +198,7 @@ def _backtest_run(task: str, given: dict[str, Any]) -> None:
     outputs = {name: given.pop(name) for name in ("out", "by_series", "by_step", "json")}
     _check_forms(outputs)
     _write_evaluation(loaded.backtest(**given), outputs, loaded.time_format_)
+    print_notes(loaded.notes_)
 
 
 def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
@@ -213,7 +214,9 @@ def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
     steps = (own["windows"] - 1) * (own["stride"] or horizon) + horizon
     held_back = max(1, -(-steps // horizon))
     fitted = kind(**configuration, test_windows=held_back).fit(given.pop("data"), **given)
+    print_notes(fitted.notes_)
     _write_evaluation(fitted.backtest(**own), outputs, fitted.time_format_)
+    print_notes(fitted.notes_)
 
 
 def _export_command(task: str) -> Callable[..., int | None]:

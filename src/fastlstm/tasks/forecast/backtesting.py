@@ -9,7 +9,7 @@ import numpy as np
 
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import WindowIndex
-from fastlstm.errors import InputError, require_whole
+from fastlstm.errors import InputError, many, require_whole
 from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
 from fastlstm.tasks.forecast.fitting import fit_series, windows_to_judge
 from fastlstm.tasks.forecast.past import recode, series_before
@@ -91,6 +91,27 @@ def lay_origins(
     own = np.full(ends.shape, np.iinfo(np.int64).max)
     np.minimum.at(own, (groups, index.series), positions)
     return Origins(index, groups, np.where(own < np.iinfo(np.int64).max, own, ends))
+
+
+def describe_fewer(origins: Origins, windows: int, series: SeriesSet) -> list[str]:
+    """Say of how many series fewer origins were laid than asked for.
+
+    Parameters
+    ----------
+    origins : Origins
+        Those that were laid.
+    windows : int
+        How many a series was to have.
+    series : SeriesSet
+        The series.
+    """
+    laid = np.bincount(origins.index.series, minlength=len(series))
+    short = int((laid < windows).sum())
+    if not short:
+        return []
+    if len(series) == 1:
+        return [f"the rows reach for {many(int(laid[0]), 'window')} instead of {windows:,}"]
+    return [f"{short:,} of {len(series):,} series: rows for fewer than {many(windows, 'window')}"]
 
 
 def backtest(series: SeriesSet, origins: Origins, parameters: Parameters, season: int) -> Evaluation:

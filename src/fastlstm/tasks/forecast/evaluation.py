@@ -38,6 +38,9 @@ TITLES = {
     "quantile_loss": "quantile loss",
     "coverage": "coverage",
 }
+UNHEARD_OF = (
+    1e3  # times as large: no errors of forecasts differ so, but those of a rule that holds to rounding
+)
 FORMS = {"mase": ".3f", "smape": ".2f", "coverage": ".1%"}
 
 
@@ -105,12 +108,15 @@ class Evaluation:
             return "Nothing could be compared: no target was observed."
         if best == model == 0:
             return f"Neither the LSTM nor {LABELS[rival]} makes an error here."
-        if best == 0:
-            return f"The LSTM loses to {LABELS[rival]}, which makes no error here."
-        share = abs(1 - model / best)
-        if model < best:
-            return f"The LSTM's {measure} is {share:.1%} below that of {LABELS[rival]}."
-        return f"The LSTM loses to {LABELS[rival]}: its {measure} is {share:.1%} above. Use {LABELS[rival]} instead."
+        if best * UNHEARD_OF < model:
+            return f"The LSTM loses to {LABELS[rival]}, which makes next to no error here."
+        share = model / best - 1
+        if abs(share) < 5e-4:
+            return f"The LSTM's {measure} is that of {LABELS[rival]}, within 0.1%."
+        if share < 0:
+            return f"The LSTM's {measure} is {-share:.1%} below that of {LABELS[rival]}."
+        more = f"{share:.1%} above" if share < 1 else f"{model / best:,.1f} times as large"
+        return f"The LSTM loses to {LABELS[rival]}: its {measure} is {more}. Use {LABELS[rival]} instead."
 
     def frame(self) -> object:
         """Give every forecast: series, origin, time, target, ``NAME_forecast`` and the quantiles.

@@ -19,7 +19,7 @@ from fastlstm.runs import Run
 from fastlstm.runs.export import Standalone
 from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.exporting import ExportableEstimator
-from fastlstm.tasks.forecast.backtesting import backtest, lay_origins
+from fastlstm.tasks.forecast.backtesting import backtest, describe_fewer, lay_origins
 from fastlstm.tasks.forecast.defaults import require_counts
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.exporting import standalone
@@ -220,6 +220,8 @@ class FittedForecaster(ExportableEstimator):
             raise InputError("a loaded run holds only the end of its data: give the whole of it as data")
         series = self._read(data)
         origins = lay_origins(series, horizon, windows, stride, refit)
+        read = [] if data is None else [*describe_read([series.report]), *series.report.coarse]
+        self.notes_ = [*describe_fewer(origins, windows, series), *read]
         if not refit and all_unseen(series, origins.index, self._learnt()):
             fresh = self._fresh(series)
             return evaluate_windows(self.network_, series, self.scaling_, origins.index, self.season_, fresh)
