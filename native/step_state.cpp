@@ -43,8 +43,13 @@ PyObject* as_tuple(PyObject* self) {
   return h.is_valid() && c.is_valid() ? PyTuple_Pack(2, h.ptr(), c.ptr()) : nullptr;
 }
 
-// By any index or slice, as a tuple.
-PyObject* subscript(PyObject* self, PyObject* index) {
+// A part makes its own array alone; a slice is a tuple.
+PyObject* subscript(PyObject* self, PyObject* index) noexcept {
+  if (PyIndex_Check(index)) {
+    const Py_ssize_t place = PyNumber_AsSsize_t(index, PyExc_IndexError);
+    if (place == -1 && PyErr_Occurred()) return nullptr;
+    return item(self, place < 0 ? place + length(self) : place);
+  }
   const nb::object both = nb::steal(as_tuple(self));
   return both.is_valid() ? PyObject_GetItem(both.ptr(), index) : nullptr;
 }

@@ -31,9 +31,10 @@ def test_a_state_is_a_sequence_of_two(stepped):
     assert repr(state) == f"State{(h, c)!r}"
     assert state[-2:] == state[:] == (h, c)
     assert state[1:] == (c,)
-    assert state + (x,) == (h, c, x)  # noqa: RUF005
-    with pytest.raises(IndexError, match="tuple index out of range"):
-        state[2]
+    assert state + (x,) == (h, c, x)  # noqa: RUF005 (it is the sum that is tested)
+    for outside in (2, -3):
+        with pytest.raises(IndexError, match="two parts: h and c"):
+            state[outside]
     with pytest.raises(TypeError):
         state[0] = h
 

@@ -186,9 +186,11 @@ class Stepping(RecurrentParameters):
         """Say whether a step can be differentiated: a stream would otherwise keep all its steps in memory."""
         if not isinstance(x, Tensor):
             return False
+        if self.training:
+            return True
         parts = () if state is None else state if isinstance(state, tuple) else (state,)
         substitutes = [held for held in self._parameters.values() if not isinstance(held, nn.Parameter)]
-        return self.training or any(t is not None and t.requires_grad for t in (x, *parts, *substitutes))
+        return any(t is not None and t.requires_grad for t in (x, *parts, *substitutes))
 
     def _forward_padded(
         self, run_layers: Any, x: Tensor, hx: Any, lengths: Any, reset: Any, generator: torch.Generator | None

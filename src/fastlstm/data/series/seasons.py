@@ -137,10 +137,10 @@ def _autocorrelation(history: Floats) -> npt.NDArray[np.float64]:
     steps = np.arange(len(values))
     line = np.polyfit(steps[known], values[known], 1)
     rest = np.where(known, values - np.polyval(line, steps), 0.0)
-    size = 2 ** int(np.ceil(np.log2(2 * len(rest))))
-    whole, seen, squares = (np.fft.rfft(part, size) for part in (rest, known, np.square(rest)))
     if np.square(rest).sum() <= ROUNDING**2 * max(np.square(values[known]).sum(), 1e-300):
         return np.zeros(0)
+    size = 2 ** int(np.ceil(np.log2(2 * len(rest))))
+    whole, seen, squares = (np.fft.rfft(part, size) for part in (rest, known, np.square(rest)))
     # At each lag the sums are over the pairs of known values alone, the squares too: else missing values, and the ends,
     # would make a season look weaker than it is, by chance here more than there.
     products, left, right = (

@@ -38,9 +38,8 @@ TITLES = {
     "quantile_loss": "quantile loss",
     "coverage": "coverage",
 }
-UNHEARD_OF = (
-    1e3  # times as large: no errors of forecasts differ so, but those of a rule that holds to rounding
-)
+# Times as large: no errors of forecasts differ so, but those of a rule that holds to rounding.
+UNHEARD_OF = 1e3
 FORMS = {"mase": ".3f", "smape": ".2f", "coverage": ".1%"}
 
 
