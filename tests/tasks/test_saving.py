@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 import torch
 from matplotlib.figure import Figure
-from pydantic import BaseModel, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from fastlstm.errors import InputError, RunError
-from fastlstm.runs import save_run
+from fastlstm.runs.run import WEIGHTS
 from fastlstm.tasks import load
-from fastlstm.tasks.parameters import CheckedParameters
-from fastlstm.tasks.saving import SavedEstimator
+from fastlstm.tasks.parameters import CheckedParameters, EstimatorSettings
+from fastlstm.tasks.saving import Contents, SavedEstimator
 
 
 class Parameters(CheckedParameters):
@@ -27,7 +27,7 @@ class Parameters(CheckedParameters):
         return self
 
 
-class RunSettings(BaseModel):
+class RunSettings(EstimatorSettings):
     parameters: Parameters
     unit: str
 
@@ -45,20 +45,16 @@ class Counter(SavedEstimator):
 
     def fit(self) -> "Counter":
         self.total_ = torch.arange(self.first, self.last + 1).sum()
-        self.history_ = [{"step": 1.0, "loss": 0.5}]
+        self.history_ = [{"step": 1.0, "loss": 0.5, "validation_loss": 0.25}]
         self.metrics_ = {"validation": {"model": {"mae": 0.0}}}
         self.pictures_, self.notes_, self.report_ = {}, ["a note"], "a report"
         return self
 
-    def _save(self, path: Any) -> None:
-        save_run(
-            path,
-            task=self.task,
-            settings=RunSettings(parameters=Parameters.check(self.get_params()), unit="steps"),
-            tensors={"sum.total": self.total_, "summary": torch.zeros(2)},
-            history=self.history_,
-            metrics=self.metrics_,
-            plots=self.pictures_ or {"curve": Figure()},
+    def _contents(self) -> Contents:
+        return Contents(
+            RunSettings(parameters=Parameters.check(self.get_params()), unit="steps"),
+            {"sum": {"total": self.total_}, "summary": {"zeros": torch.zeros(2)}},
+            plots={"curve": Figure()},
         )
 
     def _restore(self, run: Any, settings: RunSettings) -> None:
@@ -75,10 +71,13 @@ def test_what_is_saved_is_loaded_and_saved_again(tmp_path) -> None:
     loaded = Counter.load(tmp_path / "run")
     assert loaded.get_params() == {"first": 1, "last": 10}
     assert loaded.total_ == 55
-    assert loaded.history_ == [{"step": 1.0, "loss": 0.5}]
+    assert loaded.history_ == [{"step": 1.0, "loss": 0.5, "validation_loss": 0.25}]
     assert loaded.metrics_ == {"validation": {"model": {"mae": 0.0}}}
     assert (loaded.report_, loaded.notes_) == (None, [])
-    assert loaded.pictures_ == {"curve": (tmp_path / "run" / "plots" / "curve.png").read_bytes()}
+    plots = tmp_path / "run" / "plots"
+    assert loaded.pictures_ == {
+        name: (plots / f"{name}.png").read_bytes() for name in ("curve", "learning_curve")
+    }
     loaded.save(tmp_path / "again")
     for name in ("config.json", "model.safetensors", "plots/curve.png"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
@@ -119,7 +118,7 @@ class Weighed(Counter):
     """Once had a weight of another size."""
 
     def _restore(self, run: Any, settings: RunSettings) -> None:
-        torch.nn.Linear(1, 2).load_state_dict({"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
+        run.weigh(torch.nn.Linear(1, 2), {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)})
 
 
 def test_a_run_whose_weights_fit_no_network_is_refused(tmp_path) -> None:
@@ -128,6 +127,30 @@ def test_a_run_whose_weights_fit_no_network_is_refused(tmp_path) -> None:
         RunError, match=r"the weights of .*run fit no network of this version .*: train again"
     ):
         Weighed.load(tmp_path / "run")
+
+
+class Lacking(Counter):
+    """Once was saved without its mean."""
+
+    def _restore(self, run: Any, settings: RunSettings) -> None:
+        self.mean_ = run.part("sum")["mean"]
+
+
+def test_a_run_without_a_tensor_is_refused_and_the_tensor_named(tmp_path) -> None:
+    Counter().fit().save(tmp_path / "run")
+    with pytest.raises(RunError, match=rf"run/{WEIGHTS} holds no sum\.mean: it was altered, or another"):
+        Lacking.load(tmp_path / "run")
+
+
+class Broken(Counter):
+    def _restore(self, run: Any, settings: RunSettings) -> None:
+        raise RuntimeError("out of memory")
+
+
+def test_what_goes_wrong_beside_the_weights_is_told_as_it_is(tmp_path) -> None:
+    Counter().fit().save(tmp_path / "run")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        Broken.load(tmp_path / "run")
 
 
 def test_what_was_not_fitted_is_not_saved(tmp_path) -> None:

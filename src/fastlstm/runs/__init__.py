@@ -16,10 +16,13 @@ It is written whole or not at all, and nothing in it is ever unpickled.
 """
 
 from fastlstm.runs.checkpoint import drop_checkpoint, keep_checkpoint, read_checkpoint
-from fastlstm.runs.folder import Run, finite, load_run, save_run
+from fastlstm.runs.folder import finite, load_run, save_run
+from fastlstm.runs.run import NETWORK, VOCABULARY, Run
 from fastlstm.runs.writing import check_destination, replace_file
 
 __all__ = [
+    "NETWORK",
+    "VOCABULARY",
     "Run",
     "check_destination",
     "drop_checkpoint",

@@ -143,6 +143,20 @@ class CheckedParameters(BaseModel):
             raise InputError(f"{name} is {arguments[name]!r}: it {reason}") from None
 
 
+class EstimatorSettings(BaseModel):
+    """What ``config.json`` holds of an estimator; a task adds its own as fields.
+
+    Parameters
+    ----------
+    parameters : CheckedParameters
+        The constructor's arguments; a task says of which type.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parameters: CheckedParameters
+
+
 class TrainingParameters(CheckedParameters):
     """What every training asks for."""
 

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fastlstm.errors import InputError, RunError
-from fastlstm.runs import drop_checkpoint, keep_checkpoint, read_checkpoint, save_run
-from fastlstm.runs.checkpoint import CHECKPOINT
-from fastlstm.runs.plots import learning_curve
+from fastlstm.runs import drop_checkpoint, keep_checkpoint, read_checkpoint
 from fastlstm.tasks.parameters import Arguments, as_plain
 from fastlstm.tasks.saving import SavedEstimator
 from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.learner import Hooks
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-    from torch import Tensor
 
 
 class FitRecord(BaseModel):
@@ -159,44 +153,6 @@ class ResumableEstimator(SavedEstimator):
     ) -> Self:
         """Fit, from the beginning or from where another fit stood."""
         raise NotImplementedError
-
-    def _write_run(
-        self,
-        path: str | Path,
-        settings: BaseModel,
-        tensors: Mapping[str, Tensor],
-        vocabularies: Mapping[str, str] | None = None,
-        plots: Mapping[str, Figure] | None = None,
-    ) -> None:
-        """Write the run folder; the checkpoint in it stays where training was left.
-
-        Parameters
-        ----------
-        path : str or Path
-            The folder to make.
-        settings : pydantic.BaseModel
-            What ``config.json`` is to hold.
-        tensors : mapping
-            What ``model.safetensors`` is to hold.
-        vocabularies : mapping, optional
-            Name → JSON.
-        plots : mapping, optional
-            Name → what this fit has to show beside its learning curve.
-        """
-        pictures: dict[str, Figure | bytes] = dict(self.pictures_)
-        if self.report_ is not None:
-            pictures = {"learning_curve": learning_curve(self.history_), **(plots or {})}
-        save_run(
-            path,
-            task=self.task,
-            settings=settings,
-            tensors=tensors,
-            history=self.history_,
-            metrics=self.metrics_,
-            vocabularies=vocabularies or {},
-            plots=pictures,
-            keep=(CHECKPOINT,) if self.interrupted_ else (),
-        )
 
     def _hooks(
         self,

@@ -2,35 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from fastlstm.errors import RunError
-from fastlstm.runs import Run, load_run
+from fastlstm.runs import Run, load_run, save_run
+from fastlstm.runs.checkpoint import CHECKPOINT
+from fastlstm.runs.plots import learning_curve
+from fastlstm.tasks.parameters import EstimatorSettings
 from fastlstm.training.loop import require_float32
+from fastlstm.training.parts import joined
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a run folder holds of a task alone.
+
+    Parameters
+    ----------
+    settings : EstimatorSettings
+        For ``config.json``.
+    tensors : mapping
+        For ``model.safetensors``: part → name → tensor; ``network`` is the part of the weights.
+    vocabularies : mapping
+        Name → JSON.
+    plots : mapping
+        Name → what this fit has to show beside its learning curve; not looked at of a loaded run, which has pictures.
+    """
+
+    settings: EstimatorSettings
+    tensors: Mapping[str, Mapping[str, Tensor]]
+    vocabularies: Mapping[str, str] = field(default_factory=dict)
+    plots: Mapping[str, Figure] = field(default_factory=dict)
 
 
 class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """An estimator that a run folder keeps; a task says what of it, by ``_save`` and ``_restore``.
+    """An estimator that a run folder keeps; a task says what of it, by ``_contents`` and ``_restore``.
 
     Attributes
     ----------
     task : str
         A key of :data:`fastlstm.tasks.TASKS`.
-    run_settings : type of pydantic.BaseModel
-        What ``config.json`` holds; its field ``parameters``, a model or a mapping, are the constructor's arguments.
+    run_settings : type of EstimatorSettings
+        What ``config.json`` holds.
     fitted_by : str
         The attribute that is there once ``fit`` is done.
+    kept : tuple of str
+        What stays of a run that is replaced, beside the checkpoint of a training that was left.
     """
 
     task: ClassVar[str]
-    run_settings: ClassVar[type[BaseModel]]
+    run_settings: ClassVar[type[EstimatorSettings]]
     fitted_by: ClassVar[str]
+    kept: ClassVar[tuple[str, ...]] = ()
 
     history_: list[dict[str, float]]
     report_: Any
@@ -51,7 +85,21 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         path : str or Path
             The folder to make.
         """
-        self._require_fitted()._save(path)
+        contents = self._require_fitted()._contents()
+        plots: dict[str, Figure | bytes] = dict(self.pictures_)
+        if self.report_ is not None:
+            plots = {"learning_curve": learning_curve(self.history_), **contents.plots}
+        save_run(
+            path,
+            task=self.task,
+            settings=contents.settings,
+            tensors=joined(contents.tensors),
+            history=self.history_,
+            metrics=self.metrics_,
+            vocabularies=contents.vocabularies,
+            plots=plots,
+            keep=(*self.kept, CHECKPOINT) if self.interrupted_ else self.kept,
+        )
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -77,8 +125,8 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             What ``load_run`` gives.
         """
         require_float32()
-        settings: Any = run.settings(cls.run_settings)
-        given = dict(settings.parameters)
+        settings = run.settings(cls.run_settings)
+        given = settings.parameters.model_dump()
         strange = sorted(given.keys() - signature(cls).parameters.keys())
         if strange:
             raise RunError(
@@ -88,21 +136,15 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self = cls(**given)
         self.history_, self.metrics_, self.pictures_ = run.history, run.metrics, run.pictures
         self.report_, self.notes_ = None, []
-        try:
-            self._restore(run, settings)
-        except RuntimeError:  # torch's, of weights of other names or sizes
-            raise RunError(
-                f"the weights of {run.folder} fit no network of this version of fastlstm ({run.config.fastlstm} wrote "
-                "them): train again"
-            ) from None
+        self._restore(run, settings)
         return self
 
-    def _save(self, path: str | Path) -> None:
-        """Write the run folder of what was fitted."""
+    def _contents(self) -> Contents:
+        """Return what of the task is to be written, beside what all tasks write alike."""
         raise NotImplementedError
 
     def _restore(self, run: Run, settings: Any) -> None:
-        """Take from a run what ``_save`` put there, beside what ``from_run`` has taken."""
+        """Take from a run what ``_contents`` gave."""
         raise NotImplementedError
 
     def _require_fitted(self) -> Self:

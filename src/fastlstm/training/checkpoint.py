@@ -12,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fastlstm.errors import RunError
+from fastlstm.training.parts import part_of
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,7 @@ class TrainingState:
         >>> TrainingState({"best.weight": torch.ones(1), "step": torch.ones(1)}, {}).part("best")
         {'weight': tensor([1.])}
         """
-        return {
-            key.removeprefix(f"{name}."): value
-            for key, value in self.tensors.items()
-            if key.startswith(f"{name}.")
-        }
+        return part_of(self.tensors, name)
 
     def to_bytes(self) -> bytes:
         """Return the state as one safetensors file, its numbers as JSON in the header."""

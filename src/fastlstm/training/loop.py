@@ -20,6 +20,7 @@ from fastlstm.ops import multiplies_bfloat16
 from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.interrupts import InterruptsAfterSteps
 from fastlstm.training.learner import Batch, Hooks, Learner, LoopSettings, TrainingResult
+from fastlstm.training.parts import joined
 from fastlstm.training.progress import TrainingProgress
 from fastlstm.training.update import WeightUpdate
 
@@ -266,11 +267,7 @@ class _Run(Generic[Batch]):
             "random": {"cpu": torch.get_rng_state(), "draws": self.drawn_from},
             "carried": self.learner.carried(),
         }
-        tensors = {
-            f"{part}.{name}": value.clone()
-            for part, values in parts.items()
-            for name, value in values.items()
-        }
+        tensors = {name: value.clone() for name, value in joined(parts).items()}
         if self.accelerator.device.type == "cuda":
             tensors["random.cuda"] = torch.cuda.get_rng_state(self.accelerator.device)
         result = self.result

@@ -12,6 +12,7 @@ from torch import nn
 from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.learner import Hooks, Learner, LoopSettings, TrainingResult
 from fastlstm.training.loop import train
+from fastlstm.training.parts import joined
 
 
 def train_members(
@@ -82,10 +83,7 @@ def _member_hooks(hooks: Hooks, ensemble: nn.Module, trained: Sequence[TrainingR
         return replace(hooks, resume=resume)
 
     def checkpoint(state: TrainingState) -> None:
-        tensors = {
-            **{f"ensemble.{name}": value for name, value in ensemble.state_dict().items()},
-            **{f"training.{name}": value for name, value in state.tensors.items()},
-        }
+        tensors = joined({"ensemble": ensemble.state_dict(), "training": state.tensors})
         numbers: dict[str, Any] = {
             "trained": [asdict(result) for result in trained],
             "training": state.numbers,

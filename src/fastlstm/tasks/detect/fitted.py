@@ -30,6 +30,7 @@ from fastlstm.tasks.detect.settings import RunSettings
 from fastlstm.tasks.detect.stream import Stream
 from fastlstm.tasks.detect.truth import labelled, windowed
 from fastlstm.tasks.resuming import ResumableEstimator
+from fastlstm.tasks.saving import Contents
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -207,11 +208,8 @@ class FittedDetector(ResumableEstimator):
         return self._require_fitted().schema_.time_format
 
     @override
-    def _save(self, path: str | Path) -> None:
-        plots = {}
-        if self.table_ is not None and self.verdicts_ is not None:
-            plots["scores"] = draw_scores(self.table_, self.verdicts_, self.threshold_)
-        self._write_run(path, *saved_detector(self), plots=plots)
+    def _contents(self) -> Contents:
+        return saved_detector(self)
 
     @override
     def _restore(self, run: Run, settings: RunSettings) -> None:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from fastlstm.runs import Run
+from fastlstm.runs import NETWORK, Run
 from fastlstm.tasks.detect.inputs import Carried
 from fastlstm.tasks.detect.judging import Detection, Ended
+from fastlstm.tasks.detect.pictures import draw_scores
 from fastlstm.tasks.detect.running import Memory, build_network
 from fastlstm.tasks.detect.settings import Parameters, RunSettings
+from fastlstm.tasks.saving import Contents
 
 if TYPE_CHECKING:
     from fastlstm.tasks.detect.fitted import FittedDetector
 
+MEMORY = "memory"  # the part of the tensors from which rows go on
 
-def saved_detector(detector: FittedDetector) -> tuple[RunSettings, dict[str, Tensor]]:
-    """Return what a run folder is to hold: ``config.json`` and ``model.safetensors``.
+
+def saved_detector(detector: FittedDetector) -> Contents:
+    """Return what a run folder is to hold.
 
     Parameters
     ----------
@@ -28,9 +32,8 @@ def saved_detector(detector: FittedDetector) -> tuple[RunSettings, dict[str, Ten
         Fitted or loaded.
     """
     detection = detector.detection_
-    network = {f"network.{name}": value for name, value in detection.network.state_dict().items()}
     ends = [_arrays(ended.memory) for ended in detector.ended_.values()]
-    memory = {f"memory.{name}": torch.from_numpy(np.stack([end[name] for end in ends])) for name in ends[0]}
+    memory = {name: torch.from_numpy(np.stack([end[name] for end in ends])) for name in ends[0]}
     settings = RunSettings(
         parameters=Parameters.check(detector.get_params()),
         network=detection.network.settings,
@@ -43,7 +46,10 @@ def saved_detector(detector: FittedDetector) -> tuple[RunSettings, dict[str, Ten
         ticks=[ended.tick for ended in detector.ended_.values()],
         kind=detector.kind_,
     )
-    return settings, {**network, **memory}
+    plots = {}
+    if detector.table_ is not None and detector.verdicts_ is not None:
+        plots["scores"] = draw_scores(detector.table_, detector.verdicts_, detector.threshold_)
+    return Contents(settings, {NETWORK: detection.network.state_dict(), MEMORY: memory}, plots=plots)
 
 
 def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) -> None:
@@ -58,12 +64,10 @@ def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) 
     settings : RunSettings
         The run's.
     """
-    network = build_network(settings.network)
-    network.load_state_dict(run.part("network"))
-    memory = run.part("memory")
+    memory = run.arrays(MEMORY)
     limits = dict(zip(map(str, settings.names), settings.ticks, strict=True))
     detector.detection_ = Detection(
-        network.eval(),
+        run.weigh(build_network(settings.network)),
         settings.scaling,
         settings.scorer,
         settings.learnt_scorer or settings.scorer,
@@ -71,7 +75,7 @@ def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) 
     )
     detector.baseline_ = settings.baseline
     detector.ended_ = {
-        str(name): Ended(_memory({key: value[place] for key, value in memory.items()}), tick)
+        str(name): Ended(_memory(memory, place), tick)
         for place, (name, tick) in enumerate(zip(settings.names, settings.ticks, strict=True))
     }
     detector.schema_ = settings.table
@@ -91,13 +95,17 @@ def _arrays(memory: Memory) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _memory(tensors: dict[str, Tensor]) -> Memory:
-    carried = Carried(*(tensors[f"carried.{name}"].numpy().copy() for name in Carried._fields))
+def _memory(arrays: Mapping[str, npt.NDArray[Any]], place: int) -> Memory:
+    def own(name: str) -> npt.NDArray[Any]:
+        found: npt.NDArray[Any] = arrays[name][place]
+        return found
+
+    smooth = own("smooth")
     return Memory(
-        carried,
-        (tensors["state.0"].clone(), tensors["state.1"].clone()),
-        tuple(tensors[f"pending.{place}"].numpy().copy() for place in range(tensors["smooth"].shape[0] - 1)),
-        tensors["smooth"].numpy().copy(),
-        int(tensors["since"][0]),
-        int(tensors["age"][0]),
+        Carried(*(own(f"carried.{name}") for name in Carried._fields)),
+        (torch.from_numpy(own("state.0")), torch.from_numpy(own("state.1"))),
+        tuple(own(f"pending.{horizon}") for horizon in range(len(smooth) - 1)),
+        smooth,
+        int(own("since")[0]),
+        int(own("age")[0]),
     )

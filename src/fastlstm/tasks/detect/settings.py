@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from fastlstm.data.series.schema import Schema
 from fastlstm.data.tables.frames import Kind
@@ -12,7 +12,7 @@ from fastlstm.tasks.detect.calibration import Tail
 from fastlstm.tasks.detect.inputs import DetectorScaling
 from fastlstm.tasks.detect.running import NetworkSettings
 from fastlstm.tasks.detect.scoring import Scorer
-from fastlstm.tasks.parameters import TrainingParameters
+from fastlstm.tasks.parameters import EstimatorSettings, TrainingParameters
 
 Method = Literal["forecast", "reconstruction"]
 
@@ -34,7 +34,7 @@ class Parameters(TrainingParameters):
     learning_rate: PositiveFloat
 
 
-class RunSettings(BaseModel):
+class RunSettings(EstimatorSettings):
     """What ``config.json`` holds of a detector.
 
     Parameters
@@ -58,8 +58,6 @@ class RunSettings(BaseModel):
     kind : {"file", "pandas", "polars", "pyarrow"}
         The kind of table that was fitted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     parameters: Parameters
     network: NetworkSettings

@@ -37,12 +37,14 @@ from fastlstm.tasks.forecast.known_ahead import describe_covariates, describe_re
 from fastlstm.tasks.forecast.pictures import draw_forecast
 from fastlstm.tasks.forecast.prediction import forecast_ahead, sample_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
-from fastlstm.tasks.forecast.saving import restore_forecaster, save_forecaster
+from fastlstm.tasks.forecast.saving import restore_forecaster, saved_forecaster
 from fastlstm.tasks.forecast.settings import ForecastSettings, Parameters
 from fastlstm.tasks.forecast.strangers import describe_new, describe_strangers
 from fastlstm.tasks.forecast.tables import roles_of
 from fastlstm.tasks.forecast.tuning import TuningReport
 from fastlstm.tasks.forecast.unseen import all_unseen, fresh_from, learnt_from, limits
+from fastlstm.tasks.saving import Contents
+from fastlstm.tasks.tuning import STUDY, study_at_rest
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,6 +56,7 @@ class FittedForecaster(ExportableEstimator):
     task = "forecast"
     run_settings = ForecastSettings
     fitted_by = "network_"
+    kept = (STUDY,)
 
     network_: ForecastEnsemble
     scaling_: CovariateScaling
@@ -317,8 +320,13 @@ class FittedForecaster(ExportableEstimator):
         return standalone(self.network_, self.scaling_, self.series_.schema)
 
     @override
-    def _save(self, path: str | Path) -> None:
-        save_forecaster(self, path)
+    def save(self, path: str | Path) -> None:
+        with study_at_rest(path):
+            super().save(path)
+
+    @override
+    def _contents(self) -> Contents:
+        return saved_forecaster(self)
 
     @override
     def _restore(self, run: Run, settings: ForecastSettings) -> None:

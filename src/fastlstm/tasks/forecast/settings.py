@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from fastlstm.data.series.schema import Schema
 from fastlstm.data.series.windows import CovariateScaling
 from fastlstm.data.tables.frames import Kind
 from fastlstm.model.distributions import HeadKind
 from fastlstm.model.forecaster import NetworkSettings
-from fastlstm.tasks.parameters import TrainingParameters
+from fastlstm.tasks.parameters import EstimatorSettings, TrainingParameters
 
 Level = Annotated[float, Field(gt=0, lt=1)]
 
@@ -47,7 +47,7 @@ class Parameters(TrainingParameters):
         return quantiles
 
 
-class ForecastSettings(BaseModel):
+class ForecastSettings(EstimatorSettings):
     """What ``config.json`` holds of a forecaster.
 
     Parameters
@@ -55,7 +55,9 @@ class ForecastSettings(BaseModel):
     parameters : Parameters
         The constructor's arguments.
     network : NetworkSettings
-        How to build the network.
+        How to build each network.
+    members : int
+        How many there are.
     scaling : CovariateScaling
         Of the covariates.
     table : Schema
@@ -68,10 +70,9 @@ class ForecastSettings(BaseModel):
         Of seasonal-naive and MASE, in steps.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     parameters: Parameters
     network: NetworkSettings
+    members: PositiveInt
     scaling: CovariateScaling
     table: Schema
     names: list[int | str | None]

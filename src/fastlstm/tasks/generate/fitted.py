@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, islice, takewhile
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -20,14 +19,14 @@ from fastlstm.errors import DataError, InputError, require_whole
 from fastlstm.model.language import LanguageNetwork
 from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.ops.step import REDUCED
-from fastlstm.runs import Run
-from fastlstm.runs.folder import VOCABULARY
+from fastlstm.runs import NETWORK, VOCABULARY, Run
 from fastlstm.search.sampling import Sampling, sample
 from fastlstm.tasks.generate.evaluation import LanguageEvaluation, judge
 from fastlstm.tasks.generate.learning import text_losses
 from fastlstm.tasks.generate.report import LanguageReport
-from fastlstm.tasks.generate.settings import RunSettings
+from fastlstm.tasks.generate.settings import Parameters, RunSettings
 from fastlstm.tasks.resuming import ResumableEstimator
+from fastlstm.tasks.saving import Contents
 
 
 class FittedGenerator(ResumableEstimator):
@@ -230,23 +229,20 @@ class FittedGenerator(ResumableEstimator):
             raise DataError(f"{corpus.source} holds no characters; give some text")
         return corpus
 
-    def _save(self, path: str | Path) -> None:
-        self._write_run(
-            path,
+    def _contents(self) -> Contents:
+        return Contents(
             RunSettings(
-                parameters=self.get_params(),
+                parameters=Parameters.check(self.get_params()),
                 network=self.network_.settings,
                 ends=self.ends_,
                 counts=self.counts_,
                 text=self.text_,
             ),
-            self.network_.state_dict(),
+            {NETWORK: self.network_.state_dict()},
             {VOCABULARY: self.tokenizer_.to_json()},
         )
 
     def _restore(self, run: Run, settings: RunSettings) -> None:
-        self.network_ = LanguageNetwork(settings.network)
-        self.network_.load_state_dict(run.tensors)
-        self.network_.eval()
+        self.network_ = run.weigh(LanguageNetwork(settings.network))
         self.tokenizer_ = Tokenizer.from_json(run.vocabulary())
         self.ends_, self.counts_, self.text_ = settings.ends, settings.counts, settings.text

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from fastlstm.data.texts.tokens import Level
 from fastlstm.model.language import LanguageSettings
-from fastlstm.tasks.parameters import Arguments, Share, TrainingParameters
+from fastlstm.tasks.parameters import EstimatorSettings, Share, TrainingParameters
 
 
 class Parameters(TrainingParameters):
@@ -38,12 +38,12 @@ class Parameters(TrainingParameters):
         return self
 
 
-class RunSettings(BaseModel):
+class RunSettings(EstimatorSettings):
     """What ``config.json`` holds of a generator.
 
     Parameters
     ----------
-    parameters : dict
+    parameters : Parameters
         The constructor's arguments.
     network : LanguageSettings
         How the network is built.
@@ -55,9 +55,7 @@ class RunSettings(BaseModel):
         The column of texts that was named.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parameters: Arguments
+    parameters: Parameters
     network: LanguageSettings
     ends: bool
     counts: tuple[int, ...]

@@ -30,11 +30,12 @@ from fastlstm.tasks.labelled.fitting import Fitted, ReadVectors, fit_examples
 from fastlstm.tasks.labelled.learning import Features
 from fastlstm.tasks.labelled.model import AnyTarget, Examples, Model, cut_notes
 from fastlstm.tasks.labelled.report import LabelledReport
-from fastlstm.tasks.labelled.saving import draw, restore_labels, saved_labels
+from fastlstm.tasks.labelled.saving import restore_labels, saved_labels
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
 from fastlstm.tasks.labelled.target import NumberTarget
 from fastlstm.tasks.parameters import check_arguments
 from fastlstm.tasks.resuming import ResumableEstimator
+from fastlstm.tasks.saving import Contents
 from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.learner import history_of
 
@@ -172,9 +173,8 @@ class FittedLabels(ResumableEstimator, ExportableEstimator):
         return standalone(self.model_, self.sequences_)
 
     @override
-    def _save(self, path: str | Path) -> None:
-        plots = None if self.report_ is None else draw(self.report_.validation)
-        self._write_run(path, *saved_labels(self), plots)
+    def _contents(self) -> Contents:
+        return saved_labels(self)
 
     @override
     def _restore(self, run: Run, settings: RunSettings) -> None:

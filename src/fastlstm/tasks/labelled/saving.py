@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import nn
 
 from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.model.sequence import SequenceNetwork
-from fastlstm.runs import Run
-from fastlstm.runs.folder import VOCABULARY
+from fastlstm.runs import NETWORK, VOCABULARY, Run
 from fastlstm.runs.label_plots import calibration_curve, confusion_matrix, roc_curves
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.model import Model
-from fastlstm.tasks.labelled.settings import RunSettings
+from fastlstm.tasks.labelled.settings import Parameters, RunSettings
 from fastlstm.tasks.labelled.target import ClassTarget
+from fastlstm.tasks.saving import Contents
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from fastlstm.tasks.labelled.fitted import FittedLabels
 
 
-def saved_labels(estimator: FittedLabels) -> tuple[RunSettings, dict[str, Tensor], dict[str, str]]:
-    """Return what a run folder is to hold: ``config.json``, ``model.safetensors``, and vocabularies by their names.
+def saved_labels(estimator: FittedLabels) -> Contents:
+    """Return what a run folder is to hold.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def saved_labels(estimator: FittedLabels) -> tuple[RunSettings, dict[str, Tensor
     first = model.networks[0]
     assert isinstance(first, SequenceNetwork)
     settings = RunSettings(
-        parameters=estimator.get_params(),
+        parameters=Parameters.check(estimator.get_params()),
         network=first.settings,
         members=len(model.networks),
         target=model.target,
@@ -46,7 +46,8 @@ def saved_labels(estimator: FittedLabels) -> tuple[RunSettings, dict[str, Tensor
         kind=estimator.kind_,
     )
     vocabularies = {VOCABULARY: model.tokenizer.to_json()} if model.tokenizer else {}
-    return settings, dict(model.networks.state_dict()), vocabularies
+    plots = {} if estimator.report_ is None else draw(estimator.report_.validation)
+    return Contents(settings, {NETWORK: model.networks.state_dict()}, vocabularies, plots)
 
 
 def draw(evaluation: LabelledEvaluation) -> dict[str, Figure]:
@@ -83,13 +84,12 @@ def restore_labels(estimator: FittedLabels, run: Run, settings: RunSettings) -> 
         The run's.
     """
     networks = nn.ModuleList(SequenceNetwork(settings.network) for _ in range(settings.members))
-    networks.load_state_dict(run.tensors)
     estimator.model_ = Model(
         settings.target,
-        networks.eval(),
+        run.weigh(networks),
         settings.scaling,
         Tokenizer.from_json(run.vocabulary()) if settings.texts else None,
-        int(settings.parameters["longest"]),
+        settings.parameters.longest,
         settings.temperature,
         settings.threshold,
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, SerializerFunctionWrapHandler, model_serializer
 
 from fastlstm.data.sequences.features import SequenceScaling
 from fastlstm.data.sequences.schema import SequenceSchema
@@ -13,7 +13,7 @@ from fastlstm.data.texts.text_set import TextSchema
 from fastlstm.model.pooling import PoolingKind
 from fastlstm.model.sequence import SequenceSettings
 from fastlstm.tasks.labelled.target import Target
-from fastlstm.tasks.parameters import Arguments, TrainingParameters
+from fastlstm.tasks.parameters import EstimatorSettings, TrainingParameters
 
 
 class Parameters(TrainingParameters):
@@ -40,13 +40,18 @@ class Parameters(TrainingParameters):
     max_steps: PositiveInt | None
     learning_rate: PositiveFloat | None
 
+    @model_serializer(mode="wrap")
+    def _given(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what the estimator has no argument for: a regressor has no threshold."""
+        return {name: value for name, value in write(self).items() if name in self.model_fields_set}
 
-class RunSettings(BaseModel):
+
+class RunSettings(EstimatorSettings):
     """What ``config.json`` holds of an estimator of labels.
 
     Parameters
     ----------
-    parameters : dict
+    parameters : Parameters
         The constructor's arguments.
     network : SequenceSettings
         Of each member.
@@ -68,9 +73,7 @@ class RunSettings(BaseModel):
         The kind of data that was fitted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parameters: Arguments
+    parameters: Parameters
     network: SequenceSettings
     members: int
     target: Target

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,16 +28,16 @@ from fastlstm.data.texts.text_set import TEXT_COLUMN
 from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError, require_whole
 from fastlstm.model.transcriber import SpeechNetwork
-from fastlstm.runs import Run
-from fastlstm.runs.folder import VOCABULARY
+from fastlstm.runs import NETWORK, VOCABULARY, Run
 from fastlstm.search.ctc import Prior
 from fastlstm.tasks.resuming import ResumableEstimator
+from fastlstm.tasks.saving import Contents
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
 from fastlstm.tasks.transcribe.fitting import OF_WORDS, Fitted, sound_notes
 from fastlstm.tasks.transcribe.model import SpeechModel, Transcript
 from fastlstm.tasks.transcribe.prior import make_prior
 from fastlstm.tasks.transcribe.report import SpeechReport
-from fastlstm.tasks.transcribe.settings import RunSettings
+from fastlstm.tasks.transcribe.settings import Parameters, RunSettings
 from fastlstm.tasks.transcribe.stream import Stream
 from fastlstm.training.learner import history_of
 
@@ -228,12 +227,11 @@ class FittedTranscriber(ResumableEstimator):
         return self._require_fitted().model_.mel.rate
 
     @override
-    def _save(self, path: str | Path) -> None:
+    def _contents(self) -> Contents:
         model = self.model_
-        self._write_run(
-            path,
+        return Contents(
             RunSettings(
-                parameters=self.get_params(),
+                parameters=Parameters.check(self.get_params()),
                 network=model.network.settings,
                 members=len(model.networks),
                 mel=model.mel,
@@ -242,16 +240,15 @@ class FittedTranscriber(ResumableEstimator):
                 speech=self.speech_,
                 kind=self.kind_,
             ),
-            model.networks.state_dict(),
+            {NETWORK: model.networks.state_dict()},
             {VOCABULARY: model.tokenizer.to_json()},
         )
 
     @override
     def _restore(self, run: Run, settings: RunSettings) -> None:
         networks = nn.ModuleList(SpeechNetwork(settings.network) for _ in range(settings.members))
-        networks.load_state_dict(run.tensors)
         self.model_ = SpeechModel(
-            networks.eval(), settings.mel, settings.scaling, Tokenizer.from_json(run.vocabulary())
+            run.weigh(networks), settings.mel, settings.scaling, Tokenizer.from_json(run.vocabulary())
         )
         self.usual_, self.speech_, self.kind_ = settings.usual, settings.speech, settings.kind
 

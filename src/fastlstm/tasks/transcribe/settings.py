@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from fastlstm.data.speech.audio import LOWEST_RATE
 from fastlstm.data.speech.features import SpeechScaling
@@ -12,7 +12,7 @@ from fastlstm.data.speech.log_mel import LogMel
 from fastlstm.data.speech.manifest import SpeechKind, SpeechSchema
 from fastlstm.data.texts.tokens import Level
 from fastlstm.model.transcriber import SpeechSettings
-from fastlstm.tasks.parameters import TrainingParameters
+from fastlstm.tasks.parameters import EstimatorSettings, TrainingParameters
 
 
 class Parameters(TrainingParameters):
@@ -42,7 +42,7 @@ class Parameters(TrainingParameters):
         return self
 
 
-class RunSettings(BaseModel):
+class RunSettings(EstimatorSettings):
     """What ``config.json`` holds of a transcriber.
 
     Parameters
@@ -64,8 +64,6 @@ class RunSettings(BaseModel):
     kind : str
         The kind of data that was fitted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     parameters: Parameters
     network: SpeechSettings

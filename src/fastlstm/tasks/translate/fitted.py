@@ -19,15 +19,15 @@ from fastlstm.data.texts.text_set import TextKind
 from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.errors import InputError, listed
 from fastlstm.model.translator import TranslatorNetwork
-from fastlstm.runs import Run
+from fastlstm.runs import NETWORK, VOCABULARY, Run
 from fastlstm.runs.attention_plot import attention_weights
-from fastlstm.runs.folder import VOCABULARY
 from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.resuming import ResumableEstimator
+from fastlstm.tasks.saving import Contents
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.tasks.translate.fitting import Fitted, judge, refuse_own_names
 from fastlstm.tasks.translate.report import TranslationReport
-from fastlstm.tasks.translate.settings import RunSettings
+from fastlstm.tasks.translate.settings import Parameters, RunSettings
 from fastlstm.tasks.translate.translating import AttentionMap, SearchOptions, Translation, TranslationModel
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ class FittedTranslator(ResumableEstimator):
         return self._require_fitted().model_.network
 
     @override
-    def _save(self, path: str | Path) -> None:
+    def _contents(self) -> Contents:
         model, vocabulary = self.model_, self.model_.vocabulary
         vocabularies = {VOCABULARY: vocabulary.source.to_json()}
         if not model.network.settings.shared:
@@ -218,17 +218,16 @@ class FittedTranslator(ResumableEstimator):
             shown = self.report_.validation
             found = model.attend(shown.sources[0], shown.translations[0])
             plots["attention"] = attention_weights(found.weights, found.source, found.target)
-        self._write_run(
-            path,
+        return Contents(
             RunSettings(
-                parameters=self.get_params(),
+                parameters=Parameters.check(self.get_params()),
                 network=model.network.settings,
                 pairs=self.schema_,
                 kind=self.kind_,
                 longest=vocabulary.longest,
                 growth=model.growth,
             ),
-            _unshared(model.network),
+            {NETWORK: _unshared(model.network)},
             vocabularies,
             plots,
         )
@@ -236,14 +235,13 @@ class FittedTranslator(ResumableEstimator):
     @override
     def _restore(self, run: Run, settings: RunSettings) -> None:
         network = TranslatorNetwork(settings.network)
-        tensors = dict(run.tensors)
+        weights = run.part(NETWORK)
         if settings.network.shared:
-            tensors["of_target.weight"] = tensors["of_source.weight"]
-        network.load_state_dict(tensors)
+            weights["of_target.weight"] = weights["of_source.weight"]
         source = Tokenizer.from_json(run.vocabulary())
         target = source if settings.network.shared else Tokenizer.from_json(run.vocabulary(OF_TARGET))
         vocabulary = PairVocabulary(source, target, settings.longest)
-        self.model_ = TranslationModel(network.eval(), vocabulary, settings.growth)
+        self.model_ = TranslationModel(run.weigh(network, weights), vocabulary, settings.growth)
         self.schema_, self.kind_ = settings.pairs, settings.kind
 
     def _take(self, fitted: Fitted, pairs: PairSet) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from fastlstm.data.texts.pairs import PairSchema
 from fastlstm.data.texts.text_set import TextKind
 from fastlstm.data.texts.tokens import Level
 from fastlstm.model.attention import AttentionKind
 from fastlstm.model.translator import TranslatorSettings
-from fastlstm.tasks.parameters import Arguments, Share, TrainingParameters
+from fastlstm.tasks.parameters import EstimatorSettings, Share, TrainingParameters
 
 
 class Parameters(TrainingParameters):
@@ -34,12 +34,12 @@ class Parameters(TrainingParameters):
     learning_rate: PositiveFloat | None
 
 
-class RunSettings(BaseModel):
+class RunSettings(EstimatorSettings):
     """What ``config.json`` holds of a translator.
 
     Parameters
     ----------
-    parameters : dict
+    parameters : Parameters
         The constructor's arguments.
     network : TranslatorSettings
         Of the network.
@@ -53,9 +53,7 @@ class RunSettings(BaseModel):
         Target tokens a source token, of which nearly all pairs have fewer.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    parameters: Arguments
+    parameters: Parameters
     network: TranslatorSettings
     pairs: PairSchema
     kind: TextKind
