@@ -1,6 +1,6 @@
 """What every estimator has of its base: it is saved, loaded, and its arguments are checked."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from fastlstm.runs.run import WEIGHTS
 from fastlstm.tasks import load
 from fastlstm.tasks.parameters import CheckedParameters, EstimatorSettings
 from fastlstm.tasks.saving import Contents, SavedEstimator
+from fastlstm.training.learner import TrainingResult
 
 
 class Parameters(CheckedParameters):
@@ -32,6 +33,11 @@ class RunSettings(EstimatorSettings):
     unit: str
 
 
+class Report:
+    training = TrainingResult([{"step": 1.0, "loss": 0.5, "validation_loss": 0.25}])
+    metrics: ClassVar = {"validation": {"model": {"mae": 0.0}}}
+
+
 class Counter(SavedEstimator):
     """Adds up the numbers from first to last."""
 
@@ -45,9 +51,8 @@ class Counter(SavedEstimator):
 
     def fit(self) -> "Counter":
         self.total_ = torch.arange(self.first, self.last + 1).sum()
-        self.history_ = [{"step": 1.0, "loss": 0.5, "validation_loss": 0.25}]
-        self.metrics_ = {"validation": {"model": {"mae": 0.0}}}
-        self.pictures_, self.notes_, self.report_ = {}, ["a note"], "a report"
+        self._take_report(Report())
+        self.notes_ = ["a note"]
         return self
 
     def _contents(self) -> Contents:
@@ -81,6 +86,14 @@ def test_what_is_saved_is_loaded_and_saved_again(tmp_path) -> None:
     loaded.save(tmp_path / "again")
     for name in ("config.json", "model.safetensors", "plots/curve.png"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+
+
+def test_what_a_fit_tells_takes_the_place_of_what_was_told_before(tmp_path) -> None:
+    Counter().fit().save(tmp_path / "run")
+    again = Counter.load(tmp_path / "run")
+    again._take_report(Report())
+    assert (again.history_, again.metrics_) == (Report.training.history, Report.metrics)
+    assert (again.pictures_, again.notes_, type(again.report_)) == ({}, [], Report)
 
 
 def test_a_run_of_another_task_is_refused(tmp_path) -> None:

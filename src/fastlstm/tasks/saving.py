@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -16,6 +16,7 @@ from fastlstm.runs import Run, load_run, save_run
 from fastlstm.runs.checkpoint import CHECKPOINT
 from fastlstm.runs.plots import learning_curve
 from fastlstm.tasks.parameters import EstimatorSettings
+from fastlstm.training.learner import TrainingResult, history_of
 from fastlstm.training.loop import require_float32
 from fastlstm.training.parts import joined
 
@@ -44,6 +45,18 @@ class Contents:
     tensors: Mapping[str, Mapping[str, Tensor]]
     vocabularies: Mapping[str, str] = field(default_factory=dict)
     plots: Mapping[str, Figure] = field(default_factory=dict)
+
+
+class FitReport(Protocol):
+    """What ``fit`` tells, whatever the task; printed as text."""
+
+    @property
+    def training(self) -> TrainingResult | Sequence[TrainingResult]:
+        """How the training of the network went, or of each member."""
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds."""
 
 
 class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -138,6 +151,11 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.report_, self.notes_ = None, []
         self._restore(run, settings)
         return self
+
+    def _take_report(self, report: FitReport) -> None:
+        """Take up what a fit tells, in the place of all that was told before it."""
+        self.history_, self.metrics_ = history_of(report.training), report.metrics
+        self.pictures_, self.report_, self.notes_ = {}, report, []
 
     def _contents(self) -> Contents:
         """Return what of the task is to be written, beside what all tasks write alike."""

@@ -233,22 +233,24 @@ def numbered(what: str, which: Tensor) -> str:
     return f"{what} number {listed(which.tolist(), form=str, counted=True)}, counted from 0"
 
 
-def history_of(training: Sequence[TrainingResult]) -> list[dict[str, float]]:
-    """Return the history of all members of an ensemble, one after the other.
+def history_of(training: TrainingResult | Sequence[TrainingResult]) -> list[dict[str, float]]:
+    """Return the history of a training, that of all members of an ensemble one after the other.
 
     Parameters
     ----------
-    training : sequence of TrainingResult
-        That of each member.
+    training : TrainingResult, or a sequence of them
+        That of one network, or of each member.
 
     Returns
     -------
     list of dict
-        Their entries, with ``member`` before the other keys, counted from 0.
+        Their entries; of members with ``member`` before the other keys, counted from 0.
 
     Examples
     --------
     >>> history_of([TrainingResult([{"step": 20}]), TrainingResult([{"step": 10}, {"step": 20}])])
     [{'member': 0, 'step': 20}, {'member': 1, 'step': 10}, {'member': 1, 'step': 20}]
     """
+    if isinstance(training, TrainingResult):
+        return training.history
     return [{"member": member, **entry} for member, result in enumerate(training) for entry in result.history]

@@ -222,11 +222,7 @@ class FittedDetector(ResumableEstimator):
         self.schema_ = table.series.schema
         self.kind_ = table.table.kind
         self.table_, self.verdicts_ = table, fitted.verdicts
-        self.history_ = fitted.training.history
-        self.report_ = fitted.report
-        self.metrics_ = fitted.report.metrics
-        self.pictures_ = {}
-        self.notes_ = []
+        self._take_report(fitted.report)
 
     def _judge(self, data: Any) -> tuple[DetectionTable, Verdicts]:
         self._require_fitted()

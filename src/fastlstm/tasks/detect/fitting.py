@@ -32,7 +32,7 @@ from fastlstm.tasks.detect.running import (
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import Method, Parameters
 from fastlstm.tasks.detect.stretches import stretches
-from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator, train
+from fastlstm.training.loop import Hooks, make_accelerator, train
 
 FEWEST_ROWS = 100  # from fewer nothing is told of what is usual
 DECODER = 16  # units
@@ -59,8 +59,6 @@ class Fitted:
         On the rows that were fitted.
     ended : dict
         Series → its end.
-    training : TrainingResult
-        How training went.
     report : DetectionReport
         What to tell.
     """
@@ -69,7 +67,6 @@ class Fitted:
     baseline: list[Tail]
     verdicts: Verdicts
     ended: dict[str, Ended]
-    training: TrainingResult
     report: DetectionReport
 
 
@@ -259,7 +256,7 @@ def fit_table(
         units=len(series.target) / (daily or 1000),
     )
     baseline = fit_baseline(z_scores(series, BASELINE_WINDOWS * parameters.window), hold, allowed)
-    return Fitted(detection, baseline, verdicts, ended, training, report)
+    return Fitted(detection, baseline, verdicts, ended, report)
 
 
 def build(parameters: Parameters, series: SeriesSet, steps: Steps, device: torch.device) -> Network:

@@ -21,7 +21,6 @@ from fastlstm.tasks.forecast.tables import read_to_fit
 from fastlstm.tasks.forecast.tuning import tune
 from fastlstm.tasks.forecast.unseen import later_of, learnt_from, limits
 from fastlstm.tasks.parameters import check_arguments
-from fastlstm.training.learner import history_of
 
 
 class Forecaster(FittedForecaster):
@@ -386,13 +385,9 @@ class Forecaster(FittedForecaster):
         self.series_ = series
         self.context_ = fitted.network.settings.context
         self.season_ = season
-        self.history_ = history_of(fitted.training)
-        self.report_ = fitted.report
-        self.metrics_ = fitted.report.metrics
         self.learnt_until_ = learnt_from(series, parameters.test_windows * parameters.horizon)
         if options and options.start:
             self.learnt_until_ = later_of(series, self.learnt_until_, options.start.learnt)
-        self.pictures_ = {}
-        self.notes_ = []
         self.loaded_ = False
+        self._take_report(fitted.report)
         return self

@@ -21,7 +21,7 @@ from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import Split, split_series
 from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.tasks.forecast.unseen import fresh_from
-from fastlstm.training.loop import TrainingResult, make_accelerator
+from fastlstm.training.loop import make_accelerator
 from fastlstm.training.members import train_members, useful_members
 
 
@@ -35,15 +35,12 @@ class Fitted:
         With the best weights, ready to forecast.
     scaling : CovariateScaling
         Fitted on the training part.
-    training : list of TrainingResult
-        How the training of each member went.
     report : ForecastReport
         What to tell.
     """
 
     network: ForecastEnsemble
     scaling: CovariateScaling
-    training: list[TrainingResult]
     report: ForecastReport
 
 
@@ -179,7 +176,7 @@ def fit_series(
         ),
         fallbacks=without_network(series),
     )
-    return Fitted(network, scaling, trained, report)
+    return Fitted(network, scaling, report)
 
 
 def evaluate_last(

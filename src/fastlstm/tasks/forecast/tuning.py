@@ -235,7 +235,7 @@ def tune(
         tried = Parameters.check({**alone.model_dump(), **values})
         look = _Look(series, season, report)
         fitted = fit_series(tried, series, season, FitOptions(validated=look, test=False))
-        if fitted.training[-1].stopped == "interrupted":
+        if fitted.report.training[-1].stopped == "interrupted":
             raise KeyboardInterrupt
         validation = fitted.report.validation
         loss = scaled_quantile_loss(validation)

@@ -176,9 +176,7 @@ class Generator(FittedGenerator):
         fitted = fit_corpus(parameters, corpus, hooks)
         self.network_, self.tokenizer_ = fitted.network, fitted.tokenizer
         self.ends_, self.counts_, self.text_ = fitted.ends, fitted.counts, roles["text"]
-        self.history_ = fitted.training.history
-        self.pictures_, self.notes_ = {}, []
-        self.report_ = LanguageReport(
+        report = LanguageReport(
             source=corpus.source,
             texts=len(corpus.texts),
             characters=corpus.characters,
@@ -192,5 +190,5 @@ class Generator(FittedGenerator):
                 self._write("", SHOWN // (1 if self.level == "char" else 4), Sampling(0.8), parameters.seed)
             ),
         )
-        self.metrics_ = self.report_.metrics
+        self._take_report(report)
         return self

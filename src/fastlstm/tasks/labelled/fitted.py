@@ -37,7 +37,6 @@ from fastlstm.tasks.parameters import check_arguments
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.saving import Contents
 from fastlstm.training.checkpoint import TrainingState
-from fastlstm.training.learner import history_of
 
 
 class FittedLabels(ResumableEstimator, ExportableEstimator):
@@ -288,11 +287,7 @@ class FittedLabels(ResumableEstimator, ExportableEstimator):
         self.sequences_ = examples.schema if isinstance(examples, SequenceSet) else None
         self.texts_ = examples.schema if isinstance(examples, TextSet) else None
         self.kind_ = examples.kind
-        self.history_ = history_of(fitted.training)
-        self.report_ = fitted.report
-        self.metrics_ = fitted.report.metrics
-        self.pictures_ = {}
-        self.notes_ = []
+        self._take_report(fitted.report)
         return self
 
 

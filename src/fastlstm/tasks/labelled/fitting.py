@@ -30,7 +30,7 @@ from fastlstm.tasks.labelled.settings import Parameters
 from fastlstm.tasks.labelled.target import ClassTarget
 from fastlstm.tasks.parameters import TARGET_LOSS
 from fastlstm.training.learner import Learner
-from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator
+from fastlstm.training.loop import Hooks, make_accelerator
 from fastlstm.training.members import train_members, useful_members
 
 FEWEST_STEPS, MOST_STEPS = 400, 3000
@@ -54,14 +54,11 @@ class Fitted:
     ----------
     model : Model
         Trained and calibrated.
-    training : list of TrainingResult
-        How each member's training went.
     report : LabelledReport
         What to tell.
     """
 
     model: Model
-    training: list[TrainingResult]
     report: LabelledReport
 
 
@@ -168,7 +165,7 @@ def fit_examples(
         validation=LabelledEvaluation(target, encoded[judged], answers, model.threshold),
         temperature=model.temperature,
     )
-    return Fitted(model, training, report)
+    return Fitted(model, report)
 
 
 def default_network(

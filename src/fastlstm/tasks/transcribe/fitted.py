@@ -39,7 +39,6 @@ from fastlstm.tasks.transcribe.prior import make_prior
 from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import Parameters, RunSettings
 from fastlstm.tasks.transcribe.stream import Stream
-from fastlstm.training.learner import history_of
 
 NOTHING = (None, None, None)  # in the place of word, start and end
 LANGUAGE_WEIGHT = 0.5  # unless said
@@ -255,10 +254,7 @@ class FittedTranscriber(ResumableEstimator):
     def _take(self, fitted: Fitted, speech: SpeechSet) -> None:
         self.model_, self.usual_ = fitted.model, fitted.usual
         self.speech_, self.kind_ = speech.schema, speech.kind
-        self.history_ = history_of(fitted.training)
-        self.report_ = fitted.report
-        self.metrics_ = fitted.report.metrics
-        self.pictures_, self.notes_ = {}, []
+        self._take_report(fitted.report)
 
     def _take_audio(self, audio: tuple[Any, ...]) -> SpeechSet:
         if not audio:

@@ -29,7 +29,7 @@ from fastlstm.tasks.transcribe.levels import default_level, fit_tokenizer
 from fastlstm.tasks.transcribe.model import SpeechModel, agree
 from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import Parameters
-from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator
+from fastlstm.training.loop import Hooks, make_accelerator
 from fastlstm.training.members import train_members, useful_members
 
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
@@ -53,15 +53,12 @@ class Fitted:
         Trained.
     usual : str
         The most frequent text.
-    training : list of TrainingResult
-        How the training of each network went.
     report : SpeechReport
         What to tell.
     """
 
     model: SpeechModel
     usual: str
-    training: list[TrainingResult]
     report: SpeechReport
 
 
@@ -169,7 +166,7 @@ def fit_speech(
         held=_describe(speech, held),
         validation=_validate(model, speech, parts, held, usual),
     )
-    return Fitted(model, usual, training, report)
+    return Fitted(model, usual, report)
 
 
 def default_members(seconds: float, *, live: bool) -> int:

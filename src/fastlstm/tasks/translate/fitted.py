@@ -247,9 +247,7 @@ class FittedTranslator(ResumableEstimator):
     def _take(self, fitted: Fitted, pairs: PairSet) -> None:
         self.model_ = fitted.model
         self.schema_, self.kind_ = pairs.schema, pairs.kind
-        self.history_ = fitted.training.history
-        self.report_, self.metrics_ = fitted.report, fitted.report.metrics
-        self.pictures_, self.notes_ = {}, []
+        self._take_report(fitted.report)
 
     def _notes(self, pairs: PairSet) -> list[str]:
         """Say what of sources cannot be read."""

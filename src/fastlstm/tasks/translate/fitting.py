@@ -22,7 +22,7 @@ from fastlstm.tasks.translate.learning import TranslationLearning
 from fastlstm.tasks.translate.report import TranslationReport
 from fastlstm.tasks.translate.settings import Parameters
 from fastlstm.tasks.translate.translating import TOKENS, SearchOptions, TranslationModel, mean_loss
-from fastlstm.training.learner import Hooks, TrainingResult
+from fastlstm.training.learner import Hooks
 from fastlstm.training.loop import make_accelerator, train
 
 MOST_HELD, HELD_SHARE = 1000, 0.05  # pairs that are held out at most, and which share of all
@@ -60,14 +60,11 @@ class Fitted:
     ----------
     model : TranslationModel
         Trained.
-    training : TrainingResult
-        How training went.
     report : TranslationReport
         What to tell.
     """
 
     model: TranslationModel
-    training: TrainingResult
     report: TranslationReport
 
 
@@ -204,7 +201,7 @@ def fit_pairs(parameters: Parameters, pairs: PairSet, hooks: Hooks | None = None
         parameters=sum(weight.numel() for weight in network.parameters()),
         validation=judge(model, pairs.subset(held), SearchOptions()),
     )
-    return Fitted(model, training, report)
+    return Fitted(model, report)
 
 
 def judge(model: TranslationModel, pairs: PairSet, options: SearchOptions) -> TranslationEvaluation:
