@@ -2,6 +2,7 @@
 
 import os
 import signal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fastlstm.runs import checkpoint
 from fastlstm.tasks import load
 from fastlstm.tasks.forecast import Forecaster
 from fastlstm.tasks.forecast.learning import ForecastLearning
+from fastlstm.training.learner import Hooks
 from tests.tasks.conftest import ROLES, hourly, small
 
 OBSERVED = pl.col("sales").is_not_null()
@@ -393,9 +395,7 @@ def test_a_fit_that_was_left_goes_on_as_if_it_had_not_been(
 def test_a_fit_that_was_killed_goes_on_from_its_last_checkpoint(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastlstm.tasks.forecast import starting
-
-    monkeypatch.setattr(starting, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("fastlstm.tasks.resuming.Hooks", partial(Hooks, checkpoint_seconds=0.0))
     keep, kept = checkpoint.keep_checkpoint, []
 
     def killed(folder: Path, state: Any) -> None:
@@ -427,9 +427,9 @@ def test_another_table_is_not_gone_on_with(
     monkeypatch.setattr(ForecastLearning, "draw", interrupted)
     small().fit(hourly(), **ROLES, checkpoint=tmp_path / "run")
     monkeypatch.undo()
-    with pytest.raises(InputError, match="was fitted to a frame, which no checkpoint keeps: give it as data"):
+    with pytest.raises(InputError, match="was fitted to data in memory, which no checkpoint keeps: give it"):
         Forecaster.resume(tmp_path / "run")
-    with pytest.raises(InputError, match=r"is not the table that .* was being fitted to"):
+    with pytest.raises(InputError, match=r"the data is not what .* was being fitted to"):
         Forecaster.resume(tmp_path / "run", hourly(seed=1))
     assert Forecaster.resume(tmp_path / "run", hourly()).report_.training[0].step == 60
     with pytest.raises(RunError, match="does not exist"):

@@ -1,10 +1,10 @@
-"""Fits of one network that keep where they stand in a run folder, and go on exactly from there."""
+"""Fits that keep where they stand in a run folder, and go on exactly from there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,6 +24,10 @@ class FitRecord(BaseModel):
     ----------
     task : str
         Whose checkpoint it is.
+    parameters : dict
+        The constructor's arguments.
+    roles : dict
+        The arguments of ``fit`` beside the data.
     source : str, optional
         The file that was fitted; None for what is no file.
     fingerprint : str
@@ -33,42 +37,21 @@ class FitRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     task: str
+    parameters: Arguments
+    roles: Arguments
     source: str | None
     fingerprint: str
 
 
-Record = TypeVar("Record", bound=FitRecord)
-
-
-def keep_fit(folder: str | Path, record: FitRecord) -> Callable[[TrainingState], None]:
-    """Return what keeps where a fit stands in a run folder, with what is fitted.
-
-    Parameters
-    ----------
-    folder : str or Path
-        The run folder.
-    record : FitRecord
-        What is fitted.
-    """
-    fit = record.model_dump(mode="json")
-
-    def checkpoint(state: TrainingState) -> None:
-        keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": fit}))
-
-    return checkpoint
-
-
-def read_fit(folder: str | Path, kind: type[Record], task: str) -> tuple[Record, TrainingState]:
+def read_fit(folder: str | Path, task: str) -> tuple[FitRecord, TrainingState]:
     """Read what was being fitted in a run folder, and where it stands.
 
     Parameters
     ----------
     folder : str or Path
         The run folder.
-    kind : type of FitRecord
-        What the task keeps.
     task : str
-        Its name.
+        Whose it must be.
 
     Raises
     ------
@@ -81,24 +64,9 @@ def read_fit(folder: str | Path, kind: type[Record], task: str) -> tuple[Record,
     if other != task and isinstance(other, str):
         raise RunError(f"the checkpoint of {folder} is of the task {other!r}: use fastlstm {other}")
     try:
-        return kind.model_validate(fit), state
+        return FitRecord.model_validate(fit), state
     except ValidationError:
         raise RunError(f"the checkpoint of {folder} is of another version of fastlstm: train again") from None
-
-
-class EstimatorRecord(FitRecord):
-    """What an estimator was called with.
-
-    Parameters
-    ----------
-    parameters : dict
-        The constructor's arguments.
-    roles : dict
-        The arguments of ``fit`` beside the data.
-    """
-
-    parameters: Arguments
-    roles: Arguments
 
 
 class ResumableEstimator(SavedEstimator):
@@ -136,7 +104,7 @@ class ResumableEstimator(SavedEstimator):
         InputError
             If the data is not what was fitted.
         """
-        record, state = read_fit(path, EstimatorRecord, cls.task)
+        record, state = read_fit(path, cls.task)
         source = record.source if data is None else data
         if source is None:
             raise InputError(
@@ -184,17 +152,24 @@ class ResumableEstimator(SavedEstimator):
             raise InputError(f"the data is not what {folder} was being fitted to: give that, or train anew")
         if resume is None:
             drop_checkpoint(folder)
-        record = EstimatorRecord(
+        record = FitRecord(
             task=self.task,
             parameters=self.get_params(),
             roles={name: self._kept(name, value) for name, value in roles.items()},
             source=str(Path(data).absolute()) if isinstance(data, str | Path) else None,
             fingerprint=digest,
         )
-        return Hooks(checkpoint=keep_fit(folder, record), resume=resume)
+        fit = record.model_dump(mode="json")
+
+        def checkpoint(state: TrainingState) -> None:
+            keep_checkpoint(folder, TrainingState(state.tensors, {**state.numbers, "fit": fit}))
+
+        return Hooks(checkpoint=checkpoint, resume=resume)
 
     def _kept(self, name: str, value: Any) -> Any:
         """Return an argument of ``fit`` as a checkpoint keeps it."""
+        if isinstance(value, BaseModel):
+            return value.model_dump(mode="json")
         if name in self.files and isinstance(value, str | Path):
             return str(Path(value).absolute())
         if isinstance(value, np.ndarray):

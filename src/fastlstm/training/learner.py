@@ -14,7 +14,6 @@ from fastlstm.errors import listed
 from fastlstm.training.checkpoint import TrainingState
 
 Batch = TypeVar("Batch")
-CHECKPOINT_SECONDS = 60.0  # at least so long between two of them
 
 Stopped = Literal["finished", "early", "interrupted"]
 ENDINGS: dict[Stopped, str] = {
@@ -125,7 +124,7 @@ class Hooks:
 
     validated: Callable[[int, nn.Module], None] | None = None
     checkpoint: Callable[[TrainingState], None] | None = None
-    checkpoint_seconds: float = CHECKPOINT_SECONDS
+    checkpoint_seconds: float = 60.0
     resume: TrainingState | None = None
 
 

@@ -5,22 +5,24 @@ The network is described in :mod:`fastlstm.model.forecaster`, how it learns in :
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, Literal, Self
+
+from typing_extensions import override
 
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.errors import require_whole
 from fastlstm.tasks.forecast.fitted import FittedForecaster
 from fastlstm.tasks.forecast.fitting import Fitted, fit_series
-from fastlstm.tasks.forecast.keeping import kept_in, take_up
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.tasks.forecast.tables import read_to_fit
 from fastlstm.tasks.forecast.tuning import tune
 from fastlstm.tasks.forecast.unseen import later_of, learnt_from, limits
 from fastlstm.tasks.parameters import check_arguments
+from fastlstm.training.checkpoint import TrainingState
 
 
 class Forecaster(FittedForecaster):
@@ -244,35 +246,24 @@ class Forecaster(FittedForecaster):
         TrainingError
             If the loss is no longer finite.
         """
-        parameters = Parameters.check(self.get_params())
-        options = FitOptions()
-        known: dict[str, Any] = {}
-        if init is not None:
-            begun = (init if isinstance(init, Forecaster) else self.load(init))._require_fitted()
-            learnt = limits(begun.series_, begun.learnt_until_)
-            start = Start(begun.network_.settings, begun.scaling_, begun.network_.state_dict(), learnt)
-            options = FitOptions(start=start)
-            known = {"schema": begun.series_.schema, "known_season": begun.season_}
-        read, season = read_to_fit(
-            parameters,
-            data,
-            target=target,
-            time=time,
-            series=series,
-            past_covariates=past_covariates,
-            future_covariates=future_covariates,
-            static_covariates=static_covariates,
-            categories=categories,
-            missing=missing,
-            wide=wide,
-            joint=joint,
-            frequency=frequency,
-            season=season,
-            **known,
-        )
-        if checkpoint is not None:
-            options = kept_in(checkpoint, parameters, read, season, data, options)
-        return self._learn(parameters, read, season, options)
+        roles = {
+            "target": target,
+            "time": time,
+            "series": series,
+            "past_covariates": past_covariates,
+            "future_covariates": future_covariates,
+            "static_covariates": static_covariates,
+            "categories": categories,
+            "missing": missing,
+            "wide": wide,
+            "joint": joint,
+            "frequency": frequency,
+            "season": season,
+            "init": None
+            if init is None
+            else _start(init if isinstance(init, Forecaster) else self.load(init)),
+        }
+        return self._fit(data, roles, checkpoint)
 
     def tune(
         self,
@@ -339,36 +330,22 @@ class Forecaster(FittedForecaster):
         self.metrics_ = {**self.metrics_, "tuning": report.summary()}
         return self
 
-    @classmethod
-    def resume(cls, path: str | Path, data: Any | None = None) -> Self:
-        """Go on with a fit that was left, exactly where it stood.
-
-        On the same machine and with the same number of threads the result is that of a fit that was never left, bit
-        for bit.
-
-        Parameters
-        ----------
-        path : str or Path
-            A run folder whose training was interrupted, or a ``checkpoint`` folder of ``fit``.
-        data : path or DataFrame, optional
-            The table that was fitted. Default: the file that it came from.
-
-        Returns
-        -------
-        Forecaster
-            Fitted; ``save`` it where it was.
-
-        Raises
-        ------
-        RunError
-            If there is no checkpoint, for instance because training is done.
-        InputError
-            If the table is not the one that was fitted.
-        """
-        record, series, options, source = take_up(path, data)
-        self = cls(**record.parameters.model_dump())
-        options = kept_in(path, record.parameters, series, record.season, source, options)
-        return self._learn(record.parameters, series, record.season, options)
+    @override
+    def _fit(
+        self,
+        data: Any,
+        roles: Mapping[str, Any],
+        folder: str | Path | None,
+        resume: TrainingState | None = None,
+    ) -> Self:
+        parameters = Parameters.check(self.get_params())
+        reading = dict(roles)
+        start = reading.pop("init")
+        if isinstance(start, Mapping):  # as a checkpoint keeps it
+            start = Start.model_validate(start)
+        series, season = read_to_fit(parameters, data, start=start, **reading)
+        hooks = self._hooks(data, series.fingerprint, {**reading, "init": start}, folder, resume)
+        return self._learn(parameters, series, season, FitOptions(start=start, hooks=hooks))
 
     def _learn(
         self,
@@ -391,3 +368,16 @@ class Forecaster(FittedForecaster):
         self.loaded_ = False
         self._take_report(fitted.report)
         return self
+
+
+def _start(forecaster: Forecaster) -> Start:
+    """Return what another fit takes over of a forecaster."""
+    network = forecaster._require_fitted().network_
+    return Start(
+        settings=network.settings,
+        scaling=forecaster.scaling_,
+        table=forecaster.series_.schema,
+        season=forecaster.season_,
+        learnt=limits(forecaster.series_, forecaster.learnt_until_),
+        weights=network.state_dict(),
+    )

@@ -43,6 +43,7 @@ from fastlstm.tasks.forecast.strangers import describe_new, describe_strangers
 from fastlstm.tasks.forecast.tables import roles_of
 from fastlstm.tasks.forecast.tuning import TuningReport
 from fastlstm.tasks.forecast.unseen import all_unseen, fresh_from, learnt_from, limits
+from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.saving import Contents
 from fastlstm.tasks.tuning import STUDY, study_at_rest
 
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class FittedForecaster(ExportableEstimator):
+class FittedForecaster(ResumableEstimator, ExportableEstimator):
     """The methods of a forecaster that was fitted or loaded; :class:`Forecaster` adds configuration and ``fit``."""
 
     task = "forecast"

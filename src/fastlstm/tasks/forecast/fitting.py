@@ -148,7 +148,7 @@ def fit_series(
     rate = parameters.learning_rate or USUAL[network.settings.trunk].learning_rate
     loop = parameters.loop(steps, rate)
     learners = [partial(learning.learner, member) for member in range(parameters.members)]
-    trained = train_members(network, learners, loop, accelerator, options.hooks(prepared))
+    trained = train_members(network, learners, loop, accelerator, options.looking_on(prepared))
     del network.members[useful_members(trained) :]
     learning.calibrate()
     index = prepared.split.validation_windows(series, parameters.horizon)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from fastlstm.data.series.reading import read_series
 from fastlstm.data.series.schema import Columns, Schema
@@ -16,8 +16,7 @@ from fastlstm.data.tables.table import Table
 from fastlstm.data.times.frequency import Frequency
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
-from fastlstm.training.checkpoint import TrainingState
-from fastlstm.training.learner import CHECKPOINT_SECONDS, Hooks
+from fastlstm.training.learner import Hooks
 
 if TYPE_CHECKING:
     from fastlstm.tasks.forecast.fitting import Prepared
@@ -26,9 +25,8 @@ if TYPE_CHECKING:
 FROM_THE_DATA = ("layout", "location", "seasons", "context")
 
 
-@dataclass(frozen=True)
-class Start:
-    """A network to start from.
+class Start(BaseModel):
+    """A network to start from; a checkpoint, which has weights of its own, keeps all of it but the weights.
 
     Parameters
     ----------
@@ -36,16 +34,24 @@ class Start:
         How it is built.
     scaling : CovariateScaling
         Of the covariates that it reads.
-    weights : mapping, optional
-        Its weights; without them it starts from random ones.
-    learnt : mapping
+    table : Schema
+        How the table was read that it learnt from; its categories and steps are kept.
+    season : int
+        That it was fitted with, in steps.
+    learnt : dict
         Name of a series → the tick from which on it has learnt nothing of it.
+    weights : dict, optional
+        Name → tensor; without them it starts from random ones.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     settings: NetworkSettings
     scaling: CovariateScaling
-    weights: Mapping[str, Tensor] | None = None
-    learnt: Mapping[str, int] = field(default_factory=dict)
+    table: Schema
+    season: PositiveInt
+    learnt: dict[str, int]
+    weights: dict[str, Any] | None = Field(default=None, exclude=True, repr=False)
 
     def agree(self, wanted: NetworkSettings, context: int | None) -> NetworkSettings:
         """Return the settings to go on with.
@@ -107,10 +113,8 @@ class FitOptions:
     ----------
     start : Start, optional
         A network to start from.
-    checkpoint : callable, optional
-        ``checkpoint(state)`` keeps where fitting stands.
-    resume : TrainingState, optional
-        Where to go on: what ``checkpoint`` was given.
+    hooks : Hooks
+        What keeps where fitting stands, and where it goes on.
     validated : callable, optional
         ``validated(prepared)`` is called after each validation.
     test : bool
@@ -118,12 +122,11 @@ class FitOptions:
     """
 
     start: Start | None = None
-    checkpoint: Callable[[TrainingState], None] | None = None
-    resume: TrainingState | None = None
+    hooks: Hooks = field(default_factory=Hooks)
     validated: Callable[[Prepared], None] | None = None
     test: bool = True
 
-    def hooks(self, prepared: Prepared) -> Hooks:
+    def looking_on(self, prepared: Prepared) -> Hooks:
         """Return what looks on while members are trained.
 
         Parameters
@@ -132,17 +135,7 @@ class FitOptions:
             All that training needs.
         """
         look = self.validated
-
-        def validated(*_: object) -> None:
-            assert look is not None
-            look(prepared)
-
-        return Hooks(
-            validated=None if look is None else validated,
-            checkpoint=self.checkpoint,
-            checkpoint_seconds=CHECKPOINT_SECONDS,
-            resume=self.resume,
-        )
+        return self.hooks if look is None else replace(self.hooks, validated=lambda *_: look(prepared))
 
 
 def read_alike(table: Table, columns: Columns, schema: Schema, frequency: str | None) -> SeriesSet:

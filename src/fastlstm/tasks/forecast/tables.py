@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastlstm.data.series.reading import read_series
-from fastlstm.data.series.schema import Columns, Schema, find_columns
+from fastlstm.data.series.schema import Columns, find_columns
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.wide import read_jointly
 from fastlstm.data.tables.table import read_table
@@ -15,7 +15,7 @@ from fastlstm.tasks.forecast.defaults import default_season
 from fastlstm.tasks.forecast.frames import refuse_own_names
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
-from fastlstm.tasks.forecast.starting import read_alike
+from fastlstm.tasks.forecast.starting import Start, read_alike
 from fastlstm.tasks.forecast.vocabulary import keep_training_categories
 
 
@@ -35,8 +35,7 @@ def read_to_fit(
     joint: bool = False,
     frequency: str | None = None,
     season: int | None = None,
-    schema: Schema | None = None,
-    known_season: int | None = None,
+    start: Start | None = None,
 ) -> tuple[SeriesSet, int]:
     """Read a table to fit to.
 
@@ -50,10 +49,8 @@ def read_to_fit(
         As for :meth:`fastlstm.Forecaster.fit`.
     missing, wide, joint, frequency, season
         As for :meth:`fastlstm.Forecaster.fit`.
-    schema : Schema, optional
-        How the table of the model was read that fitting starts from; its categories and steps are kept.
-    known_season : int, optional
-        That model's season.
+    start : Start, optional
+        A trained network to start from; its categories, steps and season are kept.
 
     Returns
     -------
@@ -82,8 +79,8 @@ def read_to_fit(
     )
     if joint:
         columns = read_jointly(table, columns)
-    if schema is not None:
-        read = read_alike(table, columns, schema, frequency)
+    if start is not None:
+        read = read_alike(table, columns, start.table, frequency)
     else:
         read = read_series(table, columns, frequency=frequency)
         read = keep_training_categories(read, split_for(parameters, read).training)
@@ -93,7 +90,9 @@ def read_to_fit(
             f"season is {season:,} steps, and the longest series has {longest:,}: give the length of a season that "
             "the table holds more than once"
         )
-    return read, season or known_season or default_season(parameters, read)
+    if season is None:
+        season = start.season if start else default_season(parameters, read)
+    return read, season
 
 
 def roles_of(columns: Columns) -> Mapping[str, Any]:
