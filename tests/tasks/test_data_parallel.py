@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fastlstm import load
+
 SCRIPT = """
 import os
 import sys
@@ -13,14 +15,17 @@ from pathlib import Path
 import torch
 from tests.tasks.conftest import ROLES, hourly, small
 
-forecaster = small(max_steps=20, device="cpu").fit(hourly(), **ROLES)
+folder, rank = Path(sys.argv[1]), os.environ["RANK"]
+forecaster = small(max_steps=20, device="cpu").fit(hourly(), **ROLES, checkpoint=folder / "run")
 weights = torch.cat([weight.flatten() for weight in forecaster.network_.parameters()])
 told = f"{weights.double().sum().item()} {forecaster.report_.training[0].best_loss}"
-(Path(sys.argv[1]) / os.environ["RANK"]).write_text(told)
+(folder / rank).write_text(told)
+forecaster.save(folder / "run")
+forecaster.save(folder / f"run of {rank}")
 """
 
 
-def test_two_processes_learn_one_model(tmp_path: Path) -> None:
+def test_two_processes_learn_one_model_and_the_first_writes_it(tmp_path: Path) -> None:
     script = tmp_path / "train.py"
     script.write_text(SCRIPT)
     root = Path(__file__).parents[2]
@@ -34,3 +39,5 @@ def test_two_processes_learn_one_model(tmp_path: Path) -> None:
         check=True,
     )
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()
+    assert sorted(path.name for path in tmp_path.glob("run*")) == ["run", "run of 0"]
+    assert load(tmp_path / "run").metrics_["training"]["steps"] == [20]

@@ -15,6 +15,7 @@ from fastlstm.tasks.parameters import Arguments, as_plain
 from fastlstm.tasks.saving import SavedEstimator
 from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.learner import Hooks
+from fastlstm.training.processes import is_first_process
 
 
 class FitRecord(BaseModel):
@@ -150,7 +151,7 @@ class ResumableEstimator(SavedEstimator):
         digest = fingerprint()
         if resume is not None and resume.numbers["fit"]["fingerprint"] != digest:
             raise InputError(f"the data is not what {folder} was being fitted to: give that, or train anew")
-        if resume is None:
+        if resume is None and is_first_process():
             drop_checkpoint(folder)
         record = FitRecord(
             task=self.task,

@@ -19,6 +19,7 @@ from fastlstm.tasks.parameters import EstimatorSettings
 from fastlstm.training.learner import TrainingResult, history_of
 from fastlstm.training.loop import require_float32
 from fastlstm.training.parts import joined
+from fastlstm.training.processes import is_first_process
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,14 +92,17 @@ class SavedEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         return bool(self.metrics_.get("training", {}).get("stopped") == "interrupted")
 
     def save(self, path: str | Path) -> None:
-        """Write a run folder, whole or not at all.
+        """Write a run folder, whole or not at all. Of processes that train together the first alone writes.
 
         Parameters
         ----------
         path : str or Path
             The folder to make.
         """
-        contents = self._require_fitted()._contents()
+        self._require_fitted()
+        if not is_first_process():
+            return
+        contents = self._contents()
         plots: dict[str, Figure | bytes] = dict(self.pictures_)
         if self.report_ is not None:
             plots = {"learning_curve": learning_curve(self.history_), **contents.plots}

@@ -21,6 +21,7 @@ from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.interrupts import InterruptsAfterSteps
 from fastlstm.training.learner import Batch, Hooks, Learner, LoopSettings, TrainingResult
 from fastlstm.training.parts import joined
+from fastlstm.training.processes import is_first_process
 from fastlstm.training.progress import TrainingProgress
 from fastlstm.training.update import WeightUpdate
 
@@ -129,7 +130,7 @@ def train(
         If a loss is no longer finite; the network then holds the best weights so far.
     """
     devices = [accelerator.device] if accelerator.device.type == "cuda" else []
-    shown = settings.progress and accelerator.is_main_process
+    shown = settings.progress and is_first_process()
     with (
         torch.random.fork_rng(devices),
         TrainingProgress(settings.steps, shown=shown, unit=learner.unit) as progress,
