@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
 from torch import Tensor, nn
 
 from fastlstm.errors import InputError, RunError, TrainingError
@@ -327,3 +329,26 @@ def test_control_c_is_not_lost_where_training_would_have_stopped_anyway() -> Non
 
     result = learn(validate=interrupted)
     assert (result.stopped, result.step) == ("interrupted", 10)
+
+
+def test_whoever_has_an_accelerator_of_their_own_keeps_it_as_it_is() -> None:
+    theirs = Accelerator(cpu=True, mixed_precision="bf16", gradient_accumulation_steps=4)
+    try:
+        ours = make_accelerator("cpu", "no")
+        assert (ours.mixed_precision, ours.gradient_accumulation_steps) == ("no", 1)
+        assert (theirs.mixed_precision, theirs.gradient_accumulation_steps) == ("bf16", 4)
+        assert Accelerator(cpu=True, mixed_precision="bf16").mixed_precision == "bf16"
+        assert learn(steps=10).step == 10
+        assert (theirs.mixed_precision, theirs.device.type, theirs.is_main_process) == ("bf16", "cpu", True)
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+
+
+def test_an_accelerator_may_be_made_after_a_training_with_other_settings() -> None:
+    make_accelerator("cpu", "bf16")
+    try:
+        assert Accelerator(cpu=True, mixed_precision="no").mixed_precision == "no"
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()

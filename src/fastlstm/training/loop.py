@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from fastlstm.errors import InputError, TrainingError
-from fastlstm.ops import multiplies_bfloat16
 from fastlstm.training.checkpoint import TrainingState
 from fastlstm.training.interrupts import InterruptsAfterSteps
 from fastlstm.training.learner import Batch, Hooks, Learner, LoopSettings, TrainingResult
@@ -88,16 +87,12 @@ def make_accelerator(device: str | None = None, precision: str = "no") -> Any:
     InputError
         If there is no such device here.
     """
-    from accelerate import Accelerator  # deferred: reading or predicting does not need it
-    from accelerate.state import AcceleratorState, PartialState
+    from fastlstm.training.accelerator import (
+        OwnAccelerator,  # deferred: reading or predicting does not need it
+    )
 
     require_float32()
-    # Accelerate keeps one configuration a process and refuses another; two trainings may well differ.
-    AcceleratorState._reset_state(reset_partial_state=True)
-    if precision == "auto":
-        on_cpu = PartialState(cpu=device == "cpu").device.type == "cpu"
-        precision = "bf16" if on_cpu and multiplies_bfloat16() else "no"
-    accelerator = Accelerator(cpu=device == "cpu", mixed_precision=precision)
+    accelerator = OwnAccelerator(on_cpu=device == "cpu", precision=precision)
     if device not in (None, accelerator.device.type):
         raise InputError(f"device {device!r} is not here: give {accelerator.device.type!r}, or none")
     return accelerator
