@@ -141,3 +141,12 @@ def test_an_adaptive_softmax_is_one_in_training():
     following = tokens(3, 2)
     expected = -network.adaptive.log_prob(features.flatten(0, 1)).gather(1, following.flatten()[:, None])
     torch.testing.assert_close(network.loss(features, following).flatten(), expected[:, 0])
+
+
+@pytest.mark.parametrize("rows", [1, 64])
+def test_tokens_are_taken_to_where_the_network_is(rows):
+    """From the device "meta", which holds nothing, nothing can be taken: that it was tried is what can be seen."""
+    steps = LanguageSteps(make())
+    state = steps.start(tokens(rows, 2))
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        steps.step(torch.zeros(rows, dtype=torch.int64, device="meta"), state)

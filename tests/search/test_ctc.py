@@ -159,3 +159,29 @@ def test_nothing_heard_is_nothing_said():
     for search in (GreedySearch(), PrefixBeamSearch(4)):
         search.advance(np.zeros((0, 3)))
         assert search.tokens == ()
+
+
+class Elsewhere(torch.Tensor):
+    """A tensor on another device, which makes no array before it is copied from there."""
+
+    def numpy(self, **_):
+        raise TypeError("copy the tensor to host memory first")
+
+    def cpu(self):
+        return self.as_subclass(torch.Tensor)
+
+
+class BigramsElsewhere(Bigrams):
+    def step(self, tokens, state):
+        told, after = super().step(tokens, state)
+        return told.as_subclass(Elsewhere), after
+
+
+def test_a_language_model_may_be_on_another_device():
+    steps = random_steps(5, 4, seed=2)
+    told = []
+    for kind in (Bigrams, BigramsElsewhere):
+        search = PrefixBeamSearch(4, Prior(kind(4, seed=0), torch.zeros(1, 0), 0, np.arange(4), 0.5, 0.0))
+        search.advance(steps)
+        told.append((search.tokens, search.gain))
+    assert told[0] == told[1]

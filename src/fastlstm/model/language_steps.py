@@ -66,7 +66,7 @@ class LanguageSteps:
         Parameters
         ----------
         tokens : Tensor
-            (B,) int64
+            (B,) int64, on any device.
         state : LanguageState
             Of B rows.
 
@@ -77,6 +77,7 @@ class LanguageSteps:
         state : LanguageState
             After the tokens.
         """
+        tokens = tokens.to(self._embedding.device)
         if self._rows is None or len(tokens) >= FEW_ROWS:
             with torch.inference_mode():
                 x, after = self._run(self._embedding.index_select(0, tokens), state)

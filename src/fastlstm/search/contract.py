@@ -52,7 +52,7 @@ class StepModel(Protocol[Context, StateT]):
         Parameters
         ----------
         tokens : Tensor
-            (B,) int64
+            (B,) int64, on any device: the model takes them to its own.
         state
             Of B rows; it is left as it is, so that several may go on from it.
 

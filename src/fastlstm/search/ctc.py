@@ -391,4 +391,4 @@ def fewest_steps(tokens: npt.ArrayLike) -> int:
 def _step(prior: Prior, tokens: Integers, state: Any) -> tuple[Array, Any]:
     with torch.no_grad():
         found, after = prior.model.step(torch.from_numpy(tokens), state)
-    return found.double().numpy(), after
+    return found.double().cpu().numpy(), after

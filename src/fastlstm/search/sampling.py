@@ -128,4 +128,4 @@ def sample(
         told, state = model.step(tokens, state)
         drawn = sampling.draw(told.float().cpu().contiguous(), draws.random(len(told)), never)
         yield drawn
-        tokens = torch.from_numpy(drawn).to(first.device)
+        tokens = torch.from_numpy(drawn)

@@ -201,7 +201,7 @@ class FittedGenerator(ResumableEstimator):
         drawn = sample(
             LanguageSteps(self.network_, None if weights == "float32" else weights),
             torch.from_numpy(read[None, :-1]).to(device),
-            torch.from_numpy(read[-1:]).to(device),
+            torch.from_numpy(read[-1:]),
             sampling,
             seed=seed,
             never=sorted(never),
