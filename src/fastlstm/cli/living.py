@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from fastlstm.cli import INTERRUPTED
 from fastlstm.cli.flags import command, flag, flags
 from fastlstm.cli.output import check_form, print_json, print_notes, write_frame
-from fastlstm.errors import RunError
-from fastlstm.runs import check_destination, load_run
-from fastlstm.tasks import load
+from fastlstm.cli.runs import load_of, run_flag
+from fastlstm.cli.training import noting_interrupts, training_flags
+from fastlstm.runs import check_destination
 from fastlstm.tasks.tuning import STUDY
 
 if TYPE_CHECKING:
@@ -51,120 +48,6 @@ def living_commands(
         "export": lambda: _export_command(task),
     }
     return {mode: make() for mode, make in makers.items() if hasattr(kind, mode.replace("-", "_"))}
-
-
-def run_flag() -> Parameter:
-    """Return the argument that names a run."""
-    return flag("run", Path, "The folder that train --out made.", placed=True)
-
-
-def training_flags(kind: type[Estimator], init: str | None = None) -> list[Parameter]:
-    """Return the flags of a training: ``fit``'s and the constructor's.
-
-    Parameters
-    ----------
-    kind : type
-        The estimator.
-    init : str, optional
-        A run to start from: what it was trained with is the default of every flag.
-    """
-    constructor = [
-        parameter.replace(kind=Parameter.KEYWORD_ONLY) for parameter in flags(kind.__init__, kind.__doc__)
-    ]
-    found = [*flags(kind.fit, kind.fit.__doc__), *constructor]
-    found = [parameter for parameter in found if parameter.name != "checkpoint"]
-    if init is None or "init" not in signature(kind.fit).parameters:
-        return found
-    living = cast("type[LivingEstimator]", kind)
-    require_task(Path(init), kind.task)
-    known: Mapping[str, Any] = living.arguments_of(load_run(init, tensors=False))
-    return [
-        parameter.replace(default=_as_read(known[parameter.name], parameter))
-        if parameter.name in known
-        else parameter
-        for parameter in found
-    ]
-
-
-def _as_read(value: Any, parameter: Parameter) -> Any:
-    """Return a default as the flag would read it: a list of one where it takes lists."""
-    listed = parameter.annotation.__metadata__[0].converter is not None
-    return (value,) if listed and isinstance(value, str) else value
-
-
-def given_after(name: str, arguments: Sequence[str]) -> str | None:
-    """Return the value of a flag before the command line is parsed, None where it is not given.
-
-    Parameters
-    ----------
-    name : str
-        The flag.
-    arguments : sequence of str
-        The command line.
-
-    Examples
-    --------
-    >>> given_after("--init", ["train", "new.csv", "--init", "runs/old"])
-    'runs/old'
-    >>> given_after("--init", ["train", "--init=runs/old"])
-    'runs/old'
-    """
-    for place, argument in enumerate(arguments):
-        if argument.startswith(f"{name}="):
-            return argument.removeprefix(f"{name}=")
-        if argument == name and place + 1 < len(arguments):
-            return arguments[place + 1]
-    return None
-
-
-def load_of(folder: Path, task: str) -> Estimator:
-    """Load a run of a task.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-    task : str
-        Whose run it must be.
-
-    Raises
-    ------
-    RunError
-        If it is none, or another task's.
-    """
-    require_task(folder, task)
-    return load(folder)
-
-
-def require_task(folder: Path, task: str) -> None:
-    """Raise where a folder is not a run of a task.
-
-    Parameters
-    ----------
-    folder : Path
-        The run folder.
-    task : str
-        The task.
-    """
-    found = load_run(folder, tensors=False).task
-    if found != task:
-        raise RunError(f"{folder} is a run of {found}, not of {task}: use fastlstm {found}")
-
-
-@contextmanager
-def noting_interrupts() -> Iterator[list[int]]:
-    """Collect the interrupts that training turns into an early end."""
-    noted: list[int] = []
-
-    def note(number: int, _: FrameType | None) -> None:
-        noted.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield noted
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _backtest_command(

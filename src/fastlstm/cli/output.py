@@ -12,8 +12,9 @@ from typing import Any
 import polars as pl
 
 from fastlstm.data import read_table
-from fastlstm.errors import InputError, unwritable
+from fastlstm.errors import InputError
 from fastlstm.runs import finite, replace_file
+from fastlstm.wording import unwritable
 
 Metrics = Mapping[str, Mapping[str, float | None]]
 

@@ -10,16 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastlstm.cli import INTERRUPTED
 from fastlstm.cli.flags import command, flag, flags
-from fastlstm.cli.living import (
-    given_after,
-    living_commands,
-    load_of,
-    noting_interrupts,
-    require_task,
-    run_flag,
-    training_flags,
-)
+from fastlstm.cli.living import living_commands
 from fastlstm.cli.output import check_form, keep_what_is_read, print_json, print_notes, write_answer
+from fastlstm.cli.runs import load_of, require_task, run_flag
+from fastlstm.cli.training import given_after, noting_interrupts, training_flags
 from fastlstm.errors import InputError
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator

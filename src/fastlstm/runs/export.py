@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from fastlstm.data.series.scaling import Standardizer
-from fastlstm.errors import RunError, unwritable
+from fastlstm.errors import RunError
 from fastlstm.extras import library
 from fastlstm.runs.writing import replace_file
+from fastlstm.wording import unwritable
 
 METADATA = "fastlstm"  # the key in the file's metadata under which its description stands
 SIZES = (3, 1, 5)  # batches that both are asked about; the graph is drawn of the first

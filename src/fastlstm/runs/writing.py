@@ -10,7 +10,8 @@ from glob import escape
 from pathlib import Path
 from secrets import token_hex
 
-from fastlstm.errors import RunError, unwritable
+from fastlstm.errors import RunError
+from fastlstm.wording import unwritable
 
 CONFIG = "config.json"  # what tells a run from other folders
 REPLACED = ".replaced"  # what the folder is called that a new one takes the place of, for a moment

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fastlstm.errors import InputError, require_whole
+from fastlstm.checks import require_whole
+from fastlstm.errors import InputError
 from fastlstm.search.contract import Context, Covering, State, StateT, StepModel
 
 

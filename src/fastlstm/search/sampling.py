@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastlstm.errors import InputError, require_whole
+from fastlstm.checks import require_whole
+from fastlstm.errors import InputError
 from fastlstm.ops.tokens import draw
 from fastlstm.search.contract import Context, StateT, StepModel
 

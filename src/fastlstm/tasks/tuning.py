@@ -22,8 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastlstm.errors import InputError, TrainingError, many
+from fastlstm.errors import InputError, TrainingError
 from fastlstm.extras import library
+from fastlstm.wording import many
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -10,8 +10,8 @@ from typing import Any, Generic, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from fastlstm.errors import listed
 from fastlstm.training.checkpoint import TrainingState
+from fastlstm.wording import listed
 
 Batch = TypeVar("Batch")
 

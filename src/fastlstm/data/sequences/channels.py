@@ -17,7 +17,8 @@ from fastlstm.data.tables.values import (
     read_numbers,
     without,
 )
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
+from fastlstm.wording import listed
 
 MOST_CATEGORIES = 256  # of a column that is named; each is a channel
 MOST_CATEGORIES_UNASKED = 50  # of one that is not: with more it is free text, or an id

@@ -14,7 +14,8 @@ from fastlstm.data.series.schema import Columns
 from fastlstm.data.series.static import one_a_series
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import read_numbers
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
+from fastlstm.wording import listed
 
 # A class may be called "none" or "-", so that fewer words than elsewhere mean that there is nothing.
 MISSING_LABELS = ("", "?", "na", "n/a", "nan", "null", "<na>")

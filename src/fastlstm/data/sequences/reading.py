@@ -18,7 +18,8 @@ from fastlstm.data.sequences.ts_files import is_ts, read_ts
 from fastlstm.data.series.schema import Names, several, single
 from fastlstm.data.tables.table import Table, read_table
 from fastlstm.data.tables.values import find_number_forms, numbers_of
-from fastlstm.errors import DataError, InputError, listed
+from fastlstm.errors import DataError, InputError
+from fastlstm.wording import listed
 
 
 def read_sequences(

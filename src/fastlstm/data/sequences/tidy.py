@@ -30,7 +30,8 @@ from fastlstm.data.series.rows import Floats, Integers, Rows, read_rows
 from fastlstm.data.series.schema import Columns, check_roles, find_time
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import read_numbers, without
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
+from fastlstm.wording import listed
 
 
 class Cells(NamedTuple):

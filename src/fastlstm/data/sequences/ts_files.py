@@ -21,7 +21,8 @@ from fastlstm.data.sequences.schema import LABEL_COLUMN, SequenceSchema
 from fastlstm.data.sequences.sequence_set import SequenceSet
 from fastlstm.data.tables.delimited import as_path, not_utf8, open_bytes
 from fastlstm.data.times.forms import FORMS, normal, parse
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
+from fastlstm.wording import listed
 
 Numbers = npt.NDArray[np.float64]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from fastlstm.errors import listed, many
+from fastlstm.wording import listed, many
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from fastlstm.data.tables.fingerprint import fingerprint
 from fastlstm.data.tables.frames import Kind
 from fastlstm.data.times.axis import TimeAxis
 from fastlstm.data.times.frequency import Frequency
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
+from fastlstm.wording import listed
 
 __all__ = ["SERIES_ARRAYS", "STEP_ARRAYS", "Floats", "GapReport", "Integers", "SeriesSet", "make_axis"]
 

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.errors import DataError, InputError, listed
+from fastlstm.errors import DataError, InputError
 from fastlstm.extras import library
+from fastlstm.wording import listed
 
 Samples = npt.NDArray[np.float32]
 

@@ -18,7 +18,8 @@ from fastlstm.data.tables.delimited import (
     records,
 )
 from fastlstm.data.tables.frames import refuse_twins
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
+from fastlstm.wording import listed
 
 # What stands in a header where there is none: numbers, dates, times.
 VALUE = re.compile(r"[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?|\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d.*)?")

@@ -31,7 +31,8 @@ from fastlstm.data.tables.delimited import (
 )
 from fastlstm.data.tables.frames import Kind, take_frame
 from fastlstm.data.tables.shapes import has_idle_ends, holds_value, line_with, name_columns, why_unreadable
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
+from fastlstm.wording import listed
 
 PARQUET = (".parquet", ".pq", ".parquet.gz", ".pq.gz")
 

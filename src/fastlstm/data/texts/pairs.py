@@ -14,7 +14,8 @@ from fastlstm.data.series.rows import Integers
 from fastlstm.data.tables.table import Table
 from fastlstm.data.texts.tables import read_text_table
 from fastlstm.data.texts.text_set import TEXTS, TextKind, as_list, refuse_surrogates, text_cells
-from fastlstm.errors import DataError, InputError, listed
+from fastlstm.errors import DataError, InputError
+from fastlstm.wording import listed
 
 SOURCE, TARGET = "source", "target"  # the columns, where no others are named
 

@@ -14,10 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from fastlstm.checks import require_whole
 from fastlstm.data.series.rows import Integers
 from fastlstm.data.texts.byte_pairs import BYTES, encode_byte_pairs, fit_byte_pairs, load_byte_pairs
 from fastlstm.data.texts.words import LINE_BREAK, parted, split_words
-from fastlstm.errors import InputError, require_whole
+from fastlstm.errors import InputError
 
 if TYPE_CHECKING:
     import tokenizers

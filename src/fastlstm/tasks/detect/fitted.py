@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from fastlstm.data.series.schema import Schema
 from fastlstm.data.tables.frames import Kind, give_back
-from fastlstm.errors import InputError, listed
+from fastlstm.errors import InputError
 from fastlstm.runs import Run
 from fastlstm.runs.plots import write_figure
 from fastlstm.tasks.detect.baseline import score_baseline, z_scores
@@ -31,6 +31,7 @@ from fastlstm.tasks.detect.stream import Stream
 from fastlstm.tasks.detect.truth import labelled, windowed
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.saving import Contents
+from fastlstm.wording import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastlstm.errors import many
 from fastlstm.runs.plots import BASELINES, MODEL, TRUTH
 from fastlstm.tasks.detect.judging import Verdicts
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.stretches import stretches
+from fastlstm.wording import many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

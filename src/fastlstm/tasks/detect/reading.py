@@ -19,7 +19,8 @@ from fastlstm.data.tables.values import holds_numbers, read_numbers
 from fastlstm.data.times.axis import counts_instants
 from fastlstm.data.times.frequency import Frequency, infer_frequency
 from fastlstm.data.times.timestamps import looks_like_time
-from fastlstm.errors import DataError, many
+from fastlstm.errors import DataError
+from fastlstm.wording import many
 
 Array = npt.NDArray[np.float64]
 Names = str | Sequence[str]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.data.series.gaps import GapReport
-from fastlstm.errors import listed, many
 from fastlstm.tasks.detect.reading import describe_repeated
 from fastlstm.tasks.detect.settings import Method
 from fastlstm.training.learner import TrainingResult, outcome, training_metrics
+from fastlstm.wording import listed, many
 
 
 @dataclass(frozen=True)

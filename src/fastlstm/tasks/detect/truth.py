@@ -17,9 +17,10 @@ from fastlstm.data.tables.table import Table, read_table
 from fastlstm.data.tables.values import read_numbers
 from fastlstm.data.times.frequency import DAY
 from fastlstm.data.times.timestamps import read_times
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.stretches import Stretch, stretches
+from fastlstm.wording import listed
 
 FORMS = 'a JSON list [["start", "end"], …], or a CSV file with columns start and end'
 

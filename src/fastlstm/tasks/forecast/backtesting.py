@@ -7,15 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastlstm.checks import require_whole
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import WindowIndex
-from fastlstm.errors import InputError, many, require_whole
+from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
 from fastlstm.tasks.forecast.fitting import fit_series, windows_to_judge
 from fastlstm.tasks.forecast.past import recode, series_before
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
 from fastlstm.tasks.forecast.vocabulary import keep_training_categories
+from fastlstm.wording import many
 
 logger = logging.getLogger("fastlstm")
 

@@ -12,8 +12,8 @@ from typing import Any, Literal, Self
 
 from typing_extensions import override
 
+from fastlstm.checks import require_whole
 from fastlstm.data.series.series_set import SeriesSet
-from fastlstm.errors import require_whole
 from fastlstm.tasks.forecast.fitted import FittedForecaster
 from fastlstm.tasks.forecast.fitting import Fitted, fit_series
 from fastlstm.tasks.forecast.settings import Parameters

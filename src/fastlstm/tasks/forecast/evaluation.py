@@ -14,7 +14,6 @@ from fastlstm.data.series.history import PAIRS
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import CovariateScaling, WindowIndex
 from fastlstm.data.tables.frames import give_back
-from fastlstm.errors import many
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
@@ -24,6 +23,7 @@ from fastlstm.tasks.forecast.frames import forecast_frame
 from fastlstm.tasks.forecast.learning import windows_for
 from fastlstm.tasks.metric_table import metric_table
 from fastlstm.training.metrics import Array, forecast_metrics, metrics_by_group, seasonal_scale
+from fastlstm.wording import many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,11 +12,12 @@ from torch import Tensor
 from fastlstm.data.series.schema import ROLES, Role, Schema
 from fastlstm.data.series.windows import CovariateScaling
 from fastlstm.data.times.frequency import DAY, MINUTE, Frequency
-from fastlstm.errors import InputError, listed
+from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.model.standalone_forecaster import StandaloneForecaster
 from fastlstm.runs.export import Standalone, made_up, sprinkled
 from fastlstm.tasks.exporting import refuse_layer_norm
+from fastlstm.wording import listed
 
 CODES = "1 for the first category, 2 for the second and so on, 0 where missing or another; numbers as texts without .0"
 

@@ -25,10 +25,10 @@ import torch
 from fastlstm.data.series.pooled import FEWEST_VALUES, PooledTarget
 from fastlstm.data.series.series_set import Integers, SeriesSet, running_count
 from fastlstm.data.series.windows import WindowIndex
-from fastlstm.errors import listed
 from fastlstm.model.baselines import naive
 from fastlstm.model.paths import uniform_numbers
 from fastlstm.training.metrics import Array
+from fastlstm.wording import listed
 
 CONSTANT, SHORT, MISSING = "constant", "short", "missing"
 TOLD = {

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
+from fastlstm.checks import require_whole
 from fastlstm.data.series.future import add_future
 from fastlstm.data.series.reading import read_series
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.wide import in_given_shape
 from fastlstm.data.series.windows import CovariateScaling
 from fastlstm.data.tables.frames import give_back
-from fastlstm.errors import InputError, require_whole
+from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs import Run
 from fastlstm.runs.export import Standalone

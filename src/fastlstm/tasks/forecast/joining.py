@@ -12,8 +12,9 @@ from fastlstm.data.series.placing import are_sparse
 from fastlstm.data.series.rows import of_series
 from fastlstm.data.series.schema import Role
 from fastlstm.data.series.series_set import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
-from fastlstm.errors import DataError, many
+from fastlstm.errors import DataError
 from fastlstm.tasks.forecast.strangers import of_one_kind, refuse_other_spellings
+from fastlstm.wording import many
 
 RECOGNISED, FEWEST_RECOGNISED = 16, 4  # rows by which a table without times is known again
 STATIC = ("static", "static_categories")

@@ -11,7 +11,7 @@ from fastlstm.data.series.gaps import GapReport
 from fastlstm.data.series.scaling import Standardizer
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.windows import WindowIndex
-from fastlstm.errors import many
+from fastlstm.wording import many
 
 FAR = 20.0  # standard deviations from the mean of what was learnt from: no network knows what then
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import CovariateScaling
-from fastlstm.errors import InputError, listed
+from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import forecast_against_truth
 from fastlstm.tasks.forecast.prediction import forecast_ahead
+from fastlstm.wording import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastlstm.checks import require_whole
 from fastlstm.data.series.scaling import Floats
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import CovariateScaling, WindowIndex, Windows, with_horizon
-from fastlstm.errors import InputError, require_whole
+from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings
 from fastlstm.model.paths import sample_paths, uniform_numbers
 from fastlstm.tasks.forecast.adapting import forecast_adapted, steps_needed

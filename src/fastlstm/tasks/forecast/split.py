@@ -15,8 +15,9 @@ import numpy as np
 
 from fastlstm.data.series.series_set import Integers, SeriesSet, running_count
 from fastlstm.data.series.windows import WindowIndex, rolling_windows
-from fastlstm.errors import InputError, many
+from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.settings import Parameters
+from fastlstm.wording import many
 
 VALIDATION_SHARE = 0.05  # of the rows of a series of usual length
 FEW_WINDOWS = 64  # fewer validation windows than this lie closer than a horizon apart

@@ -7,7 +7,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from fastlstm.data.series.series_set import SeriesSet
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
+from fastlstm.wording import listed
 
 
 def describe_strangers(names: Sequence[Any], known: Sequence[Any]) -> list[str]:

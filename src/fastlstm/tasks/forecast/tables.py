@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastlstm.checks import require_whole
 from fastlstm.data.series.reading import read_series
 from fastlstm.data.series.schema import Columns, find_columns
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.wide import read_jointly
 from fastlstm.data.tables.table import read_table
-from fastlstm.errors import InputError, require_whole
+from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.defaults import default_season
 from fastlstm.tasks.forecast.frames import refuse_own_names
 from fastlstm.tasks.forecast.settings import Parameters

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from fastlstm.data.series.series_set import SeriesSet
-from fastlstm.errors import InputError, many
+from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.defaults import LONGEST_CONTEXT, USUAL, default_network
 from fastlstm.tasks.forecast.evaluation import LABELS, Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.fitting import Fitted, Prepared, fit_series
@@ -33,6 +33,7 @@ from fastlstm.tasks.tuning import (
     why_none,
 )
 from fastlstm.training.metrics import quantile_loss, scaled
+from fastlstm.wording import many
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial

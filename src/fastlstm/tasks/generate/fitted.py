@@ -10,12 +10,13 @@ import numpy as np
 import polars as pl
 import torch
 
+from fastlstm.checks import require_whole
 from fastlstm.data.series.rows import Integers
 from fastlstm.data.tables.frames import give_back
 from fastlstm.data.texts.corpus import Corpus, holds_table, read_corpus
 from fastlstm.data.texts.tokens import PADDING, UNKNOWN, Tokenizer
 from fastlstm.data.texts.writing import written
-from fastlstm.errors import DataError, InputError, require_whole
+from fastlstm.errors import DataError, InputError
 from fastlstm.model.language import LanguageNetwork
 from fastlstm.model.language_steps import LanguageSteps
 from fastlstm.ops.step import REDUCED

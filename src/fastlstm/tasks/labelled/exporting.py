@@ -14,13 +14,13 @@ from fastlstm.data.sequences.schema import SequenceSchema
 from fastlstm.data.series.scaling import Standardizer
 from fastlstm.data.texts.tokens import Level, Tokenizer
 from fastlstm.data.texts.words import word_pattern
-from fastlstm.errors import listed
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.model.standalone_sequence import StandaloneSequences
 from fastlstm.runs.export import Standalone, made_up
 from fastlstm.tasks.exporting import refuse_layer_norm
 from fastlstm.tasks.labelled.model import AnyTarget, Model
 from fastlstm.tasks.labelled.target import ClassTarget, NumberTarget
+from fastlstm.wording import listed
 
 STEPS = 24  # of made-up sequences
 ANY = "anything past a sequence's end"

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from typing_extensions import override
 
+from fastlstm.checks import require_whole
 from fastlstm.data import read_sequences
 from fastlstm.data.sequences.arrays import holds_arrays
 from fastlstm.data.sequences.schema import SequenceSchema
@@ -19,7 +20,7 @@ from fastlstm.data.sequences.sequence_set import SequenceKind, SequenceSet
 from fastlstm.data.tables.frames import give_back, is_missing
 from fastlstm.data.texts.text_set import TextSchema, TextSet, read_texts
 from fastlstm.data.texts.vectors import read_vectors
-from fastlstm.errors import DataError, InputError, require_whole
+from fastlstm.errors import DataError, InputError
 from fastlstm.runs import Run
 from fastlstm.runs.export import Standalone
 from fastlstm.tasks.exporting import ExportableEstimator

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastlstm.data.series.rows import Integers
-from fastlstm.errors import many
 from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.target import ClassTarget
 from fastlstm.training.learner import TrainingResult, outcome, training_metrics
+from fastlstm.wording import many
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,12 @@ from torch import nn
 from fastlstm.data.texts.tokens import Tokenizer
 from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.runs import NETWORK, VOCABULARY, Run
-from fastlstm.runs.label_plots import calibration_curve, confusion_matrix, roc_curves
-from fastlstm.tasks.labelled.evaluation import LabelledEvaluation
 from fastlstm.tasks.labelled.model import Model
+from fastlstm.tasks.labelled.pictures import draw_evaluation
 from fastlstm.tasks.labelled.settings import Parameters, RunSettings
-from fastlstm.tasks.labelled.target import ClassTarget
 from fastlstm.tasks.saving import Contents
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from fastlstm.tasks.labelled.fitted import FittedLabels
 
 
@@ -46,29 +42,8 @@ def saved_labels(estimator: FittedLabels) -> Contents:
         kind=estimator.kind_,
     )
     vocabularies = {VOCABULARY: model.tokenizer.to_json()} if model.tokenizer else {}
-    plots = {} if estimator.report_ is None else draw(estimator.report_.validation)
+    plots = {} if estimator.report_ is None else draw_evaluation(estimator.report_.validation)
     return Contents(settings, {NETWORK: model.networks.state_dict()}, vocabularies, plots)
-
-
-def draw(evaluation: LabelledEvaluation) -> dict[str, Figure]:
-    """Draw what an evaluation shows of classes: confusion, ROC, calibration; nothing of other labels.
-
-    Parameters
-    ----------
-    evaluation : LabelledEvaluation
-        Of some part.
-    """
-    confusion = evaluation.confusion
-    if confusion is None or not isinstance(evaluation.target, ClassTarget):
-        return {}
-    names = [str(name) for name in evaluation.target.classes]
-    known = evaluation.truth == evaluation.truth
-    truth, answers = evaluation.truth[known].astype(int), evaluation.answers[known]
-    return {
-        "confusion": confusion_matrix(confusion, names),
-        "roc": roc_curves(truth, answers, names),
-        "calibration": calibration_curve(truth, answers),
-    }
 
 
 def restore_labels(estimator: FittedLabels, run: Run, settings: RunSettings) -> None:

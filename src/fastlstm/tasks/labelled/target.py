@@ -14,9 +14,10 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from fastlstm.errors import DataError, listed
+from fastlstm.errors import DataError
 from fastlstm.tasks.labelled.label_kind import Array, Label, LabelKind
 from fastlstm.training.label_metrics import class_metrics, multi_label_metrics, number_metrics
+from fastlstm.wording import listed
 
 CONSTANT = 1e-13  # of a column's size: a smaller deviation is rounding
 

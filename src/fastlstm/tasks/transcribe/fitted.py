@@ -12,6 +12,7 @@ import polars as pl
 from torch import nn
 from typing_extensions import override
 
+from fastlstm.checks import require_whole
 from fastlstm.data.speech.audio import check_rate
 from fastlstm.data.speech.manifest import (
     AUDIO_COLUMNS,
@@ -26,7 +27,7 @@ from fastlstm.data.tables.frames import give_back
 from fastlstm.data.tables.table import refuse_names
 from fastlstm.data.texts.text_set import TEXT_COLUMN
 from fastlstm.data.texts.tokens import Tokenizer
-from fastlstm.errors import InputError, require_whole
+from fastlstm.errors import InputError
 from fastlstm.model.transcriber import SpeechNetwork
 from fastlstm.runs import NETWORK, VOCABULARY, Run
 from fastlstm.search.ctc import Prior

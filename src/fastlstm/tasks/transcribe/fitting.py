@@ -19,7 +19,7 @@ from fastlstm.data.speech.features import SpeechFeatures, SpeechScaling
 from fastlstm.data.speech.log_mel import Frames, LogMel
 from fastlstm.data.speech.manifest import SpeechSet
 from fastlstm.data.tables.table import refuse_names
-from fastlstm.errors import InputError, listed, many
+from fastlstm.errors import InputError
 from fastlstm.model.speech_augmentation import SpeechAugmentation
 from fastlstm.model.transcriber import SpeechNetwork, SpeechSettings
 from fastlstm.tasks.folds import make_folds
@@ -31,6 +31,7 @@ from fastlstm.tasks.transcribe.report import SpeechReport
 from fastlstm.tasks.transcribe.settings import Parameters
 from fastlstm.training.loop import Hooks, make_accelerator
 from fastlstm.training.members import train_members, useful_members
+from fastlstm.wording import listed, many
 
 FEWEST_STEPS, MOST_STEPS = 600, 20_000
 EPOCHS = 50

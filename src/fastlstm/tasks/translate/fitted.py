@@ -17,7 +17,7 @@ from fastlstm.data.texts.pair_tokens import PairVocabulary
 from fastlstm.data.texts.pairs import PairSchema, PairSet, read_pairs
 from fastlstm.data.texts.text_set import TextKind
 from fastlstm.data.texts.tokens import Tokenizer
-from fastlstm.errors import InputError, listed
+from fastlstm.errors import InputError
 from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.runs import NETWORK, VOCABULARY, Run
 from fastlstm.runs.attention_plot import attention_weights
@@ -29,6 +29,7 @@ from fastlstm.tasks.translate.fitting import Fitted, judge, refuse_own_names
 from fastlstm.tasks.translate.report import TranslationReport
 from fastlstm.tasks.translate.settings import Parameters, RunSettings
 from fastlstm.tasks.translate.translating import AttentionMap, SearchOptions, Translation, TranslationModel
+from fastlstm.wording import listed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ from typing import Any
 
 from fastlstm.data.texts.pair_tokens import PairVocabulary
 from fastlstm.data.texts.tokens import LEVEL_NAMES
-from fastlstm.errors import many
 from fastlstm.tasks.translate.evaluation import TranslationEvaluation
 from fastlstm.training.learner import TrainingResult, outcome, training_metrics
+from fastlstm.wording import many
 
 EXAMPLES = 3
 SHOWN = 100  # characters of an example

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fastlstm.checks import require_whole
 from fastlstm.data.texts.pair_tokens import PairBatch, PairFeatures, PairVocabulary
 from fastlstm.data.texts.pairs import PairSchema, PairSet
 from fastlstm.data.texts.tokens import Tokenizer
-from fastlstm.errors import require_whole
 from fastlstm.model.translation_steps import TranslationSteps
 from fastlstm.model.translator import TranslatorNetwork
 from fastlstm.ops.smoothed_loss import smoothed_cross_entropy
