@@ -227,7 +227,7 @@ def test_windows_that_hold_no_row_are_counted():
 def test_windows_that_lack_something_are_told_as_they_stand(tmp_path):
     table = read(days(6), target="y")
     (tmp_path / "folder.json").mkdir()
-    with pytest.raises(DataError, match=r"folder\.json cannot be read: Is a directory"):
+    with pytest.raises(DataError, match=r"folder\.json is a folder: give a file in it"):
         windowed(table, tmp_path / "folder.json")
     (tmp_path / "windows.csv").write_text("start,end\n2024-01-01 01:00,\n")
     with pytest.raises(DataError, match=r"windows\.csv, line 2: column 'end' is empty"):

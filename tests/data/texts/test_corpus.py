@@ -48,7 +48,7 @@ def test_what_is_no_text_is_refused(tmp_path):
     path.write_text("\n \n")
     with pytest.raises(DataError, match="is empty: give a file with text"):
         read_corpus(path)
-    with pytest.raises(DataError, match="does not exist"):
+    with pytest.raises(DataError, match="no such file; check the path"):
         read_corpus(tmp_path / "nowhere.txt")
     with pytest.raises(DataError, match="is a folder"):
         read_corpus(tmp_path)

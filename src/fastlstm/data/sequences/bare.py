@@ -15,10 +15,10 @@ from fastlstm.data.tables.delimited import (
     SAMPLE_LINES,
     find_delimiter,
     line_of_record,
-    not_utf8,
     records,
 )
 from fastlstm.data.tables.table import Table
+from fastlstm.data.tables.text_files import why_unread
 from fastlstm.errors import DataError, InputError
 
 
@@ -74,16 +74,8 @@ def read_bare(source: Any, names: tuple[str, ...]) -> Table:
     if not isinstance(source, str | Path):
         raise DataError("columns names the columns of a file without a header; a frame has its own names")
     path = Path(source)
-    if not path.exists():
-        raise DataError(f"{path}: no such file; check the path")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: give a file in it")
-    try:
+    with why_unread(path):
         return _read(path, names)
-    except UnicodeDecodeError:
-        raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
 
 
 def _read(path: Path, names: tuple[str, ...]) -> Table:

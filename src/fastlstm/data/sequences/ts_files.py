@@ -19,7 +19,8 @@ import polars as pl
 from fastlstm.data.sequences.positional import assemble, trimmed
 from fastlstm.data.sequences.schema import LABEL_COLUMN, SequenceSchema
 from fastlstm.data.sequences.sequence_set import SequenceSet
-from fastlstm.data.tables.delimited import as_path, not_utf8, open_bytes
+from fastlstm.data.tables.delimited import as_path, open_bytes
+from fastlstm.data.tables.text_files import read_text
 from fastlstm.data.times.forms import FORMS, normal, parse
 from fastlstm.errors import DataError
 from fastlstm.wording import listed
@@ -109,16 +110,7 @@ def read_ts(
         If a line cannot be read, channels of a sequence have different lengths, or a label is none of the header's.
     """
     path = Path(source)
-    if not path.exists():
-        raise DataError(f"{path}: no such file; check the path")
-    try:
-        with open_bytes(path) as file:
-            text = file.read().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
-    lines = ((number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
+    lines = ((number, line.strip()) for number, line in enumerate(read_text(path).split("\n"), start=1))
     lines = ((number, line) for number, line in lines if line and line[0] not in "#%")
     header = _header(path, lines)
     if labelled and not header.labelled and not roles.until_end:

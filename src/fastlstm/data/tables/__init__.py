@@ -4,6 +4,7 @@
 
     table          what was given, as a frame, with names for its rows that messages use; read_table
     delimited      delimited text: opened whatever packs it, its delimiter found, its records counted
+    text_files     files of text read as they are, and why one cannot be
     shapes         a header that stands elsewhere, or is none; columns without a name; lines of uneven lengths
     frames         pandas, polars and pyarrow, in and out
     values         numbers and categories, cell by cell

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastlstm.data.series.rows import Integers
-from fastlstm.data.tables.delimited import as_path, holds_parquet, not_utf8, open_bytes, refuse_foreign
+from fastlstm.data.tables.delimited import as_path, holds_parquet, refuse_foreign
+from fastlstm.data.tables.text_files import read_text, why_unread
 from fastlstm.data.texts.tables import JSON_LINES
 from fastlstm.data.texts.text_set import TextKind, as_list, read_texts
 from fastlstm.data.texts.tokens import Tokenizer
@@ -78,7 +79,9 @@ def read_corpus(source: Any, *, text: str | None = None) -> Corpus:
         found = read_texts(source, text=text, labelled=False)
         return Corpus(found.source, found.kind, tuple(map(_with_plain_ends, found.texts)))
     path = Path(source)
-    content = _with_plain_ends(_read(path))
+    with why_unread(path, "a file of text"):
+        refuse_foreign(path)
+    content = _with_plain_ends(read_text(path))
     if not content.strip():
         raise DataError(f"{path} is empty: give a file with text in it")
     return Corpus(str(path), "file", (content,))
@@ -127,21 +130,6 @@ def holds_table(source: Any) -> bool:
     path = as_path(source)
     try:
         return path.name.lower().endswith(TABLES) or (path.is_file() and holds_parquet(path))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
-
-
-def _read(path: Path) -> str:
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: give a file of text")
-    if not path.is_file():
-        raise DataError(f"{path} does not exist: give a file of text")
-    try:
-        refuse_foreign(path)
-        with open_bytes(path) as file:
-            return file.read().decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from None
 

@@ -23,11 +23,10 @@ from fastlstm.data.tables.delimited import (
     find_delimiter,
     holds_parquet,
     named_delimiter,
-    not_utf8,
-    open_bytes,
     refuse_foreign,
 )
 from fastlstm.data.tables.table import Table, read_table
+from fastlstm.data.tables.text_files import read_text, why_unread
 from fastlstm.errors import DataError
 
 QUOTE = '"'
@@ -107,19 +106,14 @@ def read_text_table(source: Any) -> Table:
     path = as_path(source)
     if not path.is_file() or path.stat().st_size == 0:
         return read_table(path)  # which says so
-    try:
+    with why_unread(path):
         if holds_parquet(path):
             return read_table(path)
         refuse_foreign(path)
-        with open_bytes(path) as file:
-            text = file.read().decode("utf-8-sig")
+        text = read_text(path)
         if holds_json_lines(path, text):
             return _read_json_lines(path, text)
         delimiter = _delimiter(path, text)
-    except UnicodeDecodeError:
-        raise DataError(f"{not_utf8(path)}: save it as UTF-8") from None
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
     if delimiter == BLANKS or not text.strip() or named_delimiter(path):
         return read_table(path)
     return _read_delimited(path, text, delimiter) or read_table(path)

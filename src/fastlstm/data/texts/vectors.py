@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastlstm.data.tables.delimited import open_bytes
+from fastlstm.data.tables.text_files import why_unread
 from fastlstm.data.tables.values import FLOAT32_MAX
 from fastlstm.errors import DataError
 
@@ -59,15 +60,8 @@ def read_vectors(
            [ 0.  ,  0.  ]], dtype=float32), array([ True, False]))
     """
     path = Path(path)
-    if not path.exists():
-        raise DataError(f"{path}: no such file; check the path")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: give a file of word vectors in it")
-    try:
-        with open_bytes(path) as file:
-            return _gather(path, file, vocabulary)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+    with why_unread(path, "a file of word vectors in it"), open_bytes(path) as file:
+        return _gather(path, file, vocabulary)
 
 
 def _gather(

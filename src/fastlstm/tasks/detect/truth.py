@@ -14,6 +14,7 @@ import polars as pl
 
 from fastlstm.data.series.placing import grid_ticks
 from fastlstm.data.tables.table import Table, read_table
+from fastlstm.data.tables.text_files import read_text
 from fastlstm.data.tables.values import read_numbers
 from fastlstm.data.times.frequency import DAY
 from fastlstm.data.times.timestamps import read_times
@@ -158,12 +159,8 @@ def _read(table: DetectionTable, windows: Any) -> tuple[str, list[tuple[str | No
         if path.suffix != ".json":
             return str(path), _from_table(read_table(path), table)
         try:
-            content = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            raise DataError(f"{path}: no such file; check the path") from None
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}; give {FORMS}") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            content = json.loads(read_text(path))
+        except json.JSONDecodeError as error:
             raise DataError(f"{path} is not JSON ({error}): give {FORMS}") from None
         return str(path), _from_json(str(path), content, table)
     if isinstance(windows, list | tuple | Mapping):
