@@ -8,6 +8,7 @@ Each floor is built on those below it, and none knows of those above::
     series      series on a regular grid
     times       timestamps, steps, the calendar
     tables      files and frames, as columns
+    ragged      rows of several lengths, one after the other
 """
 
 from fastlstm.data.sequences.reading import read_sequences

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.ragged import ranges
 from fastlstm.data.sequences.labels import refuse_unlabelled
 from fastlstm.data.sequences.per_series import remaining
 from fastlstm.data.sequences.schema import REMAINING, SequenceSchema
@@ -74,7 +75,7 @@ def assemble(
     channels = values.shape[1]
     schema = _learnt(roles, channels, times, static, labels) if learning else roles
     _refuse_others(source, schema, channels, times, static)
-    elapsed = np.arange(len(values), dtype=np.float64) - np.repeat(offsets[:-1], np.diff(offsets))
+    elapsed = ranges(0, np.diff(offsets)).astype(np.float64)
     if times is not None:
         elapsed = _elapsed(times, offsets, where)
     if schema.until_end:

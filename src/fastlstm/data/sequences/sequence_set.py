@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.ragged import codes_of, offsets_of, ranges
 from fastlstm.data.sequences.schema import SERIES_COLUMN, SequenceSchema
 from fastlstm.data.series.rows import Floats, Integers
 from fastlstm.data.tables.fingerprint import fingerprint
@@ -116,7 +117,7 @@ class SequenceSet:
     @cached_property
     def codes(self) -> Integers:
         """(N,) int64, which sequence each row is of."""
-        return np.repeat(np.arange(len(self)), self.lengths)
+        return codes_of(self.lengths)
 
     def sequence(self, index: int) -> Floats:
         """Return the values of one sequence.
@@ -156,15 +157,14 @@ class SequenceSet:
         """
         chosen = np.asarray(indices, np.int64)
         lengths = self.lengths[chosen]
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
+        rows = ranges(self.offsets[chosen], lengths)
         labels = self.labels
         if labels is not None:
             labels = labels[rows if self.per_step else chosen]
         return replace(
             self,
             names=tuple(self.names[index] for index in chosen),
-            offsets=offsets,
+            offsets=offsets_of(lengths),
             values=self.values[rows],
             elapsed=self.elapsed[rows],
             labels=labels,

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.ragged import codes_of
 from fastlstm.data.sequences.channels import distinct, expand, learn_categories, notes_on
 from fastlstm.data.sequences.labels import Apart
 from fastlstm.data.sequences.measurements import Measurements, as_categories, expand_grid, static_variable
@@ -188,7 +189,7 @@ def _steps(schema: SequenceSchema, cells: Cells) -> tuple[Integers, Integers, In
     order = order[kept]
     series, instants = cells.rows.codes[order], cells.clock.instants[order]
     begins = np.flatnonzero(np.append(True, (np.diff(series) != 0) | (np.diff(instants) != 0)))
-    steps = np.repeat(np.arange(len(begins)), np.diff(np.append(begins, len(order))))
+    steps = codes_of(np.diff(np.append(begins, len(order))))
     counts = np.bincount(series[begins], minlength=len(cells.rows.names))
     return order, np.concatenate([[0], np.cumsum(counts)]), begins, steps, codes[order].astype(np.int64)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.ragged import codes_of, ranges
+
 Floats = npt.NDArray[np.float32]
 Integers = npt.NDArray[np.int64]
 
@@ -112,5 +114,4 @@ def add_pairs(target: Floats, bounds: Integers, cuts: Integers, season: int, sum
 
 def _rows_of(starts: Integers, counts: Integers) -> tuple[Integers, Integers]:
     """Return of stretches, one after the other, which series each row is of, and the row."""
-    series = np.repeat(np.arange(len(starts)), counts)
-    return series, np.arange(len(series)) - np.repeat(np.cumsum(counts) - counts, counts) + starts[series]
+    return codes_of(counts), ranges(starts, counts)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.ragged import ranges
 from fastlstm.data.series.schema import Columns, Schema
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import count_unresolved, encode, far_value, read_categories, read_numbers
@@ -88,7 +89,7 @@ def read_rows(table: Table, columns: Columns, schema: Schema | None = None) -> R
     order = np.argsort(codes, kind="stable")
     firsts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     counted = np.empty_like(codes)
-    counted[order] = np.arange(len(codes)) - np.repeat(firsts, np.diff(np.append(firsts, len(codes))))
+    counted[order] = ranges(0, np.diff(np.append(firsts, len(codes))))
     return Rows(names, codes, Times(counted, "row"))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.ragged import codes_of, offsets_of, ranges
 from fastlstm.data.series.gaps import GapReport
 from fastlstm.data.series.history import add_pairs, nothing, summarise
 from fastlstm.data.series.rows import Floats, Integers, of_series
@@ -104,7 +105,12 @@ class SeriesSet:
     @cached_property
     def positions(self) -> Integers:
         """(N,) int64, where each step lies in its series."""
-        return np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], self.lengths)
+        return ranges(0, self.lengths)
+
+    @cached_property
+    def codes(self) -> Integers:
+        """(N,) int64, which series each step is of."""
+        return codes_of(self.lengths)
 
     @cached_property
     def calendar(self) -> Floats:
@@ -148,17 +154,16 @@ class SeriesSet:
         """
         starts = np.maximum(self.last_observed - steps, 0)
         lengths = self.lengths - starts
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1] + starts - offsets[:-1], lengths)
-        kept = {name: getattr(self, name)[rows] for name in STEP_ARRAYS}
         first = self.offsets[:-1]
+        rows = ranges(first + starts, lengths)
+        kept = {name: getattr(self, name)[rows] for name in STEP_ARRAYS}
         earlier = summarise(self.target, first, starts, self.earlier)
         if season is not None:
             bounds = np.stack([first, first + self.last_observed], axis=1)
             earlier = add_pairs(self.target, bounds, first + starts, season, earlier)
         return replace(
             self,
-            offsets=offsets,
+            offsets=offsets_of(lengths),
             last_observed=self.last_observed - starts,
             axis=self.axis.shifted(starts),
             earlier=earlier,
@@ -186,11 +191,9 @@ class SeriesSet:
         >>> series.resized(np.array([3])).target[:, 0]
         array([ 5.,  7., nan], dtype=float32)
         """
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        offsets = offsets_of(lengths)
         kept = np.minimum(lengths, self.lengths)
-        steps = np.arange(kept.sum()) - np.repeat(np.cumsum(kept) - kept, kept)
-        sources = np.repeat(self.offsets[:-1], kept) + steps
-        places = np.repeat(offsets[:-1], kept) + steps
+        sources, places = ranges(self.offsets[:-1], kept), ranges(offsets[:-1], kept)
         arrays: dict[str, Any] = {}
         for name in STEP_ARRAYS:
             old = getattr(self, name)

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from fastlstm.data.ragged import codes_of
 from fastlstm.data.series.pooled import PooledTarget
 from fastlstm.data.series.scaling import Standardizer
 from fastlstm.data.series.series_set import Integers, SeriesSet, running_count
@@ -100,7 +101,7 @@ class CovariateScaling:
             (S,) int64, the position just past each series' last training row.
         """
         training = series.positions < np.repeat(ends, series.lengths)
-        codes = np.repeat(np.arange(len(series)), series.lengths)[training]
+        codes = series.codes[training]
         return cls(
             past=Standardizer.fit(series.past[training]),
             future=Standardizer.fit(series.future[training]),
@@ -280,7 +281,7 @@ def training_windows(series: SeriesSet, ends: Integers, context: int, horizon: i
     WindowIndex
         At every step of every series where such a window has its origin.
     """
-    codes = np.repeat(np.arange(len(series)), series.lengths)
+    codes = series.codes
     rows = np.arange(series.offsets[-1])
     first = series.offsets[codes]
     end = first + ends[codes]
@@ -320,7 +321,7 @@ def rolling_windows(series: SeriesSet, first: Integers, last: Integers, stride: 
     array([4, 6, 8])
     """
     counts = np.maximum((last - first) // stride + 1, 0)
-    codes = np.repeat(np.arange(len(series)), counts)
+    codes = codes_of(counts)
     back = (
         np.concatenate([np.arange(count)[::-1] for count in counts]) if len(counts) else np.empty(0, np.int64)
     )

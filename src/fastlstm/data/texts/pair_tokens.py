@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fastlstm.data.ragged import offsets_of, ranges
 from fastlstm.data.sequences.batches import batches_at_random, batches_of_like_length
 from fastlstm.data.sequences.features import side_by_side
 from fastlstm.data.series.rows import Integers
@@ -294,11 +295,10 @@ def _bounded(
 ) -> tuple[Integers, Integers, Integers]:
     """Return texts cut off at ``longest``, the boundary after each: ids, where each begins, how long it is with it."""
     lengths = np.minimum(np.diff(offsets), longest)
-    starts = np.cumsum(lengths + 1) - (lengths + 1)
+    starts = offsets_of(lengths + 1)[:-1]
     ended = np.full(int((lengths + 1).sum()), boundary, np.int64)
-    within = np.arange(len(ids)) - np.repeat(offsets[:-1], np.diff(offsets))
-    kept = within < longest
-    ended[(np.repeat(starts, np.diff(offsets)) + within)[kept]] = ids[kept]
+    kept = ranges(0, np.diff(offsets)) < longest
+    ended[ranges(starts, np.diff(offsets))[kept]] = ids[kept]
     return ended, starts, lengths + 1
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.ragged import ranges
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import WindowIndex, Windows
 from fastlstm.model.forecaster import ForecastEnsemble
@@ -112,8 +113,7 @@ def windows_behind(index: WindowIndex, horizon: int, first: Integers) -> WindowI
     back = np.minimum(np.maximum(index.origins - first, 0) // horizon, MOST_WINDOWS)
     counts = back + 1
     codes = np.repeat(index.series, counts)
-    steps = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    origins = np.repeat(index.origins, counts) - horizon * steps
+    origins = np.repeat(index.origins, counts) - horizon * ranges(0, counts)
     whole = np.unique(np.stack([codes, origins]), axis=1)
     return WindowIndex(whole[0], whole[1])
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.ragged import offsets_of, ranges
 from fastlstm.data.series.placing import are_sparse
 from fastlstm.data.series.rows import of_series
 from fastlstm.data.series.schema import Role
@@ -216,8 +217,7 @@ def describe_changed(known: SeriesSet, new: SeriesSet) -> list[str]:
 
 def _steps_in_known(new: SeriesSet, positions: Integers) -> tuple[Integers, Integers]:
     """(rows,) the series of each step of ``new``, and its place among the known steps of that series."""
-    codes = np.repeat(np.arange(len(new)), new.lengths)
-    return codes, np.arange(new.offsets[-1]) - np.repeat(new.offsets[:-1], new.lengths) + positions[codes]
+    return new.codes, new.positions + positions[new.codes]
 
 
 def _with_room(known: SeriesSet, new: SeriesSet, strangers: npt.NDArray[np.bool_]) -> SeriesSet:
@@ -310,11 +310,9 @@ def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[Ser
     joined[continued] = positions[continued]
     heads = np.minimum(joined, end)
     origins = np.where(continued, known.axis.origins[source], new.axis.origins)
-    offsets = np.concatenate([[0], np.cumsum(new.lengths + joined)])
-    own = np.arange(new.offsets[-1]) + np.repeat(offsets[:-1] + joined - new.offsets[:-1], new.lengths)
-    counted = np.arange(heads.sum()) - np.repeat(np.cumsum(heads) - heads, heads)
-    into = counted + np.repeat(offsets[:-1], heads)
-    out_of = counted + np.repeat(known.offsets[:-1][source], heads)
+    offsets = offsets_of(new.lengths + joined)
+    own = ranges(offsets[:-1] + joined, new.lengths)
+    into, out_of = ranges(offsets[:-1], heads), ranges(known.offsets[:-1][source], heads)
     arrays: dict[str, Any] = {}
     for name in STEP_ARRAYS:
         old, more = getattr(known, name), getattr(new, name)

@@ -43,7 +43,7 @@ def series_before(series: SeriesSet, ends: Integers) -> SeriesSet:
     """
     lengths = np.clip(ends, 0, series.lengths)
     positions = series.positions
-    codes = np.repeat(np.arange(len(series)), series.lengths)
+    codes = series.codes
     observed = ~np.isnan(series.target).all(axis=1) & (positions < lengths[codes])
     last = np.zeros(len(series), np.int64)
     np.maximum.at(last, codes[observed], positions[observed] + 1)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from fastlstm.data.ragged import ranges
 from fastlstm.data.sequences.features import SequenceScaling
 from fastlstm.data.sequences.sequence_set import SequenceSet
 from fastlstm.data.tables.table import refuse_names
@@ -296,9 +297,7 @@ def _rows(examples: Examples, which: Any, *, per_step: bool) -> Any:
     """Return the rows of labels of some sequences."""
     if not per_step or isinstance(examples, TextSet):
         return which
-    lengths = examples.lengths[which]
-    first = np.repeat(examples.offsets[:-1][which] - (np.cumsum(lengths) - lengths), lengths)
-    return first + np.arange(lengths.sum())
+    return ranges(examples.offsets[:-1][which], examples.lengths[which])
 
 
 def _notes(features: Features, longest: int, words: WordVectors | None, networks: nn.ModuleList) -> list[str]:

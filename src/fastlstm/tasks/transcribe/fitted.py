@@ -13,6 +13,7 @@ from torch import nn
 from typing_extensions import override
 
 from fastlstm.checks import require_whole
+from fastlstm.data.ragged import codes_of
 from fastlstm.data.speech.audio import check_rate
 from fastlstm.data.speech.manifest import (
     AUDIO_COLUMNS,
@@ -121,7 +122,7 @@ class FittedTranscriber(ResumableEstimator):
             frame = _word_frame(names, speech.names, transcripts)
         words = [max(1, len(transcript.words or ())) for transcript in transcripts]
         kind = "file" if speech.kind == "list" else speech.kind
-        return give_back(frame, kind, rows_of=audio[0], rows=np.repeat(np.arange(len(words)), words))
+        return give_back(frame, kind, rows_of=audio[0], rows=codes_of(words))
 
     def evaluate(
         self,

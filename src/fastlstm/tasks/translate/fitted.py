@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 from typing_extensions import override
 
+from fastlstm.data.ragged import codes_of
 from fastlstm.data.tables.frames import give_back
 from fastlstm.data.texts.pair_tokens import PairVocabulary
 from fastlstm.data.texts.pairs import PairSchema, PairSet, read_pairs
@@ -113,7 +113,7 @@ class FittedTranslator(ResumableEstimator):
             texts = [best.text for best, *_ in answers]
             return texts if text is None else texts[0]
         frame = self._frame(pairs, answers, ranked=n_best > 1)
-        rows = np.repeat(np.arange(len(answers)), [len(answer) for answer in answers])
+        rows = codes_of([len(answer) for answer in answers])
         return give_back(frame, "file" if pairs.kind == "list" else pairs.kind, rows_of=data, rows=rows)
 
     def evaluate(
