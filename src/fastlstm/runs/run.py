@@ -55,7 +55,7 @@ class RunConfig(BaseModel):
     fastlstm: str
     task: str
     weights_sha256: str
-    vocabularies_sha256: dict[str, str] = {}
+    vocabularies_sha256: dict[str, str]
     settings: dict[str, JsonValue]
 
 
@@ -178,7 +178,13 @@ class Run:
         path = self.folder / f"{name}.json"
         with explained(path):
             content = path.read_bytes()
-        refuse_altered(path, content, self.config.vocabularies_sha256.get(name))
+        expected = self.config.vocabularies_sha256.get(name)
+        if expected is None:
+            raise RunError(
+                f"{self.folder / CONFIG}: key 'vocabularies_sha256.{name}' is missing; the file was altered, or "
+                "another version wrote it"
+            )
+        refuse_altered(path, content, expected)
         with explained(path):
             return content.decode()
 
@@ -202,8 +208,8 @@ class _Part(dict[str, Value], Generic[Value]):
         )
 
 
-def refuse_altered(path: Path, content: bytes, expected: str | None) -> None:
-    """Raise where a file is not the one that was written; runs of old say nothing of vocabularies.
+def refuse_altered(path: Path, content: bytes, expected: str) -> None:
+    """Raise where a file is not the one that was written.
 
     Parameters
     ----------
@@ -211,7 +217,7 @@ def refuse_altered(path: Path, content: bytes, expected: str | None) -> None:
         The file.
     content : bytes
         What was read of it.
-    expected : str, optional
+    expected : str
         Its sha256, as ``config.json`` has it.
 
     Raises
@@ -219,7 +225,7 @@ def refuse_altered(path: Path, content: bytes, expected: str | None) -> None:
     RunError
         With the mend.
     """
-    if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+    if hashlib.sha256(content).hexdigest() != expected:
         raise RunError(
             f"{path} was cut short or altered: its sha256 is not the one in {CONFIG}; "
             "copy the run again, or train again"

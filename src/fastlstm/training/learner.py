@@ -37,8 +37,8 @@ class Learner(Generic[Batch]):
         ``draw(generator)`` gives a batch, on the device, drawn with a CPU generator.
     loss : callable
         ``loss(network, batch)`` gives a scalar. It must call the network it is given, which may be wrapped.
-    validate : callable, optional
-        ``validate(network)`` gives the loss to choose weights by. Without it the last weights are kept.
+    validate : callable
+        ``validate(network)`` gives the loss to choose weights by.
     describe : callable
         ``describe(network, batch)`` says which data a batch holds, for the message that its loss is not
         finite.
@@ -52,7 +52,7 @@ class Learner(Generic[Batch]):
     network: nn.Module
     draw: Callable[[torch.Generator], Batch]
     loss: Callable[[nn.Module, Batch], Tensor]
-    validate: Callable[[nn.Module], float] | None
+    validate: Callable[[nn.Module], float]
     describe: Callable[[nn.Module, Batch], str]
     unit: str = "steps"
     size: Callable[[Batch], int] = lambda _: 1

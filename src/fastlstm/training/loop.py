@@ -302,18 +302,16 @@ class _Run(Generic[Batch]):
     def _validate(self, network: nn.Module, learning_rate: float) -> bool:
         """Note how training stands; keep the weights if they are the best yet."""
         result = self.result
-        improved, validation_loss = True, math.nan
-        if self.learner.validate is not None:
-            network.eval()
-            with torch.inference_mode():
-                validation_loss = self.learner.validate(network)
-            network.train()
-            if not math.isfinite(validation_loss):
-                raise TrainingError(
-                    f"the validation loss after step {result.step} is {validation_loss}: give a smaller learning "
-                    "rate, or precision='no' where there is mixed precision"
-                )
-            improved = validation_loss < result.best_loss
+        network.eval()
+        with torch.inference_mode():
+            validation_loss = self.learner.validate(network)
+        network.train()
+        if not math.isfinite(validation_loss):
+            raise TrainingError(
+                f"the validation loss after step {result.step} is {validation_loss}: give a smaller learning "
+                "rate, or precision='no' where there is mixed precision"
+            )
+        improved = validation_loss < result.best_loss
         if improved:
             result.best_loss, result.best_step = validation_loss, result.step
             self.best = {name: value.clone() for name, value in self.learner.network.state_dict().items()}

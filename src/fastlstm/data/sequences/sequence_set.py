@@ -119,21 +119,6 @@ class SequenceSet:
         """(N,) int64, which sequence each row is of."""
         return codes_of(self.lengths)
 
-    def sequence(self, index: int) -> Floats:
-        """Return the values of one sequence.
-
-        Parameters
-        ----------
-        index : int
-            Which, from 0.
-
-        Returns
-        -------
-        numpy.ndarray
-            (T, C) float32, a view.
-        """
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
-
     def subset(self, indices: Integers | Sequence[int]) -> Self:
         """Return some of the sequences.
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from fastlstm.data.sequences.schema import SequenceSchema, SequenceTimeKind
-from fastlstm.data.series.rows import Integers, Rows, of_series
+from fastlstm.data.series.rows import Integers, Rows, find_twins, of_series
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import read_numbers
 from fastlstm.data.times.frequency import SECOND
@@ -149,13 +149,11 @@ def refuse_twins(table: Table, column: str | None, rows: Rows, clock: Clock, ord
     """
     if column is None:
         return
-    codes, instants = rows.codes[order], clock.instants[order]
-    same = np.flatnonzero((codes[1:] == codes[:-1]) & (instants[1:] == instants[:-1]))
-    if not same.size:
+    twins = find_twins(order, rows.codes[order], clock.instants[order])
+    if twins is None:
         return
-    second = same[order[same + 1].argmin()] + 1
-    earlier, later = sorted((int(order[second - 1]), int(order[second])))
-    whose = rows.names[codes[second]]
+    earlier, later = twins
+    whose = rows.names[rows.codes[later]]
     first = table.where(earlier).removeprefix(f"{table.name}, ")
     mend = "keep one of the two rows"
     if whose is None:

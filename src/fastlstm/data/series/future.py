@@ -9,8 +9,7 @@ import numpy as np
 
 from fastlstm.data.series.gaps import GapReport
 from fastlstm.data.series.placing import grid_ticks, refuse_collision
-from fastlstm.data.series.rows import Grid, Integers, Rows, read_rows
-from fastlstm.data.series.schema import Schema
+from fastlstm.data.series.rows import Grid, Integers, Rows, find_twins, read_rows
 from fastlstm.data.series.series_set import SeriesSet
 from fastlstm.data.series.wide import for_every_series
 from fastlstm.data.tables.table import Table, read_table
@@ -82,13 +81,17 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     np.maximum.at(lengths, codes[ahead], positions[ahead] + 1)
     longer = series.resized(lengths)
     places = np.where(ahead, longer.offsets[codes] + positions, -1)
-    _refuse_twice(table, rows, places, schema)
+    order = np.flatnonzero(ahead)[np.argsort(places[ahead], kind="stable")]
+    if twins := find_twins(order, places[order]):
+        refuse_collision(table, rows, *twins, schema)
     grid = Grid(table, schema, places, int(longer.offsets[-1]), ahead)
     given = places[ahead]
     longer.future[given] = grid.numbers(schema.numeric("future"), "future_covariates")[given]
     codes_ahead = grid.categories(schema.categorical("future"), "future_covariates")
     longer.future_categories[given] = codes_ahead[given]
-    report = GapReport(rows=len(codes), series=len(rows.names), empty=grid.empty, unknown=grid.unknown)
+    report = GapReport(
+        rows=len(codes), series=len(rows.names), empty=grid.found.empty, unknown=grid.found.unknown
+    )
     return replace(longer, source=table.name, report=report)
 
 
@@ -103,14 +106,3 @@ def _match_series(table: Table, series: SeriesSet, rows: Rows) -> Integers:
             "give its past too, or leave it out"
         )
     return np.array([known[str(name)] for name in rows.names])[rows.codes]
-
-
-def _refuse_twice(table: Table, rows: Rows, places: Integers, schema: Schema) -> None:
-    """Raise where two rows of a series fall on one step ahead, naming those that stand first in the table."""
-    given = np.flatnonzero(places >= 0)
-    _, first = np.unique(places[given], return_index=True)
-    if len(first) == len(given):
-        return
-    later = int(np.delete(given, first)[0])
-    earlier = int(given[places[given] == places[later]][0])
-    refuse_collision(table, rows, earlier, later, schema)

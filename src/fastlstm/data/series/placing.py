@@ -7,7 +7,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
-from fastlstm.data.series.rows import Integers, Rows, of_series
+from fastlstm.data.series.rows import Integers, Rows, find_twins, of_series
 from fastlstm.data.series.schema import Schema
 from fastlstm.data.series.series_set import make_axis
 from fastlstm.data.tables.table import Table
@@ -94,7 +94,8 @@ def lay_on_grid(
     axis = make_axis(schema, ticks[firsts])
     positions, moved = axis.frequency.positions(ticks, axis.origins[codes])
     _refuse_other_calendars(table, ticks - axis.origins[codes], moved, axis.frequency)
-    _refuse_collisions(table, rows, order, positions, schema)
+    if twins := find_twins(order, codes, positions):
+        refuse_collision(table, rows, *twins, schema)
     offsets = np.concatenate([[0], np.cumsum(positions[lasts] + 1)])
     _refuse_sparse(table, rows, order, positions, int(offsets[-1]), schema)
     places = np.empty_like(rows.codes)
@@ -129,17 +130,6 @@ def series_ends(codes: Integers) -> tuple[Integers, Integers]:
     """
     firsts = np.flatnonzero(np.diff(codes, prepend=-1))
     return firsts, np.append(firsts[1:], len(codes)) - 1
-
-
-def _refuse_collisions(
-    table: Table, rows: Rows, order: Integers, positions: Integers, schema: Schema
-) -> None:
-    """Raise where two rows of a series fall on one step, naming those that stand first in the table."""
-    same = np.flatnonzero((np.diff(rows.codes[order]) == 0) & (np.diff(positions) == 0))
-    if same.size:
-        second = same[order[same + 1].argmin()] + 1
-        earlier, later = sorted((int(order[second - 1]), int(order[second])))
-        refuse_collision(table, rows, earlier, later, schema)
 
 
 def refuse_collision(table: Table, rows: Rows, earlier: int, later: int, schema: Schema) -> NoReturn:

@@ -108,9 +108,8 @@ def read_series(
     observed = positions < last_observed[rows.codes]
     seen = Grid(table, schema, places, steps, observed)
     everywhere = np.ones_like(observed)
-    ahead = Grid(
-        table, schema, places, steps, everywhere, seen.empty, seen.unknown, seen.unresolved, seen.far
-    )
+    met = seen.found
+    ahead = Grid(table, schema, places, steps, everywhere, met)
     return SeriesSet(
         names=rows.names,
         offsets=offsets,
@@ -121,7 +120,7 @@ def read_series(
         source=table.name,
         earlier=nothing(len(rows.names), len(columns.target)),
         static=static_numbers(table, schema, rows),
-        static_categories=static_categories(table, schema, rows, seen.unknown),
+        static_categories=static_categories(table, schema, rows, met.unknown),
         target=seen.lay(columns.target, targets),
         past=seen.numbers(schema.numeric("past"), "past_covariates"),
         past_categories=seen.categories(schema.categorical("past"), "past_covariates"),
@@ -131,9 +130,9 @@ def read_series(
             rows=len(places),
             series=len(rows.names),
             gaps=steps - len(places),
-            empty=seen.empty,
-            unknown=seen.unknown,
-            unresolved={name: count for name, count in coarse.items() if count} | seen.unresolved,
+            empty=met.empty,
+            unknown=met.unknown,
+            unresolved={name: count for name, count in coarse.items() if count} | met.unresolved,
             sorted_rows=_count_descents(rows),
             moved_rows=moved,
             late=leading.series,
@@ -141,7 +140,7 @@ def read_series(
             ended=_ended(axis, last_observed),
             left_out=left_out,
             unread=_unread(given, columns) if learns else (),
-            far=far | seen.far if learns else {},
+            far=far | met.far if learns else {},
         ),
     )
 

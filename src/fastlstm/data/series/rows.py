@@ -94,8 +94,28 @@ def read_rows(table: Table, columns: Columns, schema: Schema | None = None) -> R
 
 
 @dataclass(frozen=True)
+class Found:
+    """What was met on the way from cells to flat arrays, by column.
+
+    Parameters
+    ----------
+    empty, unknown : dict
+        Empty cells, and cells with a category outside the vocabulary.
+    unresolved : dict
+        1, where float32 holds the numbers coarsely.
+    far : dict
+        The value that lies far from all others and how many cells hold it, where there is one.
+    """
+
+    empty: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+    unresolved: dict[str, int] = field(default_factory=dict)
+    far: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Grid:
-    """Where each row of a table goes in flat arrays, and what was found missing on the way.
+    """Where each row of a table goes in flat arrays.
 
     Parameters
     ----------
@@ -109,12 +129,8 @@ class Grid:
         The length of the flat arrays.
     observed : numpy.ndarray
         (rows,) bool, the rows in which an empty cell counts as missing.
-    empty, unknown : dict
-        Filled: column → empty cells, and cells with a category outside the vocabulary.
-    unresolved : dict
-        Filled: column → 1, where float32 holds its numbers coarsely.
-    far : dict
-        Filled: column → the value that lies far from all others and how many cells hold it, where there is one.
+    found : Found
+        What is met on the way is added to it.
     """
 
     table: Table
@@ -122,10 +138,7 @@ class Grid:
     places: Integers
     size: int
     observed: npt.NDArray[np.bool_]
-    empty: dict[str, int] = field(default_factory=dict)
-    unknown: dict[str, int] = field(default_factory=dict)
-    unresolved: dict[str, int] = field(default_factory=dict)
-    far: dict[str, tuple[float, int]] = field(default_factory=dict)
+    found: Found = field(default_factory=Found)
 
     def numbers(self, names: Sequence[str], role: str) -> Floats:
         """Numeric columns on the grid.
@@ -145,9 +158,9 @@ class Grid:
         columns = {name: read_numbers(self.table, name, role) for name in names}
         for name, values in columns.items():
             if count_unresolved(values, np.zeros(len(values), np.int64)):
-                self.unresolved[name] = 1
-            if found := far_value(values):
-                self.far[name] = found
+                self.found.unresolved[name] = 1
+            if far := far_value(values):
+                self.found.far[name] = far
         return self.lay(names, columns)
 
     def lay(self, names: Sequence[str], numbers: Mapping[str, npt.NDArray[np.float64]]) -> Floats:
@@ -169,7 +182,7 @@ class Grid:
         for column, name in enumerate(names):
             values = numbers[name]
             flat[self.places[self._kept], column] = values[self._kept]
-            _count(self.empty, name, np.isnan(values) & self.observed)
+            _count(self.found.empty, name, np.isnan(values) & self.observed)
         return flat
 
     def categories(self, names: Sequence[str], role: str) -> Integers:
@@ -193,14 +206,42 @@ class Grid:
             codes = encode(cells, self.schema.vocabularies[name])
             flat[self.places[self._kept], column] = codes[self._kept]
             absent = cells.is_null().to_numpy()
-            _count(self.empty, name, absent & self.observed)
-            _count(self.unknown, name, (codes == 0) & ~absent)
+            _count(self.found.empty, name, absent & self.observed)
+            _count(self.found.unknown, name, (codes == 0) & ~absent)
         return flat
 
     @property
     def _kept(self) -> npt.NDArray[np.bool_]:
         kept: npt.NDArray[np.bool_] = self.places >= 0
         return kept
+
+
+def find_twins(order: Integers, *keys: npt.NDArray[Any]) -> tuple[int, int] | None:
+    """Find two rows that are alike, those that stand first in the table.
+
+    Parameters
+    ----------
+    order : numpy.ndarray
+        (N,) int64, the rows sorted by the keys, those that are alike as they stand in the table.
+    *keys : numpy.ndarray
+        (N,) each, that of the sorted rows.
+
+    Returns
+    -------
+    tuple of int, optional
+        The earlier and the later of the two; None where no two are alike.
+
+    Examples
+    --------
+    >>> find_twins(np.array([2, 0, 1, 3]), np.array([5, 7, 7, 7]))
+    (0, 1)
+    """
+    same = np.flatnonzero(np.logical_and.reduce([key[1:] == key[:-1] for key in keys]))
+    if not same.size:
+        return None
+    second = same[order[same + 1].argmin()] + 1
+    earlier, later = sorted((int(order[second - 1]), int(order[second])))
+    return earlier, later
 
 
 def of_series(name: Any) -> str:

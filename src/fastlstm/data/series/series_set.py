@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from fastlstm.data.ragged import codes_of, offsets_of, ranges
 from fastlstm.data.series.gaps import GapReport
-from fastlstm.data.series.history import add_pairs, nothing, summarise
+from fastlstm.data.series.history import add_pairs, summarise
 from fastlstm.data.series.rows import Floats, Integers, of_series
 from fastlstm.data.series.schema import Schema
 from fastlstm.data.tables.fingerprint import fingerprint
@@ -114,7 +114,7 @@ class SeriesSet:
 
     @cached_property
     def calendar(self) -> Floats:
-        """(N, C) float32, calendar features of every step; ``axis.calendar`` gives those past the end."""
+        """(N, C) float32, calendar features of every step; ``axis.features`` gives those past the end."""
         origins = np.repeat(self.axis.origins, self.lengths)
         return self.axis.features(self.axis.frequency.ticks(origins, self.positions, self.axis.day))
 
@@ -282,12 +282,9 @@ class SeriesSet:
         kind : {"file", "pandas", "polars", "pyarrow"}
             The kind of table to answer with.
         """
-        kept: dict[str, Any] = dict(arrays)
-        earlier = nothing(len(names), arrays["target"].shape[1])
-        if "earlier" in kept:
-            earlier[..., : kept["earlier"].shape[-1]] = kept["earlier"]
-        kept["earlier"] = earlier
-        axis = make_axis(schema, kept.pop("origins"))
+        named = (*STEP_ARRAYS, *SERIES_ARRAYS, "offsets", "last_observed")
+        kept: dict[str, Any] = {name: arrays[name] for name in named}
+        axis = make_axis(schema, arrays["origins"])
         report = GapReport(rows=len(arrays["target"]), series=len(names))
         return cls(names=list(names), axis=axis, schema=schema, report=report, kind=kind, **kept)
 

@@ -122,31 +122,6 @@ class TimeAxis:
             return stamps.dt.replace_time_zone("UTC").dt.convert_time_zone(self.zone)
         return _on_local_clock(stamps, self.zone)
 
-    def calendar(self, series: int, start: int, count: int) -> npt.NDArray[np.float32]:
-        """Calendar features of ``count`` positions of a series from ``start`` on.
-
-        Parameters
-        ----------
-        series : int
-            Which series.
-        start : int
-            The first position; may lie past the series' end.
-        count : int
-            How many.
-
-        Returns
-        -------
-        numpy.ndarray
-            (count, C) float32.
-
-        Examples
-        --------
-        >>> axis = TimeAxis(Frequency.parse("1h"), "timestamp", np.zeros(1, np.int64), cycles=("day",))
-        >>> axis.calendar(0, 18, 1)[0, :2].round(6) + 0.0
-        array([-1.,  0.], dtype=float32)
-        """
-        return self.features(self.ticks(series, start, count))
-
     def features(self, ticks: Ticks) -> npt.NDArray[np.float32]:
         """Calendar features of ticks.
 
@@ -159,6 +134,12 @@ class TimeAxis:
         -------
         numpy.ndarray
             (N, C) float32; C is 0 where steps have no place in the calendar.
+
+        Examples
+        --------
+        >>> axis = TimeAxis(Frequency.parse("1h"), "timestamp", np.zeros(1, np.int64), cycles=("day",))
+        >>> axis.features(axis.ticks(0, 18, 1))[0, :2].round(6) + 0.0
+        array([-1.,  0.], dtype=float32)
         """
         if self.cycles and self._counts_instants and self.zone is not None:
             local = self.as_stamps(ticks).dt.replace_time_zone(None)

@@ -70,7 +70,7 @@ def restore_detector(detector: FittedDetector, run: Run, settings: RunSettings) 
         run.weigh(build_network(settings.network)),
         settings.scaling,
         settings.scorer,
-        settings.learnt_scorer or settings.scorer,
+        settings.learnt_scorer,
         limits,
     )
     detector.baseline_ = settings.baseline

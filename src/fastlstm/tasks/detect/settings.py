@@ -20,7 +20,7 @@ Method = Literal["forecast", "reconstruction"]
 class Parameters(TrainingParameters):
     """The constructor's arguments, with their types and bounds; :class:`Detector` says what they mean."""
 
-    method: Method = "forecast"
+    method: Method
     false_alarms: PositiveFloat | None
     window: Annotated[int, Field(ge=2)]
     hold: Annotated[int, Field(ge=0)] | None
@@ -63,7 +63,7 @@ class RunSettings(EstimatorSettings):
     network: NetworkSettings
     scaling: DetectorScaling
     scorer: Scorer
-    learnt_scorer: Scorer | None = None
+    learnt_scorer: Scorer
     baseline: list[Tail]
     table: Schema
     names: list[int | str | None]

@@ -16,6 +16,7 @@ missing     no value                    the quantiles of the values of all serie
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,21 @@ from fastlstm.model.paths import uniform_numbers
 from fastlstm.training.metrics import Array
 from fastlstm.wording import listed
 
-CONSTANT, SHORT, MISSING = "constant", "short", "missing"
+
+class Served(IntEnum):
+    """What a series is forecast by: the network, or what stands in for it where there is nothing to say of it."""
+
+    NETWORK = 0
+    CONSTANT = 1
+    SHORT = 2
+    MISSING = 3
+
+
+LAST_VALUE = (Served.CONSTANT, Served.SHORT)  # which their forecast begins at
 TOLD = {
-    CONSTANT: "constant: forecast as that value",
-    SHORT: f"fewer than {FEWEST_VALUES} values: forecast as the last one",
-    MISSING: "without any value: forecast as the quantiles of all series' values",
+    "constant": "constant: forecast as that value",
+    "short": f"fewer than {FEWEST_VALUES} values: forecast as the last one",
+    "missing": "without any value: forecast as the quantiles of all series' values",
 }
 
 
@@ -66,10 +77,10 @@ def stand_in(
         (W, L, Q); the same array where the network serves all.
     """
     why, spread = _judge(series, index, pooled)
-    if not (why > 0).any():
+    if not (why != Served.NETWORK).any():
         return forecasts
     answer = forecasts.copy()
-    simple = (why == 1) | (why == 2)
+    simple = np.isin(why, LAST_VALUE)
     if simple.any():
         # Only the last value of each series counts, and it lies before the origin.
         target = series.target[:, 0].astype(np.float64)
@@ -77,7 +88,7 @@ def stand_in(
         answer[simple] = naive(
             target, starts[simple], index.origins[simple], forecasts.shape[1], quantiles, spread[simple]
         ).clip(min=pooled.floor)
-    answer[why == 3] = pooled.quantiles(quantiles)
+    answer[why == Served.MISSING] = pooled.quantiles(quantiles)
     return answer
 
 
@@ -112,11 +123,11 @@ def stand_in_paths(
         (W, N, L); the same array where the network serves all.
     """
     why, spread = _judge(series, index, pooled)
-    if not (why > 0).any():
+    if not (why != Served.NETWORK).any():
         return drawn
     answer = drawn.copy()
     paths, horizon = drawn.shape[1:]
-    simple = np.flatnonzero((why == 1) | (why == 2))
+    simple = np.flatnonzero(np.isin(why, LAST_VALUE))
     if simple.size:
         target = series.target[:, 0].astype(np.float64)
         starts = series.offsets[index.series][simple]
@@ -124,7 +135,7 @@ def stand_in_paths(
         uniform = uniform_numbers([seeds[int(window)] for window in simple], paths, horizon)
         walk = torch.special.ndtri(uniform).numpy().cumsum(axis=2)
         answer[simple] = (last[:, None] + spread[simple, None, None] * walk).clip(min=pooled.floor)
-    for window in np.flatnonzero(why == 3):
+    for window in np.flatnonzero(why == Served.MISSING):
         uniform = uniform_numbers([seeds[int(window)]], paths, 1)
         answer[window] = pooled.quantiles(uniform.flatten().tolist())[:, None]
     return answer
@@ -146,8 +157,7 @@ def without_network(series: SeriesSet) -> dict[str, list[Any]]:
     index = WindowIndex(np.arange(len(series)), series.offsets[:-1] + series.last_observed)
     why, _ = _judge(series, index, PooledTarget((), 0.0))
     found = {
-        kind: [series.names[code] for code in np.flatnonzero(why == place)]
-        for place, kind in enumerate((CONSTANT, SHORT, MISSING), start=1)
+        kind: [series.names[code] for code in np.flatnonzero(why == Served[kind.upper()])] for kind in TOLD
     }
     return {kind: names for kind, names in found.items() if names}
 
@@ -170,7 +180,7 @@ def describe(found: Mapping[str, Sequence[Any]], most: int = 5) -> list[str]:
     """
     lines = []
     for kind, names in found.items():
-        be = ("has" if len(names) == 1 else "have") if kind == SHORT else "is" if len(names) == 1 else "are"
+        be = ("has" if len(names) == 1 else "have") if kind == "short" else "is" if len(names) == 1 else "are"
         whose = "" if list(names) == [None] else f": {listed(names, most)}"
         lines.append(f"{len(names):,} series {be} {TOLD[kind]}{whose}")
     return lines
@@ -179,7 +189,7 @@ def describe(found: Mapping[str, Sequence[Any]], most: int = 5) -> list[str]:
 def _judge(
     series: SeriesSet, index: WindowIndex, pooled: PooledTarget
 ) -> tuple[Integers, npt.NDArray[np.float64]]:
-    """Return (W,) 0 for the network, 1, 2, 3 for constant, short, missing; and (W,) the deviation of a step."""
+    """Return (W,) by which of ``Served``, and (W,) the deviation of a step."""
     target = series.target[:, 0].astype(np.float64)
     starts, origins = series.offsets[index.series], index.origins
     known = ~np.isnan(target)
@@ -198,7 +208,9 @@ def _judge(
         (earlier[:, 0] == 0) | ((earlier[:, 1] == earlier[:, 2]) & (np.isnan(last) | (last == earlier[:, 1])))
     )
     short = (count > 0) & (count < FEWEST_VALUES)
-    why = np.select([count == 0, short, same], [3, 2, 1], 0)
+    why = np.select(
+        [count == 0, short, same], [Served.MISSING, Served.SHORT, Served.CONSTANT], Served.NETWORK
+    )
     own = np.where(row >= starts, step[np.maximum(row, 0)], 0.0)
     size = np.where(last == 0, pooled.size, np.abs(last))
     spread = np.where(short, np.maximum(own, pooled.step * size), 0.0)

@@ -59,4 +59,4 @@ class RunSettings(EstimatorSettings):
     network: LanguageSettings
     ends: bool
     counts: tuple[int, ...]
-    text: str | None = None
+    text: str | None

@@ -35,7 +35,7 @@ class Parameters(TrainingParameters):
     embedding: PositiveInt
     longest: PositiveInt
     augmentation: Annotated[float, Field(ge=0)] | None
-    test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    test_share: Annotated[float, Field(ge=0, lt=1)]
     batch_size: PositiveInt | None
     max_steps: PositiveInt | None
     learning_rate: PositiveFloat | None
