@@ -183,6 +183,24 @@ def read_sequences(
             columns=names,
             missing=numbers_of(missing),
         )
+    return _refuse_empty(
+        _read_columns(
+            table, roles, apart, several(categories), duplicates, learning=learning, labelled=labelled
+        )
+    )
+
+
+def _read_columns(
+    table: Table,
+    roles: SequenceSchema,
+    apart: Table | None,
+    categories: Sequence[str],
+    duplicates: Duplicates | None,
+    *,
+    learning: bool,
+    labelled: bool,
+) -> SequenceSet:
+    """Read sequences from the columns of a table, and of one of labels apart."""
     if roles.form == "positional":
         raise InputError(
             f"training was on arrays or a .ts file, and {table.name} is a table; give the same form"
@@ -193,20 +211,19 @@ def read_sequences(
         )
     table = replace(table, number_forms=roles.number_forms)
     apart = None if apart is None else replace(apart, number_forms=roles.number_forms)
-    chosen = several(categories)
     if roles.form == "long":
-        found = read_long(table, roles, apart, categories=chosen, learning=learning, labelled=labelled)
+        found = read_long(table, roles, apart, categories=categories, learning=learning, labelled=labelled)
     else:
         found = read_tidy(
             table,
             roles,
             apart,
-            categories=chosen,
+            categories=categories,
             learning=learning,
             labelled=labelled,
             duplicates=duplicates,
         )
-    return _refuse_empty(_with_number_forms(found, table, apart) if learning else found)
+    return _with_number_forms(found, table, apart) if learning else found
 
 
 def _with_number_forms(sequences: SequenceSet, table: Table, apart: Table | None) -> SequenceSet:

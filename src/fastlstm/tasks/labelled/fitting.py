@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from fastlstm.data.ragged import ranges
-from fastlstm.data.sequences.features import SequenceScaling
+from fastlstm.data.sequences.features import SequenceScaling, TokenFeatures
 from fastlstm.data.sequences.sequence_set import SequenceSet
+from fastlstm.data.series.rows import Integers
 from fastlstm.data.tables.table import refuse_names
 from fastlstm.data.texts.text_set import TextSet
 from fastlstm.data.texts.tokens import Tokenizer
@@ -31,7 +32,7 @@ from fastlstm.tasks.labelled.settings import Parameters
 from fastlstm.tasks.labelled.target import ClassTarget
 from fastlstm.tasks.parameters import TARGET_LOSS
 from fastlstm.training.learner import Learner
-from fastlstm.training.loop import Hooks, make_accelerator
+from fastlstm.training.loop import Hooks, TrainingResult, make_accelerator
 from fastlstm.training.members import train_members, useful_members
 
 FEWEST_STEPS, MOST_STEPS = 400, 3000
@@ -117,32 +118,10 @@ def fit_examples(
     evidence = find_evidence(features, target, parameters.level, known)
     settings = settings.model_copy(update={"phrases": len(evidence) if evidence else 0})
     labelled = Labelled(features, target.scaled(encoded), per_step=per_step)
-    weights = target.weights() if parameters.class_weight == "balanced" else None
-    batch_size = parameters.batch_size or (32 if len(examples) < MANY else 64)
-    epochs = TEXT_EPOCHS if tokenizer else GAPS_EPOCHS if settings.masked else EPOCHS
-    steps = parameters.max_steps or default_steps(len(folds[0][0]), batch_size, epochs)
-    few = tokenizer is None and len(examples) < FEW
-    augmentation = (JITTER if few else 0.0) if parameters.augmentation is None else parameters.augmentation
     networks = nn.ModuleList(
         _first_network(settings, parameters.seed + member, words) for member in range(len(folds))
     ).to(accelerator.device)
-
-    def learner(member: int) -> Learner[LabelledBatch]:
-        learning = LabelledLearning(
-            labelled,
-            target,
-            *folds[member],
-            batch_size=batch_size,
-            weights=weights,
-            augmentation=augmentation,
-        )
-        return learning.learner(networks[member])
-
-    loop = parameters.loop(
-        steps, parameters.learning_rate or (SLOW if settings.masked else USUAL), target_loss=TARGET_LOSS
-    )
-    learners = [partial(learner, member) for member in range(len(folds))]
-    training = train_members(networks, learners, loop, accelerator, hooks)
+    training = _train(parameters, networks, labelled, target, folds, accelerator, hooks)
     del networks[useful_members(training) :]
     raw = np.full((len(labelled.target), target.outputs), np.nan)
     for network, (_, held) in zip(networks, folds, strict=False):
@@ -167,6 +146,44 @@ def fit_examples(
         temperature=model.temperature,
     )
     return Fitted(model, report)
+
+
+def _train(
+    parameters: Parameters,
+    networks: nn.ModuleList,
+    labelled: Labelled,
+    target: AnyTarget,
+    folds: Sequence[tuple[Integers, Integers]],
+    accelerator: Any,
+    hooks: Hooks | None,
+) -> list[TrainingResult]:
+    """Train each network on what its fold leaves it."""
+    text = isinstance(labelled.features, TokenFeatures)
+    first, count = networks[0], len(labelled.features)
+    assert isinstance(first, SequenceNetwork)
+    masked = first.settings.masked
+    batch_size = parameters.batch_size or (32 if count < MANY else 64)
+    epochs = TEXT_EPOCHS if text else GAPS_EPOCHS if masked else EPOCHS
+    steps = parameters.max_steps or default_steps(len(folds[0][0]), batch_size, epochs)
+    augmentation = parameters.augmentation
+    if augmentation is None:
+        augmentation = JITTER if not text and count < FEW else 0.0
+
+    def learner(member: int) -> Learner[LabelledBatch]:
+        learning = LabelledLearning(
+            labelled,
+            target,
+            *folds[member],
+            batch_size=batch_size,
+            weights=target.weights() if parameters.class_weight == "balanced" else None,
+            augmentation=augmentation,
+        )
+        return learning.learner(networks[member])
+
+    rate = parameters.learning_rate or (SLOW if masked else USUAL)
+    loop = parameters.loop(steps, rate, target_loss=TARGET_LOSS)
+    learners = [partial(learner, member) for member in range(len(folds))]
+    return train_members(networks, learners, loop, accelerator, hooks)
 
 
 def default_network(
