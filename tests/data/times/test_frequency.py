@@ -84,6 +84,10 @@ def test_four_weeks_are_no_month():
 
 
 def test_one_row_has_no_step():
+    with pytest.raises(
+        DataError, match=r"all rows of a series have one time, .* name the column that tells series"
+    ):
+        infer_frequency(np.zeros(30, np.int64), np.zeros(30, np.int64), timestamps=True, name="the frame")
     with pytest.raises(DataError, match="no series has two rows at different times"):
         infer([date(2020, 1, 1)], [date(2020, 1, 2)])
 

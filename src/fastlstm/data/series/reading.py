@@ -29,8 +29,10 @@ from fastlstm.data.tables.values import (
 )
 from fastlstm.data.times.axis import TimeAxis
 from fastlstm.data.times.calendar import calendar_cycles
+from fastlstm.data.times.forms import DATES, grain
 from fastlstm.data.times.frequency import Frequency, infer_frequency, usual_day
 from fastlstm.data.times.parts import join_times
+from fastlstm.data.times.timestamps import EPOCH
 from fastlstm.errors import DataError, InputError
 
 Numbers = npt.NDArray[np.float64]
@@ -244,6 +246,8 @@ def _learn(
             raise InputError(
                 f"frequency {frequency!r} does not fit a time axis of {times.kind}s: give {wanted}"
             )
+        form = " ".join(forms) or (DATES[0] if times.kind == "date" else times.format)
+        _require_told_apart(table, columns, step, form)
     elif times.kind == "row":
         step = Frequency("step", 1)
     else:
@@ -268,6 +272,17 @@ def _learn(
         day=usual_day(ticks) if step.kind == "month" else 1,
         calendar=calendar_cycles(step, span) if dated else (),
         vocabularies=vocabularies,
+    )
+
+
+def _require_told_apart(table: Table, columns: Columns, step: Frequency, form: str | None) -> None:
+    """Raise where times of a form do not tell steps apart, hours in a column of dates for instance."""
+    if form is None or form.startswith(EPOCH) or grain(form).divides(step):
+        return
+    like = " ".join(str(table.frame[name][0]) for name in columns.time_parts or (columns.time or "",))
+    raise InputError(
+        f"{table.name}: times like {like!r} in column {columns.time!r} tell steps of {grain(form)} apart, and "
+        f"frequency {str(step)!r} is no whole number of them: give a longer one, or times that say more"
     )
 
 

@@ -6,7 +6,11 @@ first one of their month, quarter or week.
 
 from __future__ import annotations
 
+import re
+
 import polars as pl
+
+from fastlstm.data.times.frequency import Frequency
 
 CLOCKS = ("", " %H:%M:%S%.f", " %H:%M", " %I:%M:%S %p", " %I:%M %p")
 ZONES = (" %H:%M:%S%.f%#z", " %H:%M%#z")
@@ -68,6 +72,19 @@ FORMS = (
 SWAPPED = {"%d/%m/%Y": "%m/%d/%Y", "%d-%m-%Y": "%m-%d-%Y", "%d/%m/%y": "%m/%d/%y"}
 SWAPPED |= {second: first for first, second in SWAPPED.items()}
 
+# Directives, and the shortest step that they tell apart.
+GRAINS = {
+    "f": "1us",
+    "S": "1s",
+    "M": "1min",
+    "HI": "1h",
+    "du": "1d",
+    "V": "1w",
+    "mbB": "1mo",
+    "q": "1q",
+    "YyG": "1y",
+}
+
 FIRST_MONTHS = {f"Q{quarter}": f"M{3 * quarter - 2:02}" for quarter in range(1, 5)}
 
 
@@ -123,6 +140,23 @@ def normal(cells: pl.Series) -> pl.Series:
     if cells.str.contains(r"[TCG]").any():
         cells = cells.str.replace(r"^(\d{4}-\d{2}-\d{2})T", "$1 ").str.replace(r" ?(?:UTC|GMT)$", "Z")
     return cells.str.replace(r"^(\S+ \d{1,2})$", "$1:00")
+
+
+def grain(form: str) -> Frequency:
+    """Return the shortest step that times of a form tell apart.
+
+    Parameters
+    ----------
+    form : str
+        The form.
+
+    Examples
+    --------
+    >>> [str(grain(form)) for form in ("%d.%m.%Y %H:%M", "%Y-%m-%d", "%b %Y", "%Y-Q%q")]
+    ['1min', '1d', '1mo', '1q']
+    """
+    told = set(re.findall(r"%[-.:]*([A-Za-z])", form))
+    return Frequency.parse(next(step for directives, step in GRAINS.items() if told & set(directives)))
 
 
 def split(form: str) -> tuple[str, str]:

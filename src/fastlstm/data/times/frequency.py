@@ -110,6 +110,24 @@ class Frequency:
         unit = next(unit for unit, size in units.items() if self.size % size == 0)
         return f"{self.size // units[unit]}{WORKING if self.working else ''}{unit}"
 
+    def divides(self, step: Frequency) -> bool:
+        """Whether another step is a whole number of this one.
+
+        Parameters
+        ----------
+        step : Frequency
+            The other.
+
+        Examples
+        --------
+        >>> day = Frequency.parse("1d")
+        >>> [day.divides(Frequency.parse(step)) for step in ("1h", "36h", "2w", "1mo", "1b")]
+        [False, False, True, True, True]
+        """
+        if self.kind == step.kind:
+            return step.size % self.size == 0
+        return self.kind == "duration" and DAY % self.size == 0
+
     def told(self, moment: object) -> str:
         """Write a time for a message: without midnight, where steps are whole days or longer.
 
@@ -238,6 +256,11 @@ def infer_frequency(ticks: Ticks, codes: npt.NDArray[np.int64], *, timestamps: b
     steps = np.diff(ticks)
     follows = (np.diff(codes) == 0) & (steps > 0)
     steps = steps[follows]
+    if steps.size == 0 and len(ticks) > len(np.unique(codes)):
+        raise DataError(
+            f"{name}: all rows of a series have one time, so the step is unknown; name the column that tells series "
+            "apart as series, or another as time"
+        )
     if steps.size == 0:
         raise DataError(
             f"{name}: no series has two rows at different times, so the step is unknown; give frequency"
