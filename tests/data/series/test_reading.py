@@ -296,6 +296,20 @@ def test_a_wrong_cell_is_named(columns, message):
         read_days(**columns)
 
 
+@pytest.mark.parametrize("role", ["past_covariates", "future_covariates", "static_covariates"])
+def test_a_covariate_of_times_is_no_category(role):
+    days = ["2024-01-01", "2024-01-01", "2024-01-01"]
+    for cells in (days, [date(2024, 1, 1)] * 3, [datetime(2024, 1, 1)] * 3):
+        table = pl.DataFrame({"t": [1, 2, 3], "opened": cells, "y": [1, 2, 3]})
+        columns = Columns(target=("y",), time="t", **{role: ("opened",)})
+        with pytest.raises(DataError, match=rf"column 'opened' \({role}\) holds times, .* leave it out, or"):
+            read_series(table, columns)
+    columns = Columns(target=("y",), time="t", categories=("opened",), **{role: ("opened",)})
+    assert read_series(table.cast({"opened": pl.Date}), columns).schema.vocabularies == {
+        "opened": ("2024-01-01",)
+    }
+
+
 def test_a_few_wrong_cells_make_no_category():
     cells = [str(number) for number in range(39)] + ["oops"]
     with pytest.raises(DataError, match="row 39: 'oops' in column 'x' \\(past_covariates\\) is not a number"):

@@ -21,7 +21,17 @@ def joined(**columns):
     ("columns", "stamps", "forms"),
     [
         ({"d": ["2011-01-01", "2011-01-01"], "h": [0, 13]}, [(2011, 1, 1, 0), (2011, 1, 1, 13)], ("%Y-%m-%d", "%-H")),
-        ({"d": ["2011-01-01", "2011-01-01"], "h": ["1", "24"]}, [(2011, 1, 1, 1), (2011, 1, 2)], ("%Y-%m-%d", "%-H")),
+        ({"d": ["2011-01-01", "2011-01-01"], "h": ["1", "24"]}, [(2011, 1, 1, 1), (2011, 1, 2)], ("%Y-%m-%d", "%-H24")),
+        ({"d": ["2011-01-01"] * 2, "h": ["01", "24"]}, [(2011, 1, 1, 1), (2011, 1, 2)], ("%Y-%m-%d", "%H24")),
+        ({"d": [20110131] * 2, "c": [130, 2400]}, [(2011, 1, 31, 1, 30), (2011, 2, 1)], ("%Y%m%d", "%-H24%M")),
+        ({"h": [0, 13], "d": ["2011-01-01"] * 2}, [(2011, 1, 1, 0), (2011, 1, 1, 13)], ("%-H", "%Y-%m-%d")),
+        ({"year": [2011] * 2, "month": [1] * 2, "day": [31] * 2, "hour": [23, 24]},
+         [(2011, 1, 31, 23), (2011, 2, 1)], ("%Y", "%-m", "%-d", "%-H24")),
+        ({"month": [12, 1], "year": [2011, 2012]}, [(2011, 12, 1), (2012, 1, 1)], ("%-m", "%Y")),
+        ({"sale_month": [12], "sale_day": [31], "sale_year": [2011]}, [(2011, 12, 31)], ("%-m", "%-d", "%Y")),
+        ({"d": [31], "m": [12], "a": [2011]}, [(2011, 12, 31)], ("%-d", "%-m", "%Y")),
+        ({"year": ["2011", "2012"], "month": ["Dec", "jan"]}, [(2011, 12, 1), (2012, 1, 1)], ("%Y", "%b")),
+        ({"month": ["May", "June"], "year": ["2011"] * 2}, [(2011, 5, 1), (2011, 6, 1)], ("%B", "%Y")),
         ({"d": ["31.01.2011"], "c": ["13:30"]}, [(2011, 1, 31, 13, 30)], ("%d.%m.%Y", "%H:%M")),
         ({"d": ["31.01.2011"], "c": ["01:30 PM"]}, [(2011, 1, 31, 13, 30)], ("%d.%m.%Y", "%I:%M %p")),
         ({"d": ["2011-01-31"], "c": [time(13, 30)]}, [(2011, 1, 31, 13, 30)], ("%Y-%m-%d", "%H:%M:%S")),
@@ -63,6 +73,54 @@ def test_parts_are_joined_and_parted(columns, stamps, forms):
 def test_a_part_that_is_none_is_named(columns, message):
     with pytest.raises(DataError, match=message):
         joined(**columns)
+
+
+def test_hours_to_24_are_written_back_as_they_came():
+    columns = {"d": ["2011-01-31"] * 24, "h": list(range(1, 25))}
+    found, forms = joined(**columns)
+    answer = part_times(pl.DataFrame({"t": found}), "t", ["d", "h"], forms)
+    assert answer.to_dict(as_series=False) == columns
+
+
+def test_month_names_that_are_none_are_named():
+    with pytest.raises(DataError, match=r"row 1: 'Foo' in column 'month' \(time\) is no month from 1 to 12"):
+        joined(year=[2011, 2011], month=["Jan", "Foo"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "time", "parts"),
+    [
+        ({"year": [2011] * 3, "month": [1, 2, 3]}, "year month", ("year", "month")),
+        ({"Month": ["Jan", "Feb", "Mar"], "Year": [2011] * 3}, "Year Month", ("Year", "Month")),
+        ({"No": [1, 2, 3], "year": [2011] * 3, "month": [1] * 3, "day": [1, 2, 3]}, "year month day", None),
+        ({"yr": [2011] * 3, "mo": [1] * 3, "dy": [1] * 3, "hr": [1, 2, 3]}, "yr mo dy hr", None),
+        ({"year": [2011] * 3, "month": [1, 1, 2], "week": [1, 2, 5]}, "year week", ("year", "week")),
+        ({"year": [2011] * 3, "month": [1, 1, 2]}, None, ()),  # more often than once a month
+        ({"year": [1, 2, 3], "month": [1, 1, 2]}, None, ()),
+        (
+            {"date": ["2011-01-01", "2011-01-02", "2011-01-03"], "year": [2011] * 3, "month": [1, 1, 1]},
+            "date",
+            (),
+        ),
+        ({"year": [2011, 2012, 2013], "day": [1, 2, 3]}, None, ()),
+    ],
+)
+def test_year_month_and_day_are_found_to_be_the_time(columns, time, parts):
+    found = find_columns(read_table(pl.DataFrame({**columns, "y": [5, 6, 7]})), target="y")
+    assert found.time == time
+    assert found.time_parts == (tuple((time or "").split()) if parts is None else parts)
+
+
+def test_parts_that_are_found_are_of_each_series():
+    months = {"year": [2011] * 4, "month": [1, 2] * 2, "shop": ["a", "a", "b", "b"], "sold": [1, 2, 3, 4]}
+    table = read_table(pl.DataFrame(months))
+    assert find_columns(table, series="shop").target == ("sold",)
+    assert find_columns(table, target="sold").time is None
+    days = {"year": [2011, 2011], "month": [2, 2], "day": [28, 30], "y": [1, 2]}
+    with pytest.raises(
+        DataError, match=r"row 1: 30 in column 'day' .* is no day .* or give the columns that hold the"
+    ):
+        find_columns(read_table(pl.DataFrame(days)), target="y")
 
 
 def test_a_table_with_its_time_in_two_columns_is_read():

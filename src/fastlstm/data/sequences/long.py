@@ -22,8 +22,9 @@ from fastlstm.data.sequences.schema import REMAINING, SequenceSchema
 from fastlstm.data.sequences.sequence_set import SequenceSet
 from fastlstm.data.sequences.times import read_clock, refuse_twins, with_clock
 from fastlstm.data.series.rows import Integers, Rows, read_rows
-from fastlstm.data.series.schema import Columns, check_roles, find_time
+from fastlstm.data.series.schema import Columns, check_roles
 from fastlstm.data.tables.table import Table
+from fastlstm.data.times.finding import find_time
 from fastlstm.errors import DataError
 
 

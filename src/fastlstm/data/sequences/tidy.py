@@ -28,9 +28,10 @@ from fastlstm.data.sequences.schema import REMAINING, Duplicates, SequenceSchema
 from fastlstm.data.sequences.sequence_set import SequenceSet
 from fastlstm.data.sequences.times import Clock, read_clock, with_clock
 from fastlstm.data.series.rows import Floats, Integers, Rows, read_rows
-from fastlstm.data.series.schema import Columns, check_roles, find_time
+from fastlstm.data.series.schema import Columns, check_roles
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import read_numbers, without
+from fastlstm.data.times.finding import find_time
 from fastlstm.errors import DataError
 from fastlstm.wording import listed
 

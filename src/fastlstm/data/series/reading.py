@@ -32,7 +32,7 @@ from fastlstm.data.times.calendar import calendar_cycles
 from fastlstm.data.times.forms import DATES, grain
 from fastlstm.data.times.frequency import Frequency, infer_frequency, usual_day
 from fastlstm.data.times.parts import join_times
-from fastlstm.data.times.timestamps import EPOCH
+from fastlstm.data.times.timestamps import EPOCH, looks_like_time
 from fastlstm.errors import DataError, InputError
 
 Numbers = npt.NDArray[np.float64]
@@ -257,6 +257,11 @@ def _learn(
     covariates = {name: f"{role}_covariates" for role in ROLES for name in columns.covariates(role)}
     for name, role in covariates.items():
         table.require(name, role)
+        if name not in columns.categories and looks_like_time(table, name):
+            raise DataError(
+                f"{table.name}: column {name!r} ({role}) holds times, each a category of its own: leave it out, or "
+                "give it as categories too if few come again and again"
+            )
     vocabularies = {
         name: tuple(read_categories(table, name, role).drop_nulls().unique().sort())
         for name, role in covariates.items()

@@ -6,20 +6,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict
 
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import numbers_of
+from fastlstm.data.times.finding import called_time, find_parts, find_time
 from fastlstm.data.times.parts import joined_name
-from fastlstm.data.times.timestamps import TimeKind, looks_like_time, read_times
+from fastlstm.data.times.timestamps import TimeKind
 from fastlstm.errors import DataError, InputError
 
 Role = Literal["past", "future", "static"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Names = str | Sequence[str]
-
-TIME_NAMES = ("time", "date", "datetime", "timestamp", "day", "week", "month", "quarter", "year")
 
 
 @dataclass(frozen=True)
@@ -185,8 +183,8 @@ def find_columns(
     """Settle the roles: those given, checked, and those that can be told.
 
     Without ``target`` it is ``y``, or the only column that is left; without ``time`` it is ``ds``, or the only
-    column of timestamps; without ``series`` it is ``unique_id`` where there is one. Several targets are the series of
-    a wide table.
+    column of timestamps, or those of year, month, day and so on; without ``series`` it is ``unique_id`` where there is
+    one. Several targets are the series of a wide table.
 
     Parameters
     ----------
@@ -241,10 +239,14 @@ def find_columns(
         wide = True
     free = [name for name in table.columns if name not in roles]
     identity = series or ("unique_id" if "unique_id" in free else None)
-    found = joined_name(parts) if parts else find_time(table, free) or _called_time(table, free, identity)
+    found = joined_name(parts) if parts else find_time(table, free)
+    if found is None:
+        parts = find_parts(table, free, identity)
+        found = joined_name(parts) if parts else called_time(table, free, identity)
     parts = parts if len(parts) > 1 else ()
     if not named["target"] and not wide:
-        named["target"] = (_only_column(table, [name for name in free if name not in (found, identity)]),)
+        left = [name for name in free if name not in (found, identity, *parts)]
+        named["target"] = (_only_column(table, left),)
     if wide:
         columns = _wide_columns(table, named, several(categories), series, found, parts)
         return replace(columns, missing=numbers_of(missing))
@@ -326,48 +328,6 @@ def check_roles(table: Table, named: dict[str, tuple[str, ...]]) -> dict[str, st
                 )
             roles[name] = role
     return roles
-
-
-def find_time(table: Table, free: Sequence[str]) -> str | None:
-    """Return the time column where it is not named: ``ds``, or the only one of timestamps.
-
-    Parameters
-    ----------
-    table : Table
-        The table.
-    free : sequence of str
-        The columns without a role.
-
-    Raises
-    ------
-    DataError
-        If there are two of timestamps.
-    """
-    dated = ["ds"] if "ds" in free else [name for name in free if looks_like_time(table, name)]
-    if len(dated) > 1:
-        raise DataError(f"{table.name}: {dated[0]!r} and {dated[1]!r} both hold times; give time")
-    return dated[0] if dated else None
-
-
-def _called_time(table: Table, free: Sequence[str], series: str | None) -> str | None:
-    """Return the only column that is called as times are and counts them in numbers, one a row of a series.
-
-    One of text with figures in it is meant for times, and is refused where it cannot be read.
-    """
-    called = [name for name in free if name.casefold() in TIME_NAMES]
-    if len(called) != 1:
-        return None
-    try:
-        times = read_times(table, called[0])
-    except DataError as error:
-        cells = table.frame[called[0]]
-        if cells.dtype == pl.String and cells.str.contains(r"\d").any():
-            raise DataError(f"{error}; if it holds no times, rename it, or give another as time") from None
-        return None
-    moments = pl.DataFrame({"time": times.ticks})
-    if series is not None:
-        moments = moments.with_columns(table.frame[series].alias("series"))
-    return None if moments.is_duplicated().any() else called[0]
 
 
 def free_name(name: str, taken: Sequence[object]) -> str:

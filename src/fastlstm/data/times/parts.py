@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from fastlstm.data.tables.table import Table
-from fastlstm.data.times.timestamps import EPOCH, read_times
+from fastlstm.data.times.forms import parse
+from fastlstm.data.times.timestamps import EPOCH, looks_like_time, read_times
 from fastlstm.errors import DataError
 
 FIRST_YEAR, LAST_YEAR = 1000, 2999
 CLOCK_FORMS = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H")
 
 # The forms of the parts that are whole numbers.
-NUMBERS = ("%Y", "%G", "%q", "%-m", "%-V", "%-d", "%-H", "%-M", "%-H%M", "%Y%m%d", "%Y%m")
+NUMBERS = ("%Y", "%G", "%q", "%-m", "%-V", "%-d", "%-H", "%-M", "%-H%M", "%Y%m%d", "%Y%m", "%-H24", "%-H24%M")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,18 @@ DAY = Unit("day", 1, 31, "%-d")
 HOUR = Unit("hour", 0, 24, "%-H")
 MINUTE = Unit("minute", 0, 59, "%-M")
 
+# From coarse to fine.
+NAMES = {
+    YEAR: ("year", "yr"),
+    QUARTER: ("quarter", "qtr"),
+    MONTH: ("month", "mon", "mo"),
+    WEEK: ("week", "wk"),
+    DAY: ("day", "dy"),
+    HOUR: ("hour", "hr"),
+    MINUTE: ("minute",),
+}
+TO_24 = "H24"  # in the place of H: hours from 1 to 24, the last of which is the midnight that ends a day
+
 
 def joined_name(parts: Sequence[str]) -> str:
     """Return the name of the column that stands for several.
@@ -66,8 +80,9 @@ def join_times(table: Table, parts: Sequence[str]) -> tuple[Table, tuple[str, ..
     table : Table
         The table.
     parts : sequence of str
-        A date and an hour (0 to 24) or a clock; or whole numbers that are year, month, day, hour and minute,
-        from the left. After a year, a column whose name begins with q is the quarter, one with w the ISO week.
+        A date and an hour (0 to 24) or a clock; or whole numbers that are year, month (or its name), day, hour and
+        minute, as their names tell, else from coarse to fine or back. After a year, a column whose name begins with q
+        is the quarter, one with w the ISO week.
 
     Returns
     -------
@@ -91,13 +106,43 @@ def join_times(table: Table, parts: Sequence[str]) -> tuple[Table, tuple[str, ..
     """
     for part in parts:
         table.require(part, "time")
-    years = _integers(table, parts[0])
-    if years is not None and years.is_between(FIRST_YEAR, LAST_YEAR).sum() > len(years) / 2:
-        stamps, forms = _from_numbers(table, parts)
-    else:
-        stamps, forms = _from_date(table, parts)
+    ordered = _coarse_to_fine(table, parts)
+    join = _from_numbers if holds_years(table, ordered[0]) else _from_date
+    stamps, forms = join(table, ordered)
     column = pl.Series(joined_name(parts), stamps, dtype=pl.Datetime("us"))
-    return replace(table, frame=table.frame.with_columns(column)), tuple(forms)
+    by_part = dict(zip(ordered, forms, strict=True))
+    return replace(table, frame=table.frame.with_columns(column)), tuple(by_part[part] for part in parts)
+
+
+def _coarse_to_fine(table: Table, parts: Sequence[str]) -> list[str]:
+    """Put the parts of a time in order: by what they are called, else the year or the date first."""
+    ranks = {
+        part: [place for place, names in enumerate(NAMES.values()) if _is_called(part, names)]
+        for part in parts
+    }
+    if not any(holds_years(table, part) for part in parts):
+        return sorted(parts, key=lambda part: not looks_like_time(table, part))
+    if all(len(places) == 1 for places in ranks.values()):
+        return sorted(parts, key=lambda part: ranks[part])
+    return list(parts if holds_years(table, parts[0]) else reversed(parts))
+
+
+def _is_called(part: str, names: Sequence[str]) -> bool:
+    return not set(names).isdisjoint(re.split(r"[\W_]+", part.casefold()))
+
+
+def holds_years(table: Table, part: str) -> bool:
+    """Whether most cells of a column are years.
+
+    Parameters
+    ----------
+    table : Table
+        The table.
+    part : str
+        The column.
+    """
+    numbers = _integers(table, part)
+    return numbers is not None and numbers.is_between(FIRST_YEAR, LAST_YEAR).sum() > len(numbers) / 2
 
 
 def part_times(frame: pl.DataFrame, name: str, parts: Sequence[str], forms: Sequence[str]) -> pl.DataFrame:
@@ -119,9 +164,16 @@ def part_times(frame: pl.DataFrame, name: str, parts: Sequence[str], forms: Sequ
     [('2011-01-01', 13)]
     """
     stamps = frame[name]
+    if any(TO_24 in form for form in forms):
+        stamps = stamps.dt.offset_by(
+            "-1h"
+        )  # the midnight that ends a day is of that day, and hours begin with 0
     written = []
     for part, form in zip(parts, forms, strict=True):
-        column = stamps.cast(pl.Date) if not form else stamps.dt.strftime(form)
+        if TO_24 in form:
+            column = _hours_to_24(stamps, form)
+        else:
+            column = stamps.cast(pl.Date) if not form else stamps.dt.strftime(form)
         written.append((column.cast(pl.Int64) if form in NUMBERS else column).rename(part))
     place = frame.get_column_index(name)
     columns = frame.get_columns()
@@ -168,8 +220,23 @@ def _clock(table: Table, column: str) -> tuple[pl.Series, str]:
             _refuse(table, column, cells.str.to_time(best, strict=False).is_null(), f"is no time like {best}")
     if numbers is not None and numbers.max() >= 100 and (numbers % 100 < 60).all():  # type: ignore[operator]  # max of integers is one
         hours = _number(table, column, Unit("clock like 1330", 0, 2400, "%-H%M"))
-        return _duration(hours // 100, "hours") + _duration(hours % 100, "minutes"), "%-H%M"
-    return _duration(_number(table, column, HOUR), "hours"), _padded(table, column, HOUR.form)
+        clock = _duration(hours // 100, "hours") + _duration(hours % 100, "minutes")
+        return clock, _hour_form(hours // 100, "%-H%M")
+    hours = _number(table, column, HOUR)
+    return _duration(hours, "hours"), _written(table, column, _hour_form(hours, HOUR.form))
+
+
+def _hour_form(hours: pl.Series, form: str) -> str:
+    """Return the form of hours that count from 0, or from 1 to 24."""
+    return form.replace("H", TO_24) if hours.max() == 24 and hours.min() != 0 else form
+
+
+def _hours_to_24(stamps: pl.Series, form: str) -> pl.Series:
+    """Write stamps, an hour early, with hours that count from 1 to 24."""
+    hour, _, minute = form.partition(TO_24)
+    hours = (stamps.dt.hour() + 1).cast(pl.String)
+    hours = hours if hour == "%-" else hours.str.zfill(2)
+    return hours + stamps.dt.strftime(minute) if minute else hours
 
 
 def _from_numbers(table: Table, parts: Sequence[str]) -> tuple[pl.Series, list[str]]:
@@ -197,8 +264,12 @@ def _from_numbers(table: Table, parts: Sequence[str]) -> tuple[pl.Series, list[s
         stamps = stamps + _duration(numbers["hour"].cast(pl.Int64), "hours")
     if "minute" in numbers:
         stamps = stamps + _duration(numbers["minute"].cast(pl.Int64), "minutes")
-    forms = ["%G" if second is WEEK and unit is YEAR else unit.form for unit in units]
-    return stamps, [_padded(table, part, form) for part, form in zip(parts, forms, strict=True)]
+    forms = {unit: unit.form for unit in units}
+    if second is WEEK:
+        forms[YEAR] = "%G"
+    if HOUR in forms:
+        forms[HOUR] = _hour_form(numbers["hour"].cast(pl.Int64), HOUR.form)
+    return stamps, [_written(table, part, form) for part, form in zip(parts, forms.values(), strict=True)]
 
 
 def _integers(table: Table, column: str) -> pl.Series | None:
@@ -212,15 +283,21 @@ def _integers(table: Table, column: str) -> pl.Series | None:
     return floats.set(floats != floats.round(), None).cast(pl.Int64, strict=False)
 
 
-def _padded(table: Table, column: str, form: str) -> str:
-    """Return the form with the leading zeros that the text of a file has."""
+def _written(table: Table, column: str, form: str) -> str:
+    """Return the form with the leading zeros that the text of a file has, or the names of its months."""
     cells = table.frame[column]
-    padded = cells.dtype == pl.String and cells.str.contains(r"^\s*0\d").any()
-    return form.replace("%-", "%") if padded else form
+    if cells.dtype != pl.String:
+        return form
+    if form == MONTH.form and cells.str.contains("[A-Za-z]").any():
+        return "%b" if (cells.str.strip_chars().str.len_chars() <= len("Jan")).all() else "%B"
+    return form.replace("%-", "%") if cells.str.contains(r"^\s*0\d").any() else form
 
 
 def _number(table: Table, column: str, unit: Unit) -> pl.Series:
     numbers = _integers(table, column)
+    if unit is MONTH and table.frame[column].dtype == pl.String and numbers is not None:
+        named = parse("2000 " + table.frame[column].str.strip_chars(), "%Y %B")
+        numbers = numbers.fill_null(named.dt.month())
     if numbers is None:
         numbers = pl.Series([None] * table.frame.height, dtype=pl.Int64)
     wrong = ~numbers.is_between(unit.least, unit.most).fill_null(False)

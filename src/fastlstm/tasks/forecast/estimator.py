@@ -201,7 +201,7 @@ class Forecaster(FittedForecaster):
             column that has no other role.
         time : str or sequence of str, optional
             The column of timestamps or of integers that count the steps; or several, a date and an hour, or year,
-            month and day. Default: ``ds``, likewise, else the only column of timestamps.
+            month and day. Default: ``ds``, likewise, else the only column of timestamps, or year, month, day and so on.
         series : str, optional
             The column that says which series a row belongs to. Default: ``unique_id``, likewise, else one
             series.
