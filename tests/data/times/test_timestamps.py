@@ -23,7 +23,7 @@ def stamps(times):
     ("text", "expected", "form"),
     [
         ("2013-01-31 14:05:06", datetime(2013, 1, 31, 14, 5, 6), "%Y-%m-%d %H:%M:%S"),
-        ("2013-01-31T14:05:06.250", datetime(2013, 1, 31, 14, 5, 6, 250_000), "%Y-%m-%dT%H:%M:%S%.f"),
+        ("2013-01-31T14:05:06.250", datetime(2013, 1, 31, 14, 5, 6, 250_000), "%Y-%m-%dT%H:%M:%S%.3f"),
         ("2013-01-31 14:05", datetime(2013, 1, 31, 14, 5), "%Y-%m-%d %H:%M"),
         ("2013-01-31 14", datetime(2013, 1, 31, 14), "%Y-%m-%d %H:%M"),
         ("2013-01-31", datetime(2013, 1, 31), "%Y-%m-%d"),
@@ -54,6 +54,19 @@ def test_a_day_above_12_settles_day_and_month():
         DataError, match="'03/04/2013' in column 't' \\(time\\) may be day/month or month/day"
     ):
         read(["03/04/2013", "04/04/2013"])
+
+
+def test_the_reading_whose_steps_are_regular_settles_day_and_month():
+    months = [f"{place % 12 + 1}/1/{2011 + place // 12}" for place in range(20)]
+    assert stamps(read(months))[1] == datetime(2011, 2, 1)
+    assert stamps(read([f"1/{place % 12 + 1}/{2011 + place // 12}" for place in range(20)]))[1] == datetime(
+        2011, 2, 1
+    )
+    hours = [f"1/{1 + place // 24}/2011 {place % 24}:00" for place in range(100)]
+    assert stamps(read(hours))[24] == datetime(2011, 1, 2)
+    for either in (months[3:11], ["03/04/2013", "04/04/2014"], ["1/3/2011", "1/4/2011", "1/7/2011"]):
+        with pytest.raises(DataError, match="may be day/month or month/day"):
+            read(either)
 
 
 def test_offsets_from_utc_are_kept_as_instants():

@@ -117,7 +117,8 @@ def parse(cells: pl.Series, form: str) -> pl.Series:
         cells, form = cells + " 1", form + " %u"
     elif "%d" not in form and "%V" not in form:
         cells, form = cells + " 01", form + " %d"
-    read = form.replace("T%H", " %H").replace("%:z", "%#z").replace("Z", "%#z")
+    read = re.sub(r" ?(?:Z|UTC|GMT)$|%:?z$", "%#z", form.replace("T%H", " %H"))
+    read = re.sub(r"%\.\df", "%.f", read.replace("%-", "%").replace("%P", "%p"))
     if "%S%.f" not in read:
         read = read.replace("%S", "%S%.f")
     times = cells.str.to_datetime(read, time_unit="us", strict=False, exact=True)
@@ -155,7 +156,7 @@ def grain(form: str) -> Frequency:
     >>> [str(grain(form)) for form in ("%d.%m.%Y %H:%M", "%Y-%m-%d", "%b %Y", "%Y-Q%q")]
     ['1min', '1d', '1mo', '1q']
     """
-    told = set(re.findall(r"%[-.:]*([A-Za-z])", form))
+    told = set(re.findall(r"%[-.:\d]*([A-Za-z])", form))
     return Frequency.parse(next(step for directives, step in GRAINS.items() if told & set(directives)))
 
 
@@ -180,7 +181,7 @@ def split(form: str) -> tuple[str, str]:
 
 
 def as_written(form: str, cells: pl.Series) -> str:
-    """Return the form in which times are written back: as they came, with ISO's ``T`` and ``Z`` where they had them.
+    """Return the form in which times are written back: as they came, to the zeros before and behind their numbers.
 
     Parameters
     ----------
@@ -193,9 +194,44 @@ def as_written(form: str, cells: pl.Series) -> str:
     --------
     >>> as_written("%Y-%m-%d %H:%M%#z", pl.Series(["2013-01-31T14:05Z"]))
     '%Y-%m-%dT%H:%MZ'
+    >>> as_written("%m/%d/%Y %I:%M %p", pl.Series(["1/31/2013 2:05 pm"]))
+    '%-m/%-d/%Y %-I:%M %P'
     """
-    if not cells.str.contains(r":\d+\.\d").any():
+    digits = cells.str.extract(r":\d+\.(\d+)").str.len_chars()
+    if not digits.null_count():
+        form = form.replace(
+            "%.f", "%.3f" if (digits <= 3).all() else "%.6f" if (digits <= 6).all() else "%.9f"
+        )
+    elif digits.null_count() == len(digits):
         form = form.replace("%.f", "")
     if cells.str.contains(r"^\d{4}-\d{2}-\d{2}T").all():
         form = form.replace(" %H", "T%H")
-    return form.replace("%#z", "Z" if cells.str.ends_with("Z").all() else "%:z")
+    if "%p" in form:
+        form = form.replace(" %p", " %p" if cells.str.contains(r" [AaPp]\.?[Mm]").any() else "%p")
+        form = form.replace("%p", "%P" if cells.str.contains(r"[ap]m").any() else "%p")
+    if cells.str.contains(r"(?:^|\D)\d(?:\D|$)").any():
+        form = _without_zeros(form, cells)
+    return form.replace("%#z", _zone_of(cells)) if "%#z" in form else form
+
+
+def _without_zeros(form: str, cells: pl.Series) -> str:
+    """Return the form without the zeros that other files have before numbers of one digit."""
+    runs = re.findall(r"(?:%[A-Za-z])+", re.sub("%[aAbBp]", "", form))
+    numbers = cells.str.extract_all(r"\d+")
+    told = {
+        run: numbers.list.get(place, null_on_oob=True)
+        for place, run in enumerate(runs)
+        if run in ("%m", "%d", "%H", "%I")
+    }
+    if any((digits.str.len_chars() == 1).any() for digits in told.values()):
+        for run, digits in told.items():
+            form = form if digits.str.contains(r"^0\d").any() else form.replace(run, f"%-{run[1]}")
+    return form
+
+
+def _zone_of(cells: pl.Series) -> str:
+    """Return how all cells name UTC, else the form of their offsets from it."""
+    named = cells.str.extract(r"( ?(?:Z|UTC|GMT))$").unique()
+    if len(named) == 1 and named[0] is not None:
+        return str(named[0])
+    return "%z" if cells.str.contains(r"[+-]\d{4}$").all() else "%:z"

@@ -283,6 +283,27 @@ def infer_frequency(ticks: Ticks, codes: npt.NDArray[np.int64], *, timestamps: b
     return Frequency("duration", size)
 
 
+def are_regular(ticks: Ticks) -> bool:
+    """Whether times lie one step apart, of a duration or of months, without a gap.
+
+    Parameters
+    ----------
+    ticks : numpy.ndarray
+        (N,) int64 microseconds since 1970, in any order.
+
+    Examples
+    --------
+    >>> days = [["2011-01-01", "2011-02-01", "2011-03-01"], ["2011-01-01", "2011-01-02", "2011-02-01"]]
+    >>> [are_regular(np.array(some, "M8[us]").astype(np.int64)) for some in days]
+    [True, False]
+    """
+    ticks = np.unique(ticks)
+    months = _dates(ticks, "M")
+    in_month = ticks - months.astype("M8[us]").astype(np.int64)
+    by_months = len(np.unique(in_month)) == 1 and len(np.unique(np.diff(months))) == 1
+    return by_months or len(np.unique(np.diff(ticks))) == 1
+
+
 def _months(size: int, ticks: Ticks) -> Frequency:
     """Return a step of months, of working days where those explain what the calendar's own do not."""
     day, still = usual_day(ticks), np.zeros(len(ticks), np.int64)

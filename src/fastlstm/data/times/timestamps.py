@@ -11,6 +11,7 @@ import polars as pl
 
 from fastlstm.data.tables.table import Table
 from fastlstm.data.times.forms import CLOCKS, FORMS, SWAPPED, as_written, normal, parse, split
+from fastlstm.data.times.frequency import are_regular
 from fastlstm.errors import DataError
 
 TimeKind = Literal["row", "integer", "date", "timestamp"]
@@ -170,12 +171,15 @@ def _from_text(
     if date in SWAPPED:
         other_form = SWAPPED[date] + clock
         other = _fill_midnights(normalised, parse(normalised, other_form), other_form)
+        other_fits = other.null_count() < stamps.null_count()
         if stamps.null_count() == other.null_count() == 0 and not (other == stamps).all():
-            raise DataError(
-                f"{table.where(0)}: {cells[0]!r} in column {column!r} (time) may be day/month or month/day, "
-                "and so may all the others; write them as 2013-01-31"
-            )
-        if other.null_count() < stamps.null_count():
+            regular, other_fits = (are_regular(_ticks(read)) for read in (stamps, other))
+            if regular == other_fits:
+                raise DataError(
+                    f"{table.where(0)}: {cells[0]!r} in column {column!r} (time) may be day/month or month/day, "
+                    "and so may all the others; write them as 2013-01-31"
+                )
+        if other_fits:
             stamps, best = other, other_form
     if stamps.null_count():
         row = stamps.is_null().arg_max() or 0
@@ -271,7 +275,7 @@ def to_epoch(ticks: pl.Series, form: str) -> pl.Series:
 
 def _with_offset(cells: pl.Series, stamps: pl.Series, form: str) -> Times:
     """Read the local clock as it is written, beside the instants; the zone is that of the last offset from UTC."""
-    if not form.endswith("%:z"):
+    if not form.endswith("z"):
         return _from_instants(stamps, form)
     offsets = cells.str.extract(r"([+-]\d{2}(?::?\d{2})?)$").str.replace(":", "").fill_null("+00")
     if offsets.n_unique() == 1:
