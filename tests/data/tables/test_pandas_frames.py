@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 from fastlstm.data import Columns, read_series
+from fastlstm.data.tables.frames import give_back
 from fastlstm.data.tables.table import read_table
 from fastlstm.errors import DataError
 
@@ -39,10 +41,33 @@ def test_an_index_that_stands_in_a_column_already_is_read_once():
     assert read_table(frame.rename_axis("y")).columns == ["y", "ds"]
 
 
-def test_offsets_that_have_no_name_are_utc():
-    times = pd.to_datetime([f"2024-01-0{day}T00:00:00+05:30" for day in (1, 2, 3)])
-    read = read_table(VALUES.assign(ds=times)).frame["ds"]
-    assert str(read[0]) == "2023-12-31 18:30:00+00:00"
+@pytest.mark.parametrize(
+    ("offset", "told"),
+    [("+02:00", "+02:00"), ("-03:30", "+00:00"), ("+05:30", "+05:30"), ("+00:00", "+00:00")],
+)
+def test_offsets_from_utc_are_kept_where_a_zone_has_them(offset, told):
+    times = pd.to_datetime([f"2024-01-0{day}T00:00:00{offset}" for day in (1, 2, 3)])
+    read = read_table(VALUES.assign(ds=times)).frame
+    assert read["ds"].dt.strftime("%:z").to_list() == [told] * 3
+    assert read["ds"].dt.timestamp("ms").to_list() == [stamp.timestamp() * 1000 for stamp in times]
+    if offset == "+02:00":
+        assert give_back(read, "pandas")["ds"].dt.tz == times.tz
+
+
+@pytest.mark.parametrize("frequency", ["M", "D", "W-SUN", "Q-DEC", "h"])
+def test_periods_are_read_as_the_times_at_which_they_begin(frequency, tmp_path):
+    periods = pd.period_range("2020-01", periods=3, freq=frequency)
+    frame = VALUES.assign(t=periods)
+    frame.to_parquet(tmp_path / "periods.parquet")
+    for source in (frame, tmp_path / "periods.parquet", pyarrow.Table.from_pandas(frame)):
+        read = read_table(source).frame["t"]
+        assert read.to_list() == [period.to_timestamp() for period in periods]
+
+
+def test_periods_that_are_missing_stay_so(tmp_path):
+    periods = pd.PeriodIndex(["2020-01", pd.NaT, "2020-03"], freq="M")
+    VALUES.assign(t=periods).to_parquet(tmp_path / "periods.parquet")
+    assert read_table(tmp_path / "periods.parquet").frame["t"].is_null().to_list() == [False, True, False]
 
 
 def test_objects_of_several_kinds_keep_what_is_missing():

@@ -12,6 +12,8 @@ import narwhals as nw
 import numpy as np
 import polars as pl
 
+from fastlstm.data.tables.offsets import in_zone, offset_of
+from fastlstm.data.tables.periods import read_periods
 from fastlstm.errors import DataError
 
 Kind = Literal["file", "pandas", "polars", "pyarrow"]
@@ -66,7 +68,9 @@ def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
         kind = "pandas"
     elif frame.implementation.is_pyarrow():
         kind = "pyarrow"
-    return pl.DataFrame({name: _to_polars(frame[name]) for name in frame.columns}), kind
+    return read_periods(
+        pl.DataFrame({name: _to_polars(frame[name]) for name in frame.columns}), "the frame"
+    ), kind
 
 
 def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None, rows: Any = None) -> Any:
@@ -118,7 +122,7 @@ def _to_pandas(column: pl.Series) -> Any:
     if isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is not None:
         zone = column.dtype.time_zone
         naive = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None).to_numpy()
-        return pandas.Series(naive).dt.tz_localize("UTC").dt.tz_convert(zone)
+        return pandas.Series(naive).dt.tz_localize("UTC").dt.tz_convert(offset_of(zone))
     if column.dtype == pl.String:
         return column.to_list()
     return column.to_numpy()
@@ -270,7 +274,8 @@ def _to_polars(column: nw.Series[Any]) -> pl.Series:
     try:
         return column.to_polars()
     except pl.exceptions.ComputeError:  # an offset from UTC that has no name, +05:30 for instance
-        return column.dt.convert_time_zone("UTC").to_polars()
+        offset = str(column.dtype.time_zone)[-len("+05:30") :].replace(":", "")  # type: ignore[attr-defined]  # of times
+        return in_zone(column.dt.convert_time_zone("UTC").to_polars(), offset)
     except (ImportError, TypeError, ValueError, NotImplementedError):
         # pandas goes to polars by way of pyarrow, which may be absent, and takes neither objects of several types nor
         # all of numpy's.

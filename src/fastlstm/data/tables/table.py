@@ -30,6 +30,7 @@ from fastlstm.data.tables.delimited import (
     refuse_foreign,
 )
 from fastlstm.data.tables.frames import Kind, take_frame
+from fastlstm.data.tables.periods import read_periods
 from fastlstm.data.tables.shapes import has_idle_ends, holds_value, line_with, name_columns, why_unreadable
 from fastlstm.errors import DataError
 from fastlstm.wording import listed
@@ -270,7 +271,9 @@ def _read_file(path: Path) -> Table:
     try:
         if holds_parquet(path):
             with open_bytes(path) as file:
-                return _checked(Table(pl.read_parquet(file), str(path), "file", path))
+                return _checked(
+                    Table(read_periods(pl.read_parquet(file), str(path)), str(path), "file", path)
+                )
         refuse_foreign(path)
         delimiter = find_delimiter(path)
         header = [name.strip() for name in next(records(path, delimiter))]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.tables.offsets import in_zone, minutes_of
 from fastlstm.data.tables.table import Table
 from fastlstm.data.times.forms import CLOCKS, FORMS, SWAPPED, as_written, normal, parse, split
 from fastlstm.data.times.frequency import are_regular
@@ -19,16 +20,6 @@ TimeKind = Literal["row", "integer", "date", "timestamp"]
 SAMPLE = 1000
 MEND = "write times as 2013-01-31 14:00:00, 2013-01-31 or 2013-01, or as whole numbers that count the steps"
 
-# Offsets from UTC that are no whole hours, and zones whose clocks have long stood so.
-OF_PART_HOURS = {
-    "+0430": "Asia/Kabul",
-    "+0530": "Asia/Kolkata",
-    "+0545": "Asia/Kathmandu",
-    "+0630": "Asia/Yangon",
-    "+0845": "Australia/Eucla",
-    "+0930": "Australia/Darwin",
-    "-0930": "Pacific/Marquesas",
-}
 # Dates, with clocks or without, whose parts have nothing between them, and how many digits they have.
 COMPACT = {"%Y%m%d": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M": 12, "%Y%m%d%H%M%S": 14}
 MOST_STEPS = 2**53
@@ -279,30 +270,11 @@ def _with_offset(cells: pl.Series, stamps: pl.Series, form: str) -> Times:
         return _from_instants(stamps, form)
     offsets = cells.str.extract(r"([+-]\d{2}(?::?\d{2})?)$").str.replace(":", "").fill_null("+00")
     if offsets.n_unique() == 1:
-        return _from_instants(_in_zone(stamps, offsets[0]), form)
-    times = _from_instants(_in_zone(stamps, offsets[int(stamps.arg_max() or 0)]), form)
-    minutes = offsets.replace_strict({offset: _minutes(offset) for offset in offsets.unique()})
+        return _from_instants(in_zone(stamps, offsets[0]), form)
+    times = _from_instants(in_zone(stamps, offsets[int(stamps.arg_max() or 0)]), form)
+    minutes = offsets.replace_strict({offset: minutes_of(offset) for offset in offsets.unique()})
     assert times.instants is not None
     return replace(times, ticks=times.instants + (minutes * 60_000_000).to_numpy())
-
-
-def _minutes(offset: str) -> int:
-    """Return how far an offset from UTC, ``+0530`` or ``-05``, lies east of it."""
-    minutes = 60 * int(offset[1:3]) + int(offset[3:] or 0)
-    return -minutes if offset.startswith("-") else minutes
-
-
-def _in_zone(stamps: pl.Series, offset: str) -> pl.Series:
-    """Show instants on the clock of an offset from UTC, where there is a zone that has it."""
-    minutes = _minutes(offset)
-    if minutes and minutes % 60 == 0:
-        return stamps.dt.convert_time_zone(f"Etc/GMT{-minutes // 60:+d}")  # signs as POSIX has them
-    if offset in OF_PART_HOURS:
-        local = stamps.dt.convert_time_zone(OF_PART_HOURS[offset])
-        apart = (local.dt.replace_time_zone("UTC") - stamps.dt.convert_time_zone("UTC")).dt.total_minutes()
-        if (apart == minutes).all():  # then as now
-            return local
-    return stamps
 
 
 def _from_instants(stamps: pl.Series, form: str | None) -> Times:
