@@ -93,6 +93,25 @@ def test_what_is_not_known_of_the_steps_ahead_is_told() -> None:
         "'promo' is not known in 2 of the 7 steps ahead: masked",
         "'sky' holds none of the training data's categories in 7 cells: read as missing",
     ]
+    model.predict(future=ahead.filter(pl.col("t") != after + timedelta(2)))
+    assert model.notes_ == [
+        "'promo' is not known in 1 of the 7 steps ahead: masked",
+        "'sky' is not known in 1 of the 7 steps ahead: masked",
+    ]
+
+
+def test_future_rows_that_contradict_the_known_past_are_told() -> None:
+    table = daily(promo=1.0).with_columns(sky=pl.Series(["clear", "mist"] * 30))
+    model = quick(7).fit(table, target="y", time="t", future_covariates=["promo", "sky"])
+    known = table.with_columns(y=None).tail(3).select("t", "promo", "sky")
+    days = [date(2023, 3, 2) + timedelta(day) for day in range(7)]
+    ahead = pl.DataFrame({"t": days, "promo": 0.0, "sky": ["clear"] * 7})
+    model.predict(future=pl.concat([known.with_columns(pl.col("promo").cast(float)), ahead]))
+    assert model.notes_ == []
+    model.predict(
+        future=pl.concat([known.with_columns(promo=pl.Series([0.0, 0.0, None]), sky=pl.lit("mist")), ahead])
+    )
+    assert model.notes_ == ["3 future values of known steps differ from what is known: not taken"]
 
 
 def test_fewer_new_rows_than_a_horizon_cannot_be_judged() -> None:
@@ -175,7 +194,7 @@ def test_arguments_of_other_types() -> None:
         quick().fit(table, target="y", frequency=timedelta(1))
     with pytest.raises(DataError, match="column 'z' \\(past_covariates\\) holds Duration"):
         quick().fit(table.with_columns(z=pl.duration(hours=1)), target="y", past_covariates="z")
-    with pytest.raises(DataError, match="column 'z' \\(past_covariates\\) holds Datetime"):
+    with pytest.raises(DataError, match="column 'z' \\(past_covariates\\) holds times"):
         quick().fit(table.with_columns(z=pl.lit(datetime(2024, 1, 1))), target="y", past_covariates="z")
     with pytest.raises(InputError, match="a run is loaded from its folder, and 5 is no path"):
         quick().fit(table, target="y", init=5)

@@ -240,6 +240,20 @@ def test_a_known_series_under_another_spelling_is_refused(
     assert f"series {came!r} is not" in " ".join(forecaster.notes_)
 
 
+def test_a_value_that_is_not_the_known_one_is_told_with_its_line_as_the_file_has_it(tmp_path: Path) -> None:
+    rows = [f"2024-01-{day:02},{shop},{day}.52\n" for day in range(1, 31) for shop in "ab"]
+    (tmp_path / "known.csv").write_text("t,shop,y\n" + "".join(rows))
+    (tmp_path / "new.csv").write_text("t,shop,y\n2024-01-31,a,5\n2024-01-31,b,7\n2024-01-12,b,12.6\n")
+    forecaster = Forecaster(4, 2, max_steps=2).fit(
+        tmp_path / "known.csv", time="t", target="y", series="shop"
+    )
+    told = (
+        r"new.csv, line 4: 'y' of series 'b' at 2024-01-12 is 12\.6, and 12\.52 is known: leave the row out"
+    )
+    with pytest.raises(DataError, match=told):
+        forecaster.update(tmp_path / "new.csv")
+
+
 def test_values_that_are_not_those_known_are_told() -> None:
     table = shops("a", "b")
     forecaster = Forecaster(4, 2, max_steps=2).fit(table, time="t", target="y", series="shop")

@@ -60,6 +60,18 @@ def test_how_far_it_reaches_and_must_is_said(series):
         empty.require_future(2)
 
 
+def test_all_covariates_that_do_not_reach_are_named():
+    columns = Columns(target=("y",), time="t", future_covariates=("price", "promo", "wind"))
+    table = pl.DataFrame(
+        {"t": [1, 2, 3], "y": [1, 2, None], "price": [1.0, None, None], "promo": [1, 1, None]}
+    )
+    series = read_series(table.with_columns(wind=pl.lit(1.0)), columns)
+    with pytest.raises(
+        DataError, match=r"covariates 'price', 'promo' reach until 1 and must reach until 3, 1 step after"
+    ):
+        series.require_future(1)
+
+
 @pytest.mark.parametrize(
     ("columns", "message"),
     [

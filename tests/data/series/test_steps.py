@@ -1,6 +1,6 @@
 """The step that a table is laid on, and what does not lie on it."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -30,6 +30,20 @@ COLUMNS = Columns(target=("y",), time="t")
 def test_a_frequency_finer_than_the_times_are_written_is_refused(cells, frequency, message):
     with pytest.raises(InputError, match=message):
         read_series(pl.DataFrame({"t": cells, "y": [1, 2]}), COLUMNS, frequency=frequency)
+
+
+def test_series_of_weeks_among_those_of_days_are_told():
+    days = pl.DataFrame({"id": "a", "t": [date(2024, 1, 1) + timedelta(day) for day in range(60)]})
+    weeks = days.gather_every(7).with_columns(id=pl.lit("b"))
+    months = pl.DataFrame({"id": "c", "t": [date(2024, month, 1) for month in range(1, 7)]})
+    table = pl.concat([days, weeks]).with_columns(y=pl.int_range(pl.len()))
+    columns = Columns(target=("y",), time="t", series="id")
+    told = "1 series has a row every 7 steps or so: fit it apart, with a frequency of its own: 'b'"
+    assert told in str(read_series(table, columns).report)
+    assert "every" not in str(read_series(table, columns, frequency="1d").report)
+    holed = days.filter(pl.int_range(pl.len()) % 5 != 1).with_columns(id=pl.lit("d"))
+    table = pl.concat([days, weeks, months, holed]).with_columns(y=pl.int_range(pl.len()))
+    assert read_series(table, columns).report.slower == {"b": 7, "c": 29}
 
 
 @pytest.mark.parametrize("frequency", ["1d", "2d", "1w", "1b", "1mo", "1y"])

@@ -90,9 +90,24 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
     codes_ahead = grid.categories(schema.categorical("future"), "future_covariates")
     longer.future_categories[given] = codes_ahead[given]
     report = GapReport(
-        rows=len(codes), series=len(rows.names), empty=grid.found.empty, unknown=grid.found.unknown
+        rows=len(codes),
+        series=len(rows.names),
+        empty=grid.found.empty,
+        unknown=grid.found.unknown,
+        contradicting=_count_contradicting(series, table, np.where(ahead, -1, positions), codes),
     )
     return replace(longer, source=table.name, report=report)
+
+
+def _count_contradicting(series: SeriesSet, table: Table, positions: Integers, codes: Integers) -> int:
+    """Count the values that differ from the known ones of the same steps; rows before those have a position below 0."""
+    places = np.where(positions < 0, -1, series.offsets[codes] + positions)
+    known = Grid(table, series.schema, places, int(series.offsets[-1]), np.zeros_like(places, np.bool_))
+    numbers = known.numbers(series.schema.numeric("future"), "future_covariates")
+    categories = known.categories(series.schema.categorical("future"), "future_covariates")
+    differ = (numbers != series.future) & ~np.isnan(numbers) & ~np.isnan(series.future)
+    others = (categories != series.future_categories) & (categories > 0) & (series.future_categories > 0)
+    return int(differ.sum() + others.sum())
 
 
 def _match_series(table: Table, series: SeriesSet, rows: Rows) -> Integers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastlstm.wording import listed, many
 
@@ -42,6 +43,10 @@ class GapReport:
         Columns of a long table that play no role.
     far : dict
         Column → a value that lies far from all others, as one that means unknown does, and how many cells hold it.
+    slower : dict
+        Series whose rows lie several steps apart → how many.
+    contradicting : int
+        Values of a table of the future that differ from what is known of the same steps.
     """
 
     rows: int
@@ -58,6 +63,8 @@ class GapReport:
     left_out: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     far: Mapping[str, tuple[float, int]] = field(default_factory=dict)
+    slower: Mapping[Any, int] = field(default_factory=dict)
+    contradicting: int = 0
 
     def __str__(self) -> str:
         """One line.
@@ -85,6 +92,13 @@ class GapReport:
         if self.ended:
             ends, its = ("ends", "its") if self.ended == 1 else ("end", "their")
             notes.append(f"{self.ended:,} series {ends} before the others, to be forecast from {its} own end")
+        if self.slower:
+            has, it, its = ("has", "it", "its") if len(self.slower) == 1 else ("have", "them", "their")
+            steps = next(iter(self.slower.values()))
+            notes.append(
+                f"{len(self.slower):,} series {has} a row every {steps:,} steps or so: fit {it} apart, with a frequency of {its} "
+                f"own: {listed(list(self.slower))}"
+            )
         if self.left_out:
             count = many(len(self.left_out), "column")
             notes.append(f"{count} without numbers left out: {listed(self.left_out)}")

@@ -16,6 +16,8 @@ from fastlstm.data.times.frequency import DAY, HOUR, Frequency
 from fastlstm.data.times.timestamps import Times
 from fastlstm.errors import DataError
 
+FEWEST_STEPS = 3  # by which a series' own step is told
+
 
 def grid_ticks(table: Table, times: Times, schema: Schema) -> Integers:
     """Return the ticks that a schema's axis counts, of times that may come from another table.
@@ -202,6 +204,35 @@ def _refuse_sparse(
         f"{table.name}: with a step of {schema.frequency} its {len(order):,} rows would spread over {steps:,} steps; "
         f"{mend}"
     )
+
+
+def slower(codes: Integers, positions: Integers) -> dict[int, int]:
+    """Find the series whose rows lie several steps apart throughout, as those of weeks among those of days.
+
+    Parameters
+    ----------
+    codes, positions : numpy.ndarray
+        (rows,) int64, which series each row is of and on which of its steps it lies, by series and step.
+
+    Returns
+    -------
+    dict
+        Which series → the fewest steps between two of its rows.
+
+    Examples
+    --------
+    >>> slower(np.repeat([0, 1], 4), np.array([0, 1, 2, 9, 0, 7, 14, 21]))
+    {1: 7}
+    """
+    steps, follows = np.diff(positions), np.diff(codes) == 0
+    steps, of = steps[follows], codes[1:][follows]
+    count = int(codes.max()) + 1
+    least = np.full(count, np.iinfo(np.int64).max)
+    np.minimum.at(least, of, steps)
+    alike = np.bincount(of[steps <= 1.2 * least[of]], minlength=count)  # months are 28 to 31 days
+    steps_of = np.bincount(of, minlength=count)
+    found = (least > 1) & (steps_of >= FEWEST_STEPS) & (alike >= 0.8 * steps_of)
+    return {int(code): int(least[code]) for code in np.flatnonzero(found)}
 
 
 def are_sparse(steps: int, rows: int) -> bool:

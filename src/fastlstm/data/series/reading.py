@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from fastlstm.data.series.gaps import GapReport
 from fastlstm.data.series.history import nothing
-from fastlstm.data.series.placing import lay_on_grid, series_ends
+from fastlstm.data.series.placing import grid_ticks, lay_on_grid, series_ends, slower
 from fastlstm.data.series.rows import Grid, Integers, Rows, read_rows
 from fastlstm.data.series.schema import ROLES, Columns, Schema
 from fastlstm.data.series.series_set import SeriesSet
@@ -102,6 +102,7 @@ def read_series(
         schema = schema.model_copy(update={"number_forms": find_number_forms(given, map(str, numeric))})
     axis, offsets, places, moved = lay_on_grid(table, rows, order, schema)
     steps, positions = int(offsets[-1]), places - offsets[rows.codes]
+    apart = slower(rows.codes[order], positions[order]) if learns and frequency is None else {}
     if not silent:
         require_values(table.name, targets)
     last_observed = _last_observed(rows, targets, positions)
@@ -143,6 +144,7 @@ def read_series(
             left_out=left_out,
             unread=_unread(given, columns) if learns else (),
             far=far | met.far if learns else {},
+            slower={rows.names[code]: step for code, step in apart.items()},
         ),
     )
 
@@ -159,6 +161,35 @@ def require_values(name: str, targets: Mapping[str, Numbers]) -> None:
     """
     if not _known(targets).any():
         raise DataError(f"{name}: all cells of {', '.join(targets)} are empty; give some values")
+
+
+def where_in(source: Any, series: SeriesSet, code: int, position: int) -> str:
+    """Say in which line of a table a step of a series stands, for a message.
+
+    Parameters
+    ----------
+    source : path, DataFrame or Table
+        The table.
+    series : SeriesSet
+        What was read from it.
+    code : int
+        Which series.
+    position : int
+        Which of its steps.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> table = pl.DataFrame({"day": ["2024-01-04", "2024-01-01"], "y": [4, 1]})
+    >>> where_in(table, read_series(table, Columns(target=("y",), time="day")), 0, 3)
+    'the frame, row 0'
+    """
+    schema = series.schema
+    table, _, _ = lay_out(read_table(source), schema.columns, schema)
+    rows = read_rows(table, schema.columns, schema)
+    own = np.flatnonzero(rows.codes == code)
+    distance = np.abs(grid_ticks(table, rows.times, schema)[own] - series.axis.ticks(code, position, 1))
+    return table.where(int(own[distance.argmin()]))
 
 
 def lay_out(

@@ -20,7 +20,7 @@ from fastlstm.data.tables.frames import Kind
 from fastlstm.data.times.axis import TimeAxis
 from fastlstm.data.times.frequency import Frequency
 from fastlstm.errors import DataError
-from fastlstm.wording import listed
+from fastlstm.wording import listed, many
 
 __all__ = ["SERIES_ARRAYS", "STEP_ARRAYS", "Floats", "GapReport", "Integers", "SeriesSet", "make_axis"]
 
@@ -216,22 +216,27 @@ class SeriesSet:
             If a future covariate ends early; the message says until when it reaches and
             until when it must. Or if none has a value in the horizon.
         """
-        reach = {"": self.lengths} if self.schema.columns.future_covariates else {}
-        for column, name in enumerate(self.schema.numeric("future")):
-            reach[f" {name!r}"] = self._past_last(~np.isnan(self.future[:, column]))
+        if not self.schema.columns.future_covariates:
+            return
         must = self.last_observed + horizon
-        for name, ends in reach.items():
-            short = np.flatnonzero(ends < must)
-            if short.size:
-                series = int(short[0])
-                reaches = self.when(series, int(ends[series]) - 1) if ends[series] else "before its start"
-                until = self.when(series, int(must[series]) - 1)
-                whose = of_series(self.names[series])
-                raise DataError(
-                    f"{self.source}: the future covariates{name}{whose} reach until {reaches} and must reach "
-                    f"until {until}, {horizon} steps after the last known target: "
-                    "give those rows with the target left empty, or in a table of their own as future"
-                )
+        reach = {
+            name: self._past_last(~np.isnan(self.future[:, column]))
+            for column, name in enumerate(self.schema.numeric("future"))
+        }
+        ends = np.minimum.reduce([self.lengths, *reach.values()])
+        short = np.flatnonzero(ends < must)
+        if short.size:
+            series = int(short[0])
+            names = [
+                name for name, end in reach.items() if end[series] < must[series] <= self.lengths[series]
+            ]
+            told = f" {listed(names)}" if names else ""
+            reaches = self.when(series, int(ends[series]) - 1) if ends[series] else "before its start"
+            raise DataError(
+                f"{self.source}: the future covariates{told}{of_series(self.names[series])} reach until {reaches} and "
+                f"must reach until {self.when(series, int(must[series]) - 1)}, {many(horizon, 'step')} after the last "
+                "known target: give those rows with the target left empty, or in a table of their own as future"
+            )
         if not self.schema.numeric("future"):
             return  # a category that is missing may be one of ordinary days
         counted = running_count(~np.isnan(self.future).all(axis=1) | self.future_categories.any(axis=1))

@@ -95,7 +95,7 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
         """
         known = self._require_fitted().series_
         read = self._read(data)
-        self.series_ = extend_series(known, read, replaced=replace)
+        self.series_ = extend_series(known, read, replaced=replace, table=data)
         self.notes_ = [
             *describe_rows(known, read),
             *describe_left_out(known, read),

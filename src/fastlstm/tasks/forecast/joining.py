@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from fastlstm.data.ragged import offsets_of, ranges
 from fastlstm.data.series.placing import are_sparse
+from fastlstm.data.series.reading import where_in
 from fastlstm.data.series.rows import of_series
 from fastlstm.data.series.schema import Role
 from fastlstm.data.series.series_set import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
@@ -117,7 +118,9 @@ def describe_left_out(known: SeriesSet, new: SeriesSet) -> list[str]:
     return [f"{many(before, 'step')} before the first that is known: left out"] if before else []
 
 
-def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -> SeriesSet:
+def extend_series(
+    known: SeriesSet, new: SeriesSet, *, replaced: bool = False, table: Any | None = None
+) -> SeriesSet:
     """Put new rows behind the known ones, and what comes late into their gaps.
 
     Steps between the two for which there is no row are missing. What was only known ahead, the future of the
@@ -129,6 +132,8 @@ def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -
         Read with the same schema. Rows before the start of a known series are left out.
     replaced : bool
         Whether new values take the place of known ones that are different, up to the last known target.
+    table : path or DataFrame, optional
+        The table that ``new`` was read from, whose lines messages tell.
 
     Returns
     -------
@@ -177,14 +182,14 @@ def extend_series(known: SeriesSet, new: SeriesSet, *, replaced: bool = False) -
         given = _given(more) & used[:, None]
         if not replaced:
             differs = given & settled[:, None] & _given(old[rows]) & (old[rows] != more)
-            _refuse(known, new, name, differs, old[rows], codes, steps, source)
+            _refuse(known, new, name, differs, old[rows], codes, steps, source, table)
         old[rows] = np.where(given, more, old[rows])  # every row is named once: series and step are
     for name in STATIC:
         old, more = getattr(whole, name), getattr(new, name)
         if not replaced:
             differs = _given(more) & _given(old[target]) & (old[target] != more)
             first = np.zeros(len(new), np.int64)
-            _refuse(known, new, name, differs, old[target], np.arange(len(new)), first, source)
+            _refuse(known, new, name, differs, old[target], np.arange(len(new)), first, source, table)
         old[target] = np.where(_given(more), more, old[target])
     observed = whole.last_observed.copy()
     np.maximum.at(observed, target, positions + new.last_observed)
@@ -252,6 +257,7 @@ def _refuse(
     codes: Integers,
     steps: Integers,
     source: Integers,
+    table: Any | None,
 ) -> None:
     """Raise at the first value that is not the known one."""
     if not differs.any():
@@ -267,8 +273,10 @@ def _refuse(
         if categories:
             old, more = (schema.vocabularies[label][int(code) - 1] for code in (old, more))
     moment = "" if name in STATIC else f" at {known.when(int(source[series]), int(steps[row]))}"
+    place = 0 if name in STATIC else row - int(new.offsets[series])
+    where = new.source if table is None else where_in(table, new, series, place)
     raise DataError(
-        f"{new.source}: {label!r}{of_series(new.names[series])}{moment} is {more}, and {old} is known: "
+        f"{where}: {label!r}{of_series(new.names[series])}{moment} is {more!s}, and {old!s} is known: "
         "leave the row out, or give replace"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ FAR = 20.0  # standard deviations from the mean of what was learnt from: no netw
 
 
 def describe_covariates(
-    ends: SeriesSet, index: WindowIndex, steps: int, read: Iterable[GapReport], learnt: Standardizer
+    ends: SeriesSet, index: WindowIndex, steps: int, read: Sequence[GapReport], learnt: Standardizer
 ) -> list[str]:
     """Say what of the covariates the network did not know, one line a column.
 
@@ -29,7 +29,7 @@ def describe_covariates(
         The origins.
     steps : int
         How many steps ahead.
-    read : iterable of GapReport
+    read : sequence of GapReport
         What was found in the tables that were read for it.
     learnt : Standardizer
         Of the numeric future covariates.
@@ -47,11 +47,17 @@ def describe_covariates(
     ["'price' is not known in 1 of the 2 steps ahead: masked",
      "'sky' holds none of the training data's categories in 3 cells: read as missing"]
     """
-    ahead = ends.future[index.origins[:, None] + np.arange(steps)]
-    missing = zip(ends.schema.numeric("future"), np.isnan(ahead).sum((0, 1)), strict=True)
+    rows = index.origins[:, None] + np.arange(steps)
+    ahead, schema = ends.future[rows], ends.schema
+    missing = dict(zip(schema.numeric("future"), np.isnan(ahead).sum((0, 1)).tolist(), strict=True))
+    if missing:  # an empty category may be one of ordinary days, but not where the whole row is missing
+        silent = np.isnan(ahead).all(-1) & (ends.future_categories[rows] == 0).all(-1)
+        unknown = {column for report in read for column in report.unknown}
+        missing |= {name: int(silent.sum()) for name in schema.categorical("future") if name not in unknown}
+    whole = many(rows.size, "step")
     told = [
-        f"{column!r} is not known in {count:,} of the {ahead.shape[0] * steps:,} steps ahead: masked"
-        for column, count in missing
+        f"{column!r} is not known in {count:,} of the {whole} ahead: masked"
+        for column, count in missing.items()
         if count
     ]
     return told + _describe_far(ends, ahead, learnt) + describe_read(read)
@@ -73,15 +79,22 @@ def _describe_far(ends: SeriesSet, ahead: npt.NDArray[np.float32], learnt: Stand
 
 
 def describe_read(read: Iterable[GapReport]) -> list[str]:
-    """Say which categories of tables training did not know, one line a column.
+    """Say which categories of tables training did not know, one line a column, and what is known to be otherwise.
 
     Parameters
     ----------
     read : iterable of GapReport
         What was found in the tables.
     """
-    return [
-        f"{column!r} holds none of the training data's categories in {many(count, 'cell')}: read as missing"
-        for report in read
-        for column, count in report.unknown.items()
-    ]
+    told = []
+    for report in read:
+        told += [
+            f"{column!r} holds none of the training data's categories in {many(count, 'cell')}: read as missing"
+            for column, count in report.unknown.items()
+        ]
+        if report.contradicting:
+            differ = "differs" if report.contradicting == 1 else "differ"
+            told.append(
+                f"{many(report.contradicting, 'future value')} of known steps {differ} from what is known: not taken"
+            )
+    return told
