@@ -126,6 +126,30 @@ def test_columns_without_a_role_are_named() -> None:
     assert "not read, as they have no role: 'note'" in str(model.report_)
 
 
+def test_columns_of_pandas_that_are_whole_numbers_come_back_so(tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=40)
+    frame = pd.DataFrame({0: np.arange(40) % 7 + 1.0, 1: days, "shop": "a"})
+    quick().fit(frame, target=0, time=1, series="shop").save(tmp_path / "run")
+    model = Forecaster.load(tmp_path / "run")
+    assert model.predict().columns.tolist() == ["shop", 1, 0, "0_q0.1", "0_q0.9"]
+    found = model.backtest(1, data=frame)
+    assert found.frame().columns.tolist() == ["shop", "origin", 1, 0, "0_forecast", "0_q0.1", "0_q0.9"]
+    assert isinstance(found.by_series(), pd.DataFrame)
+    assert isinstance(found.by_step(), pd.DataFrame)
+    wide = quick().fit(frame[[0]].assign(**{"1": 2.0}), wide=True).predict()
+    assert wide.columns.tolist() == ["step", 0, "0_q0.1", "0_q0.9", "1", "1_q0.1", "1_q0.9"]
+
+
+def test_an_index_of_whole_numbers_that_is_not_read_is_told() -> None:
+    frame = pd.DataFrame({"y": np.arange(40) % 7 + 1.0})
+    told = "the index is not read: if it counts the steps, name it, and give the name as time"
+    for index, ignored in ((frame.index, False), (range(100, 140), True), ([*range(39), 50], True)):
+        assert (told in str(quick().fit(frame.set_axis(index)).report_)) == ignored
+    assert told not in str(quick().fit(frame.set_axis(range(100, 140)).assign(time=range(40))).report_)
+    named = quick().fit(frame.set_axis(range(100, 140)).rename_axis("step"), target="y", time="step")
+    assert named.predict()["step"].to_list() == [140, 141, 142]
+
+
 def test_a_mistyped_year_leaves_nothing_to_learn_from() -> None:
     table = daily(140)
     with pytest.raises(InputError, match=r"nothing was observed.* a time may be mistyped"):
@@ -205,12 +229,12 @@ def test_arguments_of_other_types() -> None:
     with pytest.raises(InputError, match="series are 2 columns, 'a' and 'b', and it takes one: join them"):
         quick().fit(table, target="y", series=["a", "b"])
     numbered = pd.DataFrame({0: range(60), 1: range(60)})
-    assert quick().fit(numbered, target=0, time=1).predict().columns[1] == "0"
+    assert quick().fit(numbered, target=0, time=1).predict().columns[1] == 0
     pairs = pd.DataFrame({5: ["a"] * 60 + ["b"] * 60, 1: [*range(60)] * 2, 2: range(120)})
     assert len(quick().fit(pairs, target=2, time=1, series=5).predict()) == 6
     with pytest.raises(InputError, match="there is no series 'z': the only one has no name; leave it out"):
         quick().fit(table, target="y").plot(series="z")
-    assert quick().fit(numbered, target=[0, 1], wide=True).predict().columns[1] == "0"
+    assert quick().fit(numbered, target=[0, 1], wide=True).predict().columns[1] == 0
     model = quick().fit(table, target="y")
     with pytest.raises(InputError, match="windows is '2': give a whole number, 1 or more"):
         model.backtest("2")

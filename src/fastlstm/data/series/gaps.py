@@ -41,6 +41,8 @@ class GapReport:
         Columns of a wide table that hold no numbers and play no role.
     unread : tuple of str
         Columns of a long table that play no role.
+    idle_index : bool
+        Whether a pandas frame without a column of times has an index of whole numbers that is not read.
     far : dict
         Column → a value that lies far from all others, as one that means unknown does, and how many cells hold it.
     slower : dict
@@ -62,6 +64,7 @@ class GapReport:
     ended: int = 0
     left_out: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    idle_index: bool = False
     far: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     slower: Mapping[Any, int] = field(default_factory=dict)
     contradicting: int = 0
@@ -96,8 +99,8 @@ class GapReport:
             has, it, its = ("has", "it", "its") if len(self.slower) == 1 else ("have", "them", "their")
             steps = next(iter(self.slower.values()))
             notes.append(
-                f"{len(self.slower):,} series {has} a row every {steps:,} steps or so: fit {it} apart, with a frequency of {its} "
-                f"own: {listed(list(self.slower))}"
+                f"{len(self.slower):,} series {has} a row every {steps:,} steps or so: fit {it} apart, "
+                f"with a frequency of {its} own: {listed(list(self.slower))}"
             )
         if self.left_out:
             count = many(len(self.left_out), "column")
@@ -105,6 +108,8 @@ class GapReport:
         if self.unread:
             unread = [repr(name) if name else "a column without a name" for name in self.unread]
             notes.append(f"not read, as they have no role: {listed(unread, form=str)}")
+        if self.idle_index:
+            notes.append("the index is not read: if it counts the steps, name it, and give the name as time")
         notes += [
             f"{value:g} stands in {many(count, 'cell')} of {column}, far from all others: if it means unknown, give "
             f"missing={value:g}"

@@ -143,6 +143,7 @@ def read_series(
             ended=_ended(axis, last_observed),
             left_out=left_out,
             unread=_unread(given, columns) if learns else (),
+            idle_index=learns and columns.time is None and given.idle_index,
             far=far | met.far if learns else {},
             slower={rows.names[code]: step for code, step in apart.items()},
         ),
@@ -308,6 +309,7 @@ def _learn(
         day=usual_day(ticks) if step.kind == "month" else 1,
         calendar=calendar_cycles(step, span) if dated else (),
         vocabularies=vocabularies,
+        whole_names=table.whole_names,
     )
 
 

@@ -111,6 +111,8 @@ class Schema(BaseModel):
     vocabularies : dict
         The categories of each covariate that is not numeric; the first has code 1, code 0 is missing or
         unknown.
+    whole_names : tuple of str
+        The columns that a pandas frame calls by whole numbers.
     number_forms : dict
         How columns of text write their numbers: keys of :data:`fastlstm.data.tables.number_forms.FORMS`.
     """
@@ -126,6 +128,7 @@ class Schema(BaseModel):
     day: int = 1
     calendar: tuple[str, ...] = ()
     vocabularies: dict[str, tuple[str, ...]] = {}
+    whole_names: tuple[str, ...] = ()
     number_forms: dict[str, str] = {}
 
     def numeric(self, role: Role) -> tuple[str, ...]:

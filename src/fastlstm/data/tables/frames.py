@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -73,7 +73,38 @@ def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
     ), kind
 
 
-def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None, rows: Any = None) -> Any:
+def whole_names(source: Any) -> tuple[str, ...]:
+    """Return the names of the columns of a pandas frame that are whole numbers there, as text.
+
+    Parameters
+    ----------
+    source : object
+        What ``take_frame`` takes.
+    """
+    frame = _named_frame(source)
+    names = frame.columns if nw.dependencies.is_pandas_dataframe(frame) else ()
+    return tuple(
+        str(name) for name in names if isinstance(name, int | np.integer) and not isinstance(name, bool)
+    )
+
+
+def has_idle_index(source: Any) -> bool:
+    """Whether a pandas frame has an index of whole numbers that are not those of its rows, and that is not read.
+
+    Parameters
+    ----------
+    source : object
+        What ``take_frame`` takes.
+    """
+    if not (nw.dependencies.is_pandas_dataframe(source) or nw.dependencies.is_pandas_series(source)):
+        return False
+    index = source.index
+    return not _tells(index) and index.inferred_type == "integer" and list(index) != list(range(len(index)))
+
+
+def give_back(
+    frame: pl.DataFrame, kind: Kind, *, whole: Collection[str] = (), rows_of: Any = None, rows: Any = None
+) -> Any:
     """Turn a polars frame into the kind that the user gave.
 
     Parameters
@@ -83,6 +114,8 @@ def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None, rows: Any
     kind : {"file", "pandas", "polars", "pyarrow"}
         What the question came as. A file is answered with a pandas frame where pandas is installed, otherwise
         with a polars frame.
+    whole : collection of str
+        The columns whose names are whole numbers in a pandas frame.
     rows_of : DataFrame, optional
         What has the same rows: if it is of pandas, its index is the answer's.
     rows : numpy.ndarray, optional
@@ -108,6 +141,8 @@ def give_back(frame: pl.DataFrame, kind: Kind, *, rows_of: Any = None, rows: Any
     except ImportError:
         return frame
     answer = pandas.DataFrame({column.name: _to_pandas(column) for column in frame})
+    if kind == "pandas" and whole:
+        answer.columns = [int(name) if name in whole else name for name in frame.columns]
     if isinstance(rows_of, pandas.DataFrame | pandas.Series):
         answer.index = rows_of.index if rows is None else rows_of.index[rows]
         # A name that a column has too would be of neither.

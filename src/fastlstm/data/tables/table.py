@@ -29,7 +29,7 @@ from fastlstm.data.tables.delimited import (
     records,
     refuse_foreign,
 )
-from fastlstm.data.tables.frames import Kind, take_frame
+from fastlstm.data.tables.frames import Kind, has_idle_index, take_frame, whole_names
 from fastlstm.data.tables.periods import read_periods
 from fastlstm.data.tables.shapes import has_idle_ends, holds_value, line_with, name_columns, why_unreadable
 from fastlstm.errors import DataError
@@ -59,6 +59,10 @@ class Table:
         out, or the table was wide.
     missing : tuple of float
         Numbers that mean unknown in any column of numbers.
+    whole_names : tuple of str
+        The columns that a pandas frame calls by whole numbers.
+    idle_index : bool
+        Whether a pandas frame has an index of whole numbers that is not read.
     number_forms : mapping
         Column → how an earlier table wrote its numbers; it is taken where it fits.
     """
@@ -70,6 +74,8 @@ class Table:
     delimiter: str | None = None
     records: pl.Series | None = None
     missing: tuple[float, ...] = ()
+    whole_names: tuple[str, ...] = ()
+    idle_index: bool = False
     number_forms: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -227,7 +233,8 @@ def read_table(source: Any) -> Table:
     if isinstance(source, str | Path):
         return _read_file(as_path(source))
     columns, kind = take_frame(source)
-    return _checked(Table(columns, "the frame", kind))
+    names, idle = whole_names(source), has_idle_index(source)
+    return _checked(Table(columns, "the frame", kind, whole_names=names, idle_index=idle))
 
 
 def refuse_names(source: str, given: Iterable[str | None], own: Iterable[str]) -> None:

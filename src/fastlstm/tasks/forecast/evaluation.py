@@ -126,33 +126,38 @@ class Evaluation:
             Of the kind of the table that was evaluated; one row a window and step ahead.
         """
         frame = forecast_frame(self.series, self.index, self.forecasts["model"], self.quantiles, self.truth)
-        return give_back(frame, self.series.kind)
+        return self._given(frame)
 
-    def by_series(self) -> pl.DataFrame:
+    def by_series(self) -> object:
         """Return every metric of each series that was forecast, one row a series and forecaster.
 
         Returns
         -------
-        polars.DataFrame
-            The series' name under its column's own name (``series`` where there is none), ``forecaster``,
-            ``windows``, and each of ``fastlstm.training.metrics.METRICS``.
+        DataFrame
+            Of the kind of the table that was evaluated: the series' name under its column's own name (``series`` where
+            there is none), ``forecaster``, ``windows``, and each of ``fastlstm.training.metrics.METRICS``.
         """
         codes, groups = np.unique(self.index.series, return_inverse=True)
         names = pl.Series([self.series.names[code] for code in codes])
         column = self.series.schema.columns.series or "series"
         windows = pl.Series(np.bincount(groups))
-        return self._by_group({column: names, "windows": windows}, groups[:, None])
+        return self._given(self._by_group({column: names, "windows": windows}, groups[:, None]))
 
-    def by_step(self) -> pl.DataFrame:
+    def by_step(self) -> object:
         """Return every metric of each step ahead, one row a step and forecaster.
 
         Returns
         -------
-        polars.DataFrame
-            ``step_ahead`` (from 1), ``forecaster``, and each of ``fastlstm.training.metrics.METRICS``.
+        DataFrame
+            Of the kind of the table that was evaluated: ``step_ahead`` (from 1), ``forecaster``, and each of
+            ``fastlstm.training.metrics.METRICS``.
         """
         ahead = np.arange(self.truth.shape[1])
-        return self._by_group({"step_ahead": pl.Series(ahead + 1)}, ahead[None])
+        return self._given(self._by_group({"step_ahead": pl.Series(ahead + 1)}, ahead[None]))
+
+    def _given(self, frame: pl.DataFrame) -> object:
+        """Give a frame as the kind of the table that was evaluated."""
+        return give_back(frame, self.series.kind, whole=self.series.schema.whole_names)
 
     def _by_group(self, keys: dict[str, pl.Series], groups: Integers) -> pl.DataFrame:
         count = len(next(iter(keys.values())))

@@ -178,7 +178,8 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
             *describe_covariates(ends, index, steps, read, self.scaling_.future),
             *series.report.coarse,
         ]
-        return give_back(in_given_shape(frame, series.schema, series.names, path), series.kind)
+        answer = in_given_shape(frame, series.schema, series.names, path)
+        return give_back(answer, series.kind, whole=series.schema.whole_names)
 
     def backtest(
         self,
