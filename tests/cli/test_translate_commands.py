@@ -81,7 +81,7 @@ def test_from_a_file_to_a_translation(folder, pairs, tmp_path, capsys):
     ("text", "arguments", "told"),
     [
         ("a\tb\nx\t\n\ty\n", ["--source", "a", "--target", "b"], "an empty side: line 2 (target), line 3 (source)"),
-        ("a\tb\nx\ty\n", ["--source", "a", "--target", "b"], "1 pairs with one source; give two different sources"),
+        ("a\tb\nx\ty\n", ["--source", "a", "--target", "b"], "1 pair with one source; give two different sources"),
         ("a\tb\nx\ty\n", ["--source", "a"], "which column of"),
         ("a\tb\nx\ty\n", ["--source", "c", "--target", "b"], "has no column 'c' (source)"),
         ("", ["--source", "a"], "is empty"),

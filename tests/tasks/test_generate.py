@@ -372,7 +372,7 @@ def test_frames_and_files_of_texts(tmp_path):
         (["abc " * 10], "an LSTM needs 200 at the very least"),
         ([], "the list is empty"),
         (["text", " "], "is empty"),
-        ("nowhere.txt", "does not exist"),
+        ("nowhere.txt", "no such file"),
     ],
 )
 def test_too_little_is_refused(data, message):

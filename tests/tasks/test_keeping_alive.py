@@ -352,7 +352,7 @@ def test_categories_keep_their_codes_and_new_ones_are_unknown(run: Path) -> None
         ({"hidden_size": 8}, {}, "init has hidden_size 16 and 8 is asked for.*give hidden_size=16"),
         ({"horizon": 5}, {}, "init has horizon 6 and 5 is asked for"),
         ({"quantiles": (0.2, 0.5, 0.8)}, {}, "init has quantiles"),
-        ({"members": 2}, {}, "init has 1 members: give members=1"),
+        ({"members": 2}, {}, "init has 1 member: give members=1"),
         ({}, {"past_covariates": []}, "init was trained with past_covariates 'sky', here it is none"),
         ({}, {"frequency": "30m"}, "init was trained on steps of 1h"),
     ],

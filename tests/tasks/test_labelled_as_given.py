@@ -70,7 +70,7 @@ def test_static_values_and_times_stand_beside_arrays() -> None:
     beside = {"static": static, "time": times}
     assert len(fitted.predict(WAVES, **beside)) == len(fitted.predict_proba(WAVES, **beside)) == 40
     assert fitted.evaluate(WAVES, labels=NAMES, **beside).metrics["model"]["accuracy"] > 0.5
-    with pytest.raises(DataError, match="training had 1 static columns"):
+    with pytest.raises(DataError, match="training had 1 static column;"):
         fitted.predict(WAVES, time=times)
     with pytest.raises(InputError, match="time and static are of arrays"):
         quick().fit(TEXTS, NAMES).predict(TEXTS, static=static)

@@ -51,7 +51,7 @@ def test_new_data_are_read_like_those_of_training_after_a_way_through_json(tmp_p
     sequences = read_sequences(new, schema=schema)
     np.testing.assert_array_equal(sequences.values, np.float32([[5, 0, 0], [6, 0, 1]]))
     assert (sequences.labels, sequences.groups, sequences.static.tolist()) == (None, None, [[9.0]])
-    assert any("1 cells of 'sky' hold what training did not: 'hail'" in note for note in sequences.notes)
+    assert any("1 cell of 'sky' unknown to training: 'hail'" in note for note in sequences.notes)
     with pytest.raises(DataError, match=r"new\.csv has no column 'outcome' \(label\)"):
         read_sequences(new, schema=schema, labelled=True)
     again = read_sequences(write(tmp_path, TABLE), schema=schema, labelled=True)

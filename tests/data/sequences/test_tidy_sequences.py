@@ -104,7 +104,7 @@ def test_new_data_have_the_channels_of_training(tmp_path):
 
 def test_exact_repeats_count_once_and_others_are_refused_unless_told(tmp_path):
     twice = TIDY + "7,30,HR,90\n"
-    assert any("1 rows repeat another exactly" in note for note in read(tmp_path, twice).notes)
+    assert any("1 row repeating another exactly" in note for note in read(tmp_path, twice).notes)
     np.testing.assert_array_equal(read(tmp_path, twice).values, read(tmp_path).values)
     differ = TIDY + "7,30,HR,96\n7,30,HR,93\n"
     message = (

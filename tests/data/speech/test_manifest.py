@@ -93,7 +93,7 @@ def test_lists(folder):
         read_speech([np.zeros(16)], text=["a"])
     with pytest.raises(InputError, match="give text, one for each"):
         read_speech([ONE])
-    with pytest.raises(DataError, match="text has 1 values and there are 2 recordings"):
+    with pytest.raises(DataError, match="1 value as text for 2 recordings: give one for each"):
         read_speech([ONE] * 2, text=["a"])
     with pytest.raises(DataError, match="is empty in recording 1"):
         read_speech([ONE] * 2, text=["a", " "])

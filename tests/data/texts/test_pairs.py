@@ -80,7 +80,7 @@ def test_empty_sides_are_all_told_at_once(tmp_path):
         ),
         (["a"], {}, "a list of sources comes without targets"),
         (["a"], {"target": "en"}, "a list of sources comes without targets"),
-        (["a", "b"], {"target": ["c"]}, "there are 2 sources and 1 targets"),
+        (["a", "b"], {"target": ["c"]}, "2 sources for 1 target: give one for each"),
         (["a", 3], {"target": ["c", "d"]}, "row 1: source 3 is no text"),
         (["a", "b"], {"target": ["c", " "]}, r"1 pair has an empty side: row 1 \(target\)"),
         (["a", "\ud800"], {"target": ["c", "d"]}, "row 1: character 0 is half of a surrogate pair"),

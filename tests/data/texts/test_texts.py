@@ -291,7 +291,7 @@ def test_lists_may_have_several_labels_each():
     [
         (["a", "b"], {}, "comes without labels: give label, one for each text"),
         (["a", "b"], {"label": "y"}, "has no column 'y'"),
-        (["a", "b"], {"label": [1]}, "label has 1 values and there are 2 texts"),
+        (["a", "b"], {"label": [1]}, "1 value as label for 2 texts: give one for each"),
         (["a", "b"], {"label": [1, None]}, r"the texts, row 1: column 'label' \(label\) is empty"),
         (["a", "b"], {"label": [[1, 2], [1]]}, r"label of row 1 is \[1\]: give 2 labels"),
         (

@@ -193,7 +193,7 @@ def test_characters_past_all_tables_are_unknown():
             "a vocabulary of 257 is too small: level 'bpe' needs 258 or more",
         ),
         (["a"], {"fewest": 0}, "fewest is 0: give a whole number, 1 or more"),
-        (["a"], {"fewest": 2}, "no token comes 2 times in 1 texts; give a smaller fewest"),
+        (["a"], {"fewest": 2}, "no token comes 2 times in 1 text; give a smaller fewest"),
         ([" "], {}, "no text has a token"),
     ],
 )

@@ -15,6 +15,7 @@ from fastlstm.data.sequences.sequence_set import SequenceSet
 from fastlstm.data.tables.frames import series_of
 from fastlstm.data.tables.values import FLOAT32_MAX
 from fastlstm.errors import DataError
+from fastlstm.wording import many
 
 Numbers = npt.NDArray[np.float64]
 
@@ -152,12 +153,12 @@ def _ragged(given: Any, lengths: Sequence[int], name: str) -> list[Numbers]:
     parts = [_numbers(part, f"{name}, sequence {index}") for index, part in enumerate(given)]
     if len(parts) != len(lengths):
         raise DataError(
-            f"{name} has {len(parts)} sequences and {ARRAYS} have {len(lengths)}; give one for each"
+            f"{name} has {many(len(parts), 'sequence')} and {ARRAYS} have {len(lengths)}; give one for each"
         )
     for index, (part, length) in enumerate(zip(parts, lengths, strict=True)):
         if part.shape != (length,):
             raise DataError(
-                f"{name}, sequence {index}: shape {part.shape} where the sequence has {length} steps"
+                f"{name}, sequence {index}: shape {part.shape} where the sequence has {many(length, 'step')}"
             )
     return parts
 
@@ -169,11 +170,11 @@ def _labels(label: Any, lengths: Sequence[int], *, per_step: bool) -> pl.DataFra
     for index, (row, length) in enumerate(zip(rows, lengths, strict=False)):
         if np.shape(row) != (length,):
             raise DataError(
-                f"label, sequence {index}: shape {np.shape(row)} where the sequence has {length} steps"
+                f"label, sequence {index}: shape {np.shape(row)} where the sequence has {many(length, 'step')}"
             )
     if len(rows) != len(lengths):
         raise DataError(
-            f"label has {len(rows)} sequences and {ARRAYS} have {len(lengths)}; give one for each"
+            f"label has {many(len(rows), 'sequence')} and {ARRAYS} have {len(lengths)}; give one for each"
         )
     return _frame([cell for row in rows for cell in row], sum(lengths))
 

@@ -20,6 +20,7 @@ from fastlstm.data.tables.delimited import (
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.text_files import why_unread
 from fastlstm.errors import DataError, InputError
+from fastlstm.wording import many
 
 
 def split_names(columns: Names) -> tuple[str, ...]:
@@ -90,7 +91,9 @@ def _read(path: Path, names: tuple[str, ...]) -> Table:
     for record, cells in zip(kept, lines, strict=True):
         if len(cells) != len(names):
             line = line_of_record(path, delimiter, record)
-            few = f"{path}, line {line}: {len(cells)} cells, and columns has {len(names)} names"
+            few = (
+                f"{path}, line {line}: {many(len(cells), 'cell')}, and columns has {many(len(names), 'name')}"
+            )
             if record == kept[0]:
                 raise DataError(f"{few} ({names[0]} … {names[-1]}); give a name for each cell")
             raise DataError(f"{few}; complete or delete the line")

@@ -18,7 +18,7 @@ from fastlstm.data.tables.values import (
     without,
 )
 from fastlstm.errors import DataError
-from fastlstm.wording import listed
+from fastlstm.wording import listed, many
 
 MOST_CATEGORIES = 256  # of a column that is named; each is a channel
 MOST_CATEGORIES_UNASKED = 50  # of one that is not: with more it is free text, or an id
@@ -215,7 +215,7 @@ def notes_on(
     Examples
     --------
     >>> notes_on([pl.Series("x", [1.0, None]), pl.Series("sky", ["hail", "mist"])], {"sky": ("mist",)}, "a.csv")
-    ["a.csv: 1 of 4 cells are missing: 'x' 1", "a.csv: 1 cells of 'sky' hold what training did not: 'hail'"]
+    ["a.csv: 1 of 4 cells are missing: 'x' 1", "a.csv: 1 cell of 'sky' unknown to training: 'hail'"]
     """
     notes = []
     empty = {column.name: count for column in columns if (count := column.null_count())}
@@ -229,7 +229,7 @@ def notes_on(
             unknown = column.filter(~column.is_in(list(vocabularies[column.name]))).drop_nulls()
             if len(unknown):
                 notes.append(
-                    f"{source}: {len(unknown):,} cells of {column.name!r} hold what training did not: {unknown[0]!r}"
+                    f"{source}: {many(len(unknown), 'cell')} of {column.name!r} unknown to training: {unknown[0]!r}"
                 )
     numbers = [column for column in columns if column.name not in vocabularies]
     return notes + coarse_notes(

@@ -16,6 +16,7 @@ from fastlstm.data.series.static import one_a_series
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import read_categories
 from fastlstm.errors import DataError
+from fastlstm.wording import many
 
 # Different values of a variable at one time are a mistake, unless so many of the series and so few of the values
 # are such that this is how they were measured.
@@ -87,7 +88,7 @@ class Measurements:
         differ = least < most
         exact = int((counts[~differ] - 1).sum())
         if exact:
-            notes.append(f"{self.table.name}: {exact:,} rows repeat another exactly and count once")
+            notes.append(f"{self.table.name}: {many(exact, 'row')} repeating another exactly: counted once")
         done: Duplicates = asked or "refuse"
         if differ.any():
             conflicting = np.repeat(differ, counts)

@@ -15,6 +15,7 @@ from fastlstm.data.sequences.schema import REMAINING, SequenceSchema
 from fastlstm.data.sequences.sequence_set import SequenceKind, SequenceSet
 from fastlstm.data.tables.values import FLOAT32_MAX, coarse_notes, without
 from fastlstm.errors import DataError
+from fastlstm.wording import many
 
 Numbers = npt.NDArray[np.float64]
 
@@ -216,7 +217,7 @@ def _refuse_others(
         )
     if (0 if static is None else static.shape[1]) != len(schema.static):
         raise DataError(
-            f"{source}: training had {len(schema.static)} static columns; give the same ones as static"
+            f"{source}: training had {many(len(schema.static), 'static column')}; give the same ones as static"
         )
     if (times is None) != (schema.time_kind == "row"):
         said = "no times" if times is None else "times"

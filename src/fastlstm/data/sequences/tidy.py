@@ -33,7 +33,7 @@ from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import read_numbers, without
 from fastlstm.data.times.finding import find_time
 from fastlstm.errors import DataError
-from fastlstm.wording import listed
+from fastlstm.wording import listed, many
 
 
 class Cells(NamedTuple):
@@ -119,8 +119,8 @@ def read_tidy(
     schema = schema.model_copy(update={"duplicates": done})
     grid = measured.grid(len(begins), len(schema.features))
     notes.append(
-        f"{table.name}: {len(measured.values):,} values of {grid.shape[1]:,} variables at {len(grid):,} times; "
-        f"{np.isnan(grid).mean():.0%} of the cells are unknown"
+        f"{table.name}: {many(len(measured.values), 'value')} of {many(grid.shape[1], 'variable')} at "
+        f"{many(len(grid), 'time')}; {np.isnan(grid).mean():.0%} of the cells are unknown"
     )
 
     elapsed = cells.clock.elapsed(order[begins], offsets)

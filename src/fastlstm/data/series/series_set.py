@@ -246,8 +246,8 @@ class SeriesSet:
             series = int(silent[0])
             raise DataError(
                 f"{self.source}: the future covariates{of_series(self.names[series])} reach far enough, but none "
-                f"has a value in the {horizon} steps from {self.when(series, int(self.last_observed[series]))} on, "
-                "which are forecast: give those rows"
+                f"has a value in the {many(horizon, 'step')} from "
+                f"{self.when(series, int(self.last_observed[series]))} on, which are forecast: give those rows"
             )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:

@@ -20,6 +20,7 @@ from fastlstm.data.tables.table import Table
 from fastlstm.data.texts.tables import read_text_table
 from fastlstm.data.texts.text_set import TEXT_COLUMN, text_cells
 from fastlstm.errors import DataError, InputError
+from fastlstm.wording import many
 
 SpeechKind = Kind | Literal["list"]
 
@@ -304,7 +305,7 @@ def _of_list(
             raise InputError("a list of recordings has no columns: give text, one for each")
         if len(text) != len(names):
             raise DataError(
-                f"text has {len(text):,} values and there are {len(names):,} recordings; give one for each"
+                f"{many(len(text), 'value')} as text for {many(len(names), 'recording')}: give one for each"
             )
         texts = tuple(" ".join(str(cell).split()) for cell in text)
         _refuse_empty(texts, names, TEXT_COLUMN, "text")

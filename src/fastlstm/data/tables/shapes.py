@@ -19,7 +19,7 @@ from fastlstm.data.tables.delimited import (
 )
 from fastlstm.data.tables.frames import refuse_twins
 from fastlstm.errors import DataError
-from fastlstm.wording import listed
+from fastlstm.wording import listed, many
 
 # What stands in a header where there is none: numbers, dates, times.
 VALUE = re.compile(r"[+-]?\d+([.,]\d+)*([eE][+-]?\d+)?|\d{1,4}[-/.]\d{1,2}([-/.]\d{1,4})?([ T]\d.*)?")
@@ -157,7 +157,7 @@ def _uneven(path: Path, delimiter: str) -> str | None:
     if not number:
         return None
     line = line_of_record(path, delimiter, number)
-    found = f"{path}, line {line}: {len(record)} cells where the header has {len(header)}"
+    found = f"{path}, line {line}: {many(len(record), 'cell')} where the header has {len(header)}"
     quote = "quote cells that hold the delimiter"
     after = [len(cells) for _, cells in islice(lines, SAMPLE_LINES)]
     if len(after) < 2 or set(after) != {len(record)}:

@@ -33,7 +33,7 @@ from fastlstm.data.tables.frames import Kind, has_idle_index, take_frame, whole_
 from fastlstm.data.tables.periods import read_periods
 from fastlstm.data.tables.shapes import has_idle_ends, holds_value, line_with, name_columns, why_unreadable
 from fastlstm.errors import DataError
-from fastlstm.wording import listed
+from fastlstm.wording import listed, many
 
 PARQUET = (".parquet", ".pq", ".parquet.gz", ".pq.gz")
 
@@ -295,8 +295,8 @@ def _read_file(path: Path) -> Table:
         raise DataError(_why_unreadable(path, error)) from None
     if len(header) != frame.width:
         raise DataError(
-            f"{path}: its header has {len(header)} names and its rows {frame.width} cells; lines may end in a carriage "
-            "return alone (old Macs): save it with line feeds"
+            f"{path}: its header has {many(len(header), 'name')} and its rows {many(frame.width, 'cell')}; lines may "
+            "end in a carriage return alone (old Macs): save it with line feeds"
         )
     frame = name_columns(path, delimiter, header, frame[1:])
     blank = frame.to_series(0).is_null()

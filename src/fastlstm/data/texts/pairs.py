@@ -15,7 +15,7 @@ from fastlstm.data.tables.table import Table
 from fastlstm.data.texts.tables import read_text_table
 from fastlstm.data.texts.text_set import TEXTS, TextKind, as_list, refuse_surrogates, text_cells
 from fastlstm.errors import DataError, InputError
-from fastlstm.wording import listed
+from fastlstm.wording import listed, many
 
 SOURCE, TARGET = "source", "target"  # the columns, where no others are named
 
@@ -201,7 +201,7 @@ def _read_lists(sources: list[Any], targets: Any, schema: PairSchema, *, paired:
             "a list of sources comes without targets: give target, a list with one text for each"
         )
     if len(given) != len(sources):
-        raise DataError(f"there are {len(sources):,} sources and {len(given):,} targets; give one for each")
+        raise DataError(f"{many(len(sources), 'source')} for {many(len(given), 'target')}: give one for each")
     texts = {SOURCE: _checked(sources, SOURCE), TARGET: _checked(given, TARGET)}
     frame = pl.DataFrame(texts, schema={SOURCE: pl.String, TARGET: pl.String})
     _refuse_empty(Table(frame, TEXTS, "polars"), {role: frame[role] for role in texts})

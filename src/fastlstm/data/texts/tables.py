@@ -28,6 +28,7 @@ from fastlstm.data.tables.delimited import (
 from fastlstm.data.tables.table import Table, read_table
 from fastlstm.data.tables.text_files import read_text, why_unread
 from fastlstm.errors import DataError
+from fastlstm.wording import many
 
 QUOTE = '"'
 Row = tuple[int, list[str]]  # the line on which it begins, counted from 1, and its cells
@@ -170,7 +171,7 @@ def _read_delimited(path: Path, text: str, delimiter: str) -> Table | None:
     for number, cells in plain:
         if len(cells) > width:
             raise DataError(
-                f"{path}, line {number}: {len(cells)} cells where the header has {width}; "
+                f"{path}, line {number}: {many(len(cells), 'cell')} where the header has {width}; "
                 "write blanks for the tabs within a text"
             )
     return _from_rows(path, delimiter, plain)

@@ -20,6 +20,7 @@ from fastlstm.data.tables.frames import Kind, is_missing, series_of
 from fastlstm.data.tables.table import Table
 from fastlstm.data.texts.tables import read_text_table
 from fastlstm.errors import DataError, InputError
+from fastlstm.wording import many
 
 TextKind = Kind | Literal["list"]
 
@@ -300,7 +301,9 @@ def _plain_list(given: Any, role: str, count: int) -> list[Any]:
         raise InputError(f"{role} is {given!r}: a list of texts has no columns; give one value for each text")
     values = list(given.tolist() if hasattr(given, "tolist") else given)
     if len(values) != count:
-        raise DataError(f"{role} has {len(values):,} values and there are {count:,} texts; give one for each")
+        raise DataError(
+            f"{many(len(values), 'value')} as {role} for {many(count, 'text')}: give one for each"
+        )
     return values
 
 
@@ -311,7 +314,7 @@ def _label_lists(values: list[Any]) -> dict[str, list[Any]]:
     for row, each in enumerate(values):
         if not isinstance(each, list | tuple) or len(each) != len(values[0]):
             raise DataError(
-                f"label of row {row} is {each!r:.40}: give {len(values[0])} labels, as to the first text"
+                f"label of row {row} is {each!r:.40}: give {many(len(values[0]), 'label')}, as to the first text"
             )
     return {f"{LABEL_COLUMN}_{place}": [each[place] for each in values] for place in range(len(values[0]))}
 

@@ -19,6 +19,7 @@ from fastlstm.data.series.rows import Integers
 from fastlstm.data.texts.byte_pairs import BYTES, encode_byte_pairs, fit_byte_pairs, load_byte_pairs
 from fastlstm.data.texts.words import LINE_BREAK, parted, split_words
 from fastlstm.errors import InputError
+from fastlstm.wording import many
 
 if TYPE_CHECKING:
     import tokenizers
@@ -139,7 +140,9 @@ class Tokenizer:
         if not counts:
             raise InputError(f"no text has a token: all {len(texts):,} are empty; give others")
         if not vocabulary:
-            raise InputError(f"no token comes {fewest} times in {len(texts):,} texts; give a smaller fewest")
+            raise InputError(
+                f"no token comes {fewest} times in {many(len(texts), 'text')}; give a smaller fewest"
+            )
         return cls(level, vocabulary, lowercase=lowercase or not words, lines=lines and words)
 
     def __len__(self) -> int:

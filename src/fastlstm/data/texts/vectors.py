@@ -17,6 +17,7 @@ from fastlstm.data.tables.delimited import open_bytes
 from fastlstm.data.tables.text_files import why_unread
 from fastlstm.data.tables.values import FLOAT32_MAX
 from fastlstm.errors import DataError
+from fastlstm.wording import many
 
 BLANK = b" "
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -94,7 +95,7 @@ def _gather(
         raise DataError(f"{path} is empty: it needs a line for each word, with its numbers")
     if announced is not None and rows < announced:
         raise DataError(
-            f"{path} is cut short: its first line says {announced:,} words, and there are {rows:,}; get it again"
+            f"{path} is cut short: its first line says {many(announced, 'word')}, and there are {rows:,}; get it again"
         )
     return vectors, found
 

@@ -165,9 +165,7 @@ def part_times(frame: pl.DataFrame, name: str, parts: Sequence[str], forms: Sequ
     """
     stamps = frame[name]
     if any(TO_24 in form for form in forms):
-        stamps = stamps.dt.offset_by(
-            "-1h"
-        )  # the midnight that ends a day is of that day, and hours begin with 0
+        stamps = stamps.dt.offset_by("-1h")  # the midnight that ends a day is of that day; hours begin with 0
     written = []
     for part, form in zip(parts, forms, strict=True):
         if TO_24 in form:

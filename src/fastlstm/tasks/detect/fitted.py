@@ -31,7 +31,7 @@ from fastlstm.tasks.detect.stream import Stream
 from fastlstm.tasks.detect.truth import labelled, windowed
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.saving import Contents
-from fastlstm.wording import listed
+from fastlstm.wording import listed, many
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -160,7 +160,7 @@ class FittedDetector(ResumableEstimator):
         else:
             known, outside = windowed(table, windows)
             if outside:
-                self.notes_.append(f"{outside:,} windows hold no row and are left out")
+                self.notes_.append(f"{many(outside, 'window')} without a row left out")
         order = table.in_time
         judgements = {
             "model": Judgement(verdicts.score[order], verdicts.anomalous[order]),

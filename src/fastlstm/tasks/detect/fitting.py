@@ -33,6 +33,7 @@ from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import Method, Parameters
 from fastlstm.tasks.detect.stretches import stretches
 from fastlstm.training.loop import Hooks, make_accelerator, train
+from fastlstm.wording import many
 
 FEWEST_ROWS = 100  # from fewer nothing is told of what is usual
 DECODER = 16  # units
@@ -216,7 +217,7 @@ def fit_table(
     observed = int((~np.isnan(series.target)).any(axis=1).sum())
     if observed < fewest:
         raise DataError(
-            f"{table.table.name} has {observed:,} rows with a value, too few to learn what is usual: "
+            f"{table.table.name} has {many(observed, 'row')} with a value, too few to learn what is usual: "
             f"give at least {fewest:,}"
         )
     allowed, hold = alarms_a_row(parameters, series), hold_of(parameters)

@@ -23,6 +23,7 @@ from fastlstm.tasks.forecast.starting import FitOptions, Start
 from fastlstm.tasks.forecast.unseen import fresh_from
 from fastlstm.training.loop import make_accelerator
 from fastlstm.training.members import train_members, useful_members
+from fastlstm.wording import many
 
 
 @dataclass(frozen=True)
@@ -292,6 +293,6 @@ def windows_to_judge(series: SeriesSet, first: Integers, horizon: int, stride: i
     if len(index.origins) == 0:
         most = max(0, int((series.last_observed - first).max()))
         raise InputError(
-            f"a horizon is {horizon:,} steps, and no series has more than {most:,} to forecast: give more rows"
+            f"a horizon is {many(horizon, 'step')}, and no series has more than {most:,} to forecast: give more rows"
         )
     return index

@@ -18,10 +18,8 @@ from fastlstm.tasks.saving import Contents
 if TYPE_CHECKING:
     from fastlstm.tasks.forecast.fitted import FittedForecaster
 
-SERIES, LEARNT = (
-    "series",
-    "learnt",
-)  # parts of the tensors: the ends of the series, and from when on nothing was learnt
+# Parts of the tensors: the ends of the series, and from when on nothing was learnt.
+SERIES, LEARNT = "series", "learnt"
 SEASONS = 2  # that a run keeps, so that seasonal-naive forecasts what comes after it as it did before
 
 

@@ -17,6 +17,7 @@ from fastlstm.data.times.frequency import Frequency
 from fastlstm.errors import InputError
 from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.training.learner import Hooks
+from fastlstm.wording import many
 
 if TYPE_CHECKING:
     from fastlstm.tasks.forecast.fitting import Prepared
@@ -95,7 +96,7 @@ class Start(BaseModel):
             return
         members = {name.split(".")[1] for name in self.weights if name.startswith("members.")}
         if len(members) != len(network.members):
-            raise InputError(f"init has {len(members)} members: give members={len(members)}")
+            raise InputError(f"init has {many(len(members), 'member')}: give members={len(members)}")
         try:
             network.load_state_dict(self.weights)
         except RuntimeError:

@@ -18,6 +18,7 @@ from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
 from fastlstm.tasks.forecast.starting import Start, read_alike
 from fastlstm.tasks.forecast.vocabulary import keep_training_categories
+from fastlstm.wording import many
 
 
 def read_to_fit(
@@ -88,8 +89,8 @@ def read_to_fit(
     refuse_own_names(read, parameters.quantiles)
     if season is not None and season >= (longest := int(read.last_observed.max())):
         raise InputError(
-            f"season is {season:,} steps, and the longest series has {longest:,}: give the length of a season that "
-            "the table holds more than once"
+            f"season is {many(season, 'step')}, and the longest series has {longest:,}: give the length of a season "
+            "that the table holds more than once"
         )
     if season is None:
         season = start.season if start else default_season(parameters, read)

@@ -19,6 +19,7 @@ from fastlstm.tasks.generate.settings import Parameters
 from fastlstm.tasks.parameters import TARGET_LOSS
 from fastlstm.training.learner import Hooks, TrainingResult
 from fastlstm.training.loop import make_accelerator, train
+from fastlstm.wording import many
 
 HELD_OUT = 0.05  # of the characters …
 MOST_HELD_OUT = 200_000  # … and no more of them: the rest is worth more in the training part
@@ -117,7 +118,7 @@ def split(corpus: Corpus, seed: int) -> tuple[Corpus, Corpus]:
     parts = tuple(kept), tuple(held)
     if not all(any(part) for part in parts):
         raise DataError(
-            f"{corpus.source} holds {corpus.characters:,} characters: too few to learn from; give more text"
+            f"{corpus.source} holds {many(corpus.characters, 'character')}: too few to learn from; give more text"
         )
     return replace(corpus, texts=parts[0]), replace(corpus, texts=parts[1])
 
@@ -179,7 +180,7 @@ def fit_corpus(parameters: Parameters, corpus: Corpus, hooks: Hooks) -> Fitted:
         row = row[:-1]
     if len(row) < FEWEST_TOKENS:
         raise DataError(
-            f"{corpus.source} gives {len(row):,} tokens ({parameters.level}) to learn from: an LSTM needs "
+            f"{corpus.source} gives {many(len(row), 'token')} ({parameters.level}) to learn from: an LSTM needs "
             f"{FEWEST_TOKENS} at the very least, and some 100,000 to write well; give more text"
         )
     counts = tuple(np.bincount(row, minlength=len(tokenizer) + 1).tolist())

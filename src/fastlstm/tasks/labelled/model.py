@@ -16,6 +16,7 @@ from fastlstm.model.sequence import SequenceNetwork
 from fastlstm.tasks.labelled.label_kind import Array
 from fastlstm.tasks.labelled.learning import Features, answer
 from fastlstm.tasks.labelled.target import ClassTarget, MultiLabelTarget, NumberTarget
+from fastlstm.wording import many
 
 Examples = SequenceSet | TextSet
 AnyTarget = ClassTarget | MultiLabelTarget | NumberTarget
@@ -96,7 +97,7 @@ def cut_notes(features: Features, longest: int) -> list[str]:
         Tokens that are read of a text.
     """
     cut = features.cut if isinstance(features, TokenFeatures) else 0
-    return [f"{cut:,} texts are longer than {longest:,} tokens and are cut off there"] if cut else []
+    return [f"{many(cut, 'text')} of more than {longest:,} tokens, cut off there"] if cut else []
 
 
 def lay_out(

@@ -10,6 +10,7 @@ from fastlstm.data.speech.log_mel import LogMel
 from fastlstm.data.texts.tokens import LEVEL_NAMES, Level
 from fastlstm.tasks.transcribe.evaluation import SpeechEvaluation
 from fastlstm.training.learner import TrainingResult, outcome, training_metrics
+from fastlstm.wording import many
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ class SpeechReport:
         """Return the report as text."""
         changed = "varied in pace, voice and noise" if self.augmented else "as they are"
         lines = [
-            f"{self.recordings:,} recordings, {length_of(self.seconds)} at {self.mel.rate:,} Hz, in training {changed}",
+            f"{many(self.recordings, 'recording')}, {length_of(self.seconds)} at {self.mel.rate:,} Hz, in training "
+            f"{changed}",
             *self.notes,
             f"{self.tokens:,} {LEVEL_NAMES[self.level]}; {self.mel.bands} mel bands, a step every "
             f"{1000 * self.subsampling * self.mel.hop:.0f} ms",

@@ -24,6 +24,7 @@ from fastlstm.tasks.translate.settings import Parameters
 from fastlstm.tasks.translate.translating import TOKENS, SearchOptions, TranslationModel, mean_loss
 from fastlstm.training.learner import Hooks
 from fastlstm.training.loop import make_accelerator, train
+from fastlstm.wording import many
 
 MOST_HELD, HELD_SHARE = 1000, 0.05  # pairs that are held out at most, and which share of all
 LONGEST = {"bpe": 200, "word": 200, "char": 500}
@@ -100,7 +101,7 @@ def split(pairs: PairSet, seed: int) -> tuple[Integers, Integers]:
     _, groups, counts = np.unique(np.array(pairs.sources, object), return_inverse=True, return_counts=True)
     if len(counts) < 2:
         raise DataError(
-            f"{pairs.name}: {len(pairs):,} pairs with one source; give two different sources or more, "
+            f"{pairs.name}: {many(len(pairs), 'pair')} with one source; give two different sources or more, "
             "to learn from some and choose weights by others"
         )
     drawn = draw_units(counts, max(1, min(MOST_HELD, int(HELD_SHARE * len(pairs)))), seed)

@@ -64,7 +64,7 @@ class TranslationReport:
             else f"{len(self.vocabulary.source):,} {words} of sources, {len(self.vocabulary.target):,} of targets"
         )
         lines = [
-            f"{self.pairs:,} pairs, a vocabulary of {sizes}",
+            f"{many(self.pairs, 'pair')}, a vocabulary of {sizes}",
             *self.notes,
             outcome([self.training], self.parameters),
             "",
