@@ -1,6 +1,8 @@
 """torch.compile, torch.export and torch.jit.trace: the graph holds the op, whatever the sizes."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -207,3 +209,12 @@ def test_jit_trace():
             found, expected = again(x, *rest)[0], model(x, *rest)[0]
             torch.testing.assert_close(found, expected)
             torch.testing.assert_close(*(torch.autograd.grad(y.sum(), x) for y in (found, expected)))
+
+
+def test_the_compiler_is_not_imported_before_it_is_asked_for():
+    """It takes as long to import as torch itself."""
+    code = (
+        "import sys, torch; from fastlstm import LSTM; LSTM(3, 4)(torch.zeros(2, 3)); "
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -23,11 +23,14 @@ _COUPLED_PEEPHOLES: Final = (0, 1, None)  # of ours: i, o
 _NODES: Final = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN", "rnn_relu": "RNN"}
 
 
-# A compiler takes is_in_onnx_export for a constant False, also in the strict export that torch.onnx.export tries last.
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def under_way() -> bool:
     """Whether ``torch.onnx.export`` draws its graph now."""
     return torch.onnx.is_in_onnx_export()
+
+
+# A compiler takes is_in_onnx_export for a constant False, also in the strict export that torch.onnx.export tries last.
+# This is torch.compiler.assume_constant_result, which would import the compiler: as long again as torch itself takes.
+under_way._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def sequence(call: Call) -> tuple[Tensor, Tensor, Tensor]:
