@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_map
 
 from fastlstm import LSTM
 from fastlstm.ops import step as step_op
@@ -37,6 +38,16 @@ def test_a_state_is_a_sequence_of_two(stepped):
             state[outside]
     with pytest.raises(TypeError):
         state[0] = h
+
+
+def test_a_tree_of_tensors_holds_both_parts(stepped):
+    lstm, state = stepped
+    halved = tree_map(lambda part: part / 2, {"state": state})["state"]
+    assert type(halved) is tuple
+    torch.testing.assert_close(halved, tuple(part / 2 for part in state))
+    x = torch.randn(3, 4)
+    mapped = torch.func.vmap(lambda x, hx: lstm.step(x, hx)[0], (0, 1))(x, state)
+    torch.testing.assert_close(mapped, lstm.step(x, state)[0])
 
 
 def test_a_state_outlives_its_parts_and_they_it(stepped):

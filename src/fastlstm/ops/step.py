@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import torch
+from torch.utils import _pytree
 
 from fastlstm import _native
 from fastlstm.ops.call import KERNEL_WEIGHTS
@@ -23,6 +24,8 @@ REDUCED: Final = ("bfloat16", "int8")
 State = _native.State
 Sequence.register(State)
 torch.serialization.add_safe_globals([tuple])  # as which a state is pickled: torch.load takes it by default
+# Trees of tensors (torch.func, tree_map) hold its h and c, and a tuple of what becomes of them.
+_pytree.register_pytree_node(State, lambda state: (list(state), None), lambda parts, _: tuple(parts))
 
 take_step = _native.take_step
 """``take_step(module, x, state, reset, weights)`` by the :func:`handle` that is the module's ``_step_handle``.
