@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from datetime import datetime
+from itertools import count
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ from sales import ROLES, SMALL, hourly_rows, train_run, write_table
 
 from fastlstm.cli import main
 from fastlstm.runs import load_run
+from fastlstm.tasks.forecast.learning import ForecastLearning
 
 
 @pytest.fixture
@@ -101,6 +103,57 @@ def test_a_table_is_backtested_without_a_run(whole, capfd):
     arguments = ["--horizon", "6", "--windows", "2", "--refit", "1", "--json"]
     assert run("forecast", "backtest", whole, *ROLES, *SMALL, *arguments) == 0
     assert "mae" in json.loads(capfd.readouterr().out)
+
+
+def test_a_backtest_keeps_what_it_reads_and_writes_each_table_to_a_file_of_its_own(
+    trained, whole, tmp_path, capfd
+):
+    assert run("forecast", "backtest", trained, whole, "--by-step", whole) == 2
+    assert f"by_step is {whole}, which is read: give another file" in capfd.readouterr().err
+    assert pl.read_csv(whole).columns == ["time", "shop", "sales", "price", "sky"]
+    both = tmp_path / "both.csv"
+    assert run("forecast", "backtest", trained, whole, "--out", both, "--by-series", both) == 2
+    assert f"{both} is named for two tables: give each a file of its own" in capfd.readouterr().err
+
+
+def test_a_run_that_is_called_as_a_flag_of_training_is_a_run(trained, whole, monkeypatch, capfd):
+    monkeypatch.chdir(trained.parent)
+    trained.rename("seed")
+    assert run("forecast", "backtest", "seed", whole, "--windows", "1", "--json") == 0
+    assert "mae" in json.loads(capfd.readouterr().out)
+
+
+def interrupt_at(monkeypatch, batch):
+    """Press Ctrl-C when a batch is drawn, counted from 1."""
+    draw, calls = ForecastLearning.draw, count(1)
+
+    def interrupted(learning, generator):
+        if next(calls) == batch:
+            os.kill(os.getpid(), signal.SIGINT)
+        return draw(learning, generator)
+
+    monkeypatch.setattr(ForecastLearning, "draw", interrupted)
+
+
+def test_a_backtest_that_is_interrupted_while_it_trains_judges_nothing(whole, monkeypatch, capfd):
+    interrupt_at(monkeypatch, 20)
+    assert run("forecast", "backtest", whole, *ROLES, *SMALL, "--horizon", "6", "--json") == 130
+    printed = capfd.readouterr()
+    assert printed.out == ""
+    assert printed.err.endswith("fastlstm: interrupted, no run was saved\n")
+
+
+def test_training_that_is_left_again_goes_on_from_where_its_checkpoint_lies(
+    whole, tmp_path, monkeypatch, capfd
+):
+    left, other = tmp_path / "left", tmp_path / "other"
+    interrupt_at(monkeypatch, 10)
+    train = ["forecast", "train", whole, *ROLES, *SMALL, "--horizon", "6", "--out", left]
+    assert run(*train) == 130
+    interrupt_at(monkeypatch, 20)
+    assert run("forecast", "train", "--resume", left, "--out", other) == 130
+    assert f"are saved in {other}; train --resume {left} goes on from here" in capfd.readouterr().err
+    assert run("forecast", "train", "--resume", left, "--out", other) == 0
 
 
 def test_training_on_takes_over_what_is_not_given(trained, whole, tmp_path, capfd):

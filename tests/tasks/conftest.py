@@ -1,3 +1,4 @@
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,18 @@ def small(horizon: int = 6, context: int | None = 24, **parameters: Any) -> Fore
     """A forecaster that learns in a moment."""
     quick = {"hidden_size": 16, "max_steps": 60, "batch_size": 16, "learning_rate": 0.01, "progress": False}
     return Forecaster(horizon, context, **(quick | parameters))
+
+
+def interrupt_at(monkeypatch: pytest.MonkeyPatch, learning: type, batch: int) -> None:
+    """Press Ctrl-C when a batch is drawn, counted from 1 over all trainings."""
+    draw, calls = learning.draw, count(1)
+
+    def interrupted(self: Any, generator: Any) -> Any:
+        if next(calls) == batch:
+            raise KeyboardInterrupt
+        return draw(self, generator)
+
+    monkeypatch.setattr(learning, "draw", interrupted)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ from fastlstm.errors import InputError
 from fastlstm.tasks import load
 from fastlstm.tasks.forecast import Forecaster
 from fastlstm.tasks.forecast.backtesting import describe_fewer, lay_origins
-from tests.tasks.conftest import ROLES, hourly, small
+from fastlstm.tasks.forecast.learning import ForecastLearning
+from tests.tasks.conftest import ROLES, hourly, interrupt_at, small
 
 
 def noise(altered_from: int | None = None, *, length: int = 200, seed: int = 3) -> pl.DataFrame:
@@ -185,3 +186,21 @@ def test_what_cannot_be_backtested_is_refused(
         fitted.backtest(**arguments)
     with pytest.raises(InputError, match="stride is 0"):
         fitted.evaluate(hourly("z", days=3), stride=0)
+
+
+@pytest.mark.parametrize(
+    ("column", "told"), [("place", "place"), ("windows", "windows_"), ("forecaster", "forecaster_")]
+)
+def test_errors_by_series_tell_the_series_whatever_their_column_is_called(column: str, told: str) -> None:
+    named = noise(100).rename({"s": column})
+    by_series = forecaster(test_windows=2).fit(named, **(NOISE | {"series": column})).backtest(2).by_series()
+    assert by_series[told].to_list() == ["a"] * 3
+    assert by_series["windows"].to_list() == [2] * 3
+    assert by_series["forecaster"].to_list() == ["model", "naive", "seasonal_naive"]
+
+
+def test_an_interrupt_ends_the_backtest_rather_than_a_training_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = forecaster().fit(noise(), **NOISE)
+    interrupt_at(monkeypatch, ForecastLearning, 45)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.backtest(2, refit=True)

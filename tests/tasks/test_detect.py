@@ -11,6 +11,8 @@ from sklearn.base import clone
 import fastlstm
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.tasks.detect import Detector
+from fastlstm.tasks.detect.learning import DetectorLearning
+from tests.tasks.conftest import interrupt_at
 
 START = np.datetime64("2024-01-01", "us")
 MINUTES = np.timedelta64(5, "m")
@@ -312,3 +314,12 @@ def test_a_number_that_means_unknown_is_not_judged():
     stream = detector.stream()
     streamed = [stream.score({"y": value}) for value in values[:260]]
     assert np.isnan(streamed[250].score)
+
+
+def test_an_interrupt_while_the_score_is_calibrated_keeps_what_was_learnt(monkeypatch):
+    """The networks by which it is calibrated learn last: one that has hardly begun is surprised by all."""
+    interrupt_at(monkeypatch, DetectorLearning, 25)
+    detector = quick(max_steps=20).fit(signal(400))
+    assert detector.interrupted_
+    assert detector.detection_.scorer == detector.detection_.learnt_scorer
+    assert "interrupted; the best weights so far were kept" in str(detector.report_)

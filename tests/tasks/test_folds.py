@@ -10,6 +10,8 @@ from fastlstm.errors import InputError
 from fastlstm.tasks.classify import Classifier
 from fastlstm.tasks.folds import SPLITS, make_folds, twin_codes
 from fastlstm.tasks.generate.fitting import split
+from fastlstm.tasks.labelled.learning import LabelledLearning
+from tests.tasks.conftest import interrupt_at
 
 
 def torn(folds, groups) -> list[object]:
@@ -160,3 +162,11 @@ def test_equal_texts_are_told_or_stay_on_one_side() -> None:
     learnt, held = split(Corpus("texts", "list", tuple(texts)), 0)
     assert held.texts
     assert not set(learnt.texts) & set(held.texts)
+
+
+def test_an_interrupt_ends_the_cross_validation_rather_than_a_training_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interrupt_at(monkeypatch, LabelledLearning, 45)
+    with pytest.raises(KeyboardInterrupt):
+        Classifier(**QUICK).cross_validate(np.zeros((12, 4, 1)), label=[0, 1] * 6, folds=2)

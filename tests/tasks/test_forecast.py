@@ -16,8 +16,9 @@ from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import DataError, InputError, RunError
 from fastlstm.tasks import estimator, load
 from fastlstm.tasks.forecast import Forecaster
+from fastlstm.tasks.forecast.learning import ForecastLearning
 from fastlstm.training.metrics import METRICS
-from tests.tasks.conftest import ROLES, hourly, small
+from tests.tasks.conftest import ROLES, hourly, interrupt_at, small
 
 
 def test_scikit_learn_handles_it_as_one_of_its_own() -> None:
@@ -228,17 +229,7 @@ def test_a_table_without_times_counts_its_rows() -> None:
 def test_interrupted_training_keeps_what_was_learnt(
     table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fastlstm.tasks.forecast.learning import ForecastLearning
-
-    draw, calls = ForecastLearning.draw, []
-
-    def interrupted(self, generator):
-        calls.append(1)
-        if len(calls) == 20:
-            raise KeyboardInterrupt
-        return draw(self, generator)
-
-    monkeypatch.setattr(ForecastLearning, "draw", interrupted)
+    interrupt_at(monkeypatch, ForecastLearning, 20)
     forecaster = small().fit(table, **ROLES)
     assert forecaster.report_.training[0].stopped == "interrupted"
     assert "interrupted; the best weights so far were kept" in str(forecaster.report_)

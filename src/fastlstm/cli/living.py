@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastlstm.cli import INTERRUPTED
 from fastlstm.cli.flags import command, flag, flags
-from fastlstm.cli.output import check_form, print_json, print_notes, write_frame
+from fastlstm.cli.output import check_form, keep_what_is_read, print_json, print_notes, write_frame
 from fastlstm.cli.runs import load_of, run_flag
 from fastlstm.cli.training import noting_interrupts, training_flags
+from fastlstm.errors import InputError
 from fastlstm.runs import check_destination
 from fastlstm.tasks.tuning import STUDY
 
@@ -68,8 +69,8 @@ def _backtest_command(
         parameter for parameter in training_flags(kind) if parameter.name not in ("init", "test_windows")
     ]
     # With a flag of training there is something to train: the table comes first. Without, a run does.
-    named = {argument.partition("=")[0].removeprefix("--no-").removeprefix("--") for argument in arguments}
-    if named & {parameter.name.replace("_", "-") for parameter in trained}:
+    flags_given = {argument.partition("=")[0].replace("--no-", "--", 1) for argument in arguments}
+    if flags_given & {f"--{parameter.name.replace('_', '-')}" for parameter in trained}:
         return command(lambda given: _backtest_table(kind, given), [*trained, *own, *written])
     run = run_flag()
     data = flag("data", Path, "The whole of the run's data, or more of it.", placed=True)
@@ -78,15 +79,13 @@ def _backtest_command(
 
 def _backtest_run(task: str, given: dict[str, Any]) -> None:
     loaded = cast("LivingEstimator", load_of(given.pop("run"), task))
-    outputs = {name: given.pop(name) for name in ("out", "by_series", "by_step", "json")}
-    _check_forms(outputs)
+    outputs = _take_outputs(given)
     _write_evaluation(loaded.backtest(**given), outputs, loaded.time_format_)
     print_notes(loaded.notes_)
 
 
 def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
-    outputs = {name: given.pop(name) for name in ("out", "by_series", "by_step", "json")}
-    _check_forms(outputs)
+    outputs = _take_outputs(given)
     own = {
         name: given.pop(name)
         for name in signature(kind.backtest).parameters
@@ -96,7 +95,10 @@ def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
     horizon = configuration["horizon"]
     steps = (own["windows"] - 1) * (own["stride"] or horizon) + horizon
     held_back = max(1, -(-steps // horizon))
-    fitted = kind(**configuration, test_windows=held_back).fit(given.pop("data"), **given)
+    with noting_interrupts() as interrupts:
+        fitted = kind(**configuration, test_windows=held_back).fit(given.pop("data"), **given)
+    if interrupts:  # a model that learnt a part of what it should is nothing to judge the others by
+        raise KeyboardInterrupt
     print_notes(fitted.notes_)
     _write_evaluation(fitted.backtest(**own), outputs, fitted.time_format_)
     print_notes(fitted.notes_)
@@ -132,9 +134,16 @@ def _cross_validate(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
         print(found)
 
 
-def _check_forms(outputs: Mapping[str, Any]) -> None:
-    for name in ("out", "by_series", "by_step"):
-        check_form(outputs[name])
+def _take_outputs(given: dict[str, Any]) -> dict[str, Any]:
+    """Take out of what was given what is to be written, each in a file of its own, and none that is read."""
+    outputs = {name: given.pop(name) for name in ("out", "by_series", "by_step", "json")}
+    paths = {name: path for name, path in outputs.items() if isinstance(path, Path)}
+    for name, path in paths.items():
+        check_form(path)
+        keep_what_is_read(path, given.values(), name)
+        if list(paths.values()).count(path) > 1:
+            raise InputError(f"{path} is named for two tables: give each a file of its own")
+    return outputs
 
 
 def _write_evaluation(evaluation: Rolled, outputs: Mapping[str, Any], time_format: str | None) -> None:

@@ -57,7 +57,7 @@ def check_form(path: Path | None) -> None:
         raise InputError(f"{path}: files are written as {' or '.join(WRITTEN)}; give a name that ends so")
 
 
-def keep_what_is_read(path: Path | None, given: Iterable[Any]) -> None:
+def keep_what_is_read(path: Path | None, given: Iterable[Any], name: str = "out") -> None:
     """Raise where an answer would take the place of a file that it is made from.
 
     Parameters
@@ -66,6 +66,8 @@ def keep_what_is_read(path: Path | None, given: Iterable[Any]) -> None:
         Where the answer is to go.
     given : iterable
         What is read, files among it.
+    name : str
+        The argument that names the path.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def keep_what_is_read(path: Path | None, given: Iterable[Any]) -> None:
         return
     for source in given:
         if isinstance(source, str | Path) and Path(source).is_file() and path.samefile(source):
-            raise InputError(f"out is {path}, which is read: give another file")
+            raise InputError(f"{name} is {path}, which is read: give another file")
 
 
 def print_notes(notes: Sequence[str]) -> None:

@@ -107,7 +107,7 @@ def _train(kind: type[Estimator], given: dict[str, Any]) -> int:
     with noting_interrupts() as interrupts:
         fitted = kind(**configuration).fit(data, **given)
     fitted.save(out)
-    return _tell(fitted, out, bool(interrupts))
+    return _tell(fitted, out, out if interrupts else None)
 
 
 def _resume(kind: type[LivingEstimator], given: dict[str, Any]) -> int:
@@ -117,13 +117,14 @@ def _resume(kind: type[LivingEstimator], given: dict[str, Any]) -> int:
     with noting_interrupts() as interrupts:
         fitted = kind.resume(folder, given["data"])
     fitted.save(out)
-    return _tell(fitted, out, bool(interrupts))
+    return _tell(fitted, out, folder if interrupts else None)
 
 
-def _tell(fitted: Estimator, out: Path, interrupted: bool) -> int:
+def _tell(fitted: Estimator, out: Path, left: Path | None) -> int:
+    """Print how training went, and where it was left what goes on from there."""
     print(fitted.report_)
-    if interrupted:
-        onward = f"; train --resume {out} goes on from here" if hasattr(fitted, "resume") else ""
+    if left is not None:
+        onward = f"; train --resume {left} goes on from here" if hasattr(fitted, "resume") else ""
         print(f"fastlstm: interrupted; the best weights so far are saved in {out}{onward}", file=sys.stderr)
         return INTERRUPTED
     print(f"saved in {out}", file=sys.stderr)

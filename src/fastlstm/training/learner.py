@@ -232,6 +232,27 @@ def numbered(what: str, which: Tensor) -> str:
     return f"{what} number {listed(which.tolist(), form=str, counted=True)}, counted from 0"
 
 
+def pass_interrupt_on(training: Sequence[TrainingResult]) -> None:
+    """Let a Ctrl-C that ended a training end what it is a part of, too: a backtest is of models that learnt all.
+
+    Parameters
+    ----------
+    training : sequence of TrainingResult
+        That of each member.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If the last was left.
+
+    Examples
+    --------
+    >>> pass_interrupt_on([TrainingResult(stopped="early"), TrainingResult()])
+    """
+    if training[-1].stopped == "interrupted":
+        raise KeyboardInterrupt
+
+
 def history_of(training: TrainingResult | Sequence[TrainingResult]) -> list[dict[str, float]]:
     """Return the history of a training, that of all members of an ensemble one after the other.
 

@@ -32,6 +32,7 @@ from fastlstm.tasks.detect.running import (
 from fastlstm.tasks.detect.scoring import Scorer
 from fastlstm.tasks.detect.settings import Method, Parameters
 from fastlstm.tasks.detect.stretches import stretches
+from fastlstm.training.learner import pass_interrupt_on
 from fastlstm.training.loop import Hooks, make_accelerator, train
 from fastlstm.wording import many
 
@@ -232,11 +233,13 @@ def fit_table(
     rates = rates_of(parameters)
     expected = expect_all(network, series, steps, rates)
     calibration: dict[str, Any] = {"rates": rates, "hold": hold, "alarms_a_row": allowed}
-    learnt_scorer = Scorer.fit(expected, steps.target, **calibration)
-    scorer = learnt_scorer
-    if training.stopped != "interrupted":
+    learnt_scorer = scorer = Scorer.fit(expected, steps.target, **calibration)
+    try:
+        pass_interrupt_on([training])
         unlearnt = expect_unlearnt(parameters, accelerator, series, steps, rates, training.best_step)
         scorer = Scorer.fit(unlearnt, steps.target, **calibration)
+    except KeyboardInterrupt:
+        training.stopped = "interrupted"  # though the network itself may have learnt all
     detection = Detection(network, scaling, scorer, learnt_scorer, last_steps(series))
     verdicts, ended, _ = judge(detection, table, {})
     daily = rows_a_day(series)
@@ -359,6 +362,11 @@ def expect_unlearnt(
         How fast the smoothed evidence of each kind follows.
     training_steps : int
         Of each network.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If their training is left.
     """
     quiet = parameters.model_copy(update={"progress": False})
     loop = quiet.loop(max(training_steps, 1), parameters.learning_rate, validations=1)
@@ -366,7 +374,7 @@ def expect_unlearnt(
     for half in halves_of(series):
         network = build(parameters, series, steps, accelerator.device)
         learning = learn(parameters, network, series, steps, half, accelerator.device)
-        train(learning.learner(), loop, accelerator)
+        pass_interrupt_on([train(learning.learner(), loop, accelerator)])
         halves.append((half, expect_all(network, series, steps, rates)))
     (first, ours), (_, others) = halves
     return Expected(

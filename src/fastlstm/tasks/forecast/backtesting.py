@@ -17,6 +17,7 @@ from fastlstm.tasks.forecast.past import recode, series_before
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
 from fastlstm.tasks.forecast.vocabulary import keep_training_categories
+from fastlstm.training.learner import pass_interrupt_on
 from fastlstm.wording import many
 
 logger = logging.getLogger("fastlstm")
@@ -155,6 +156,7 @@ def backtest(series: SeriesSet, origins: Origins, parameters: Parameters, season
             raise InputError(
                 f"before {_before(number, len(groups))} {error}; or give fewer windows"
             ) from None
+        pass_interrupt_on(fitted.report.training)
         chosen = origins.groups == group
         index = WindowIndex(origins.index.series[chosen], origins.index.origins[chosen])
         alike = recode(series, past.schema)

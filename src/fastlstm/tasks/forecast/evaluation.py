@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from fastlstm.data.series.history import PAIRS
+from fastlstm.data.series.schema import free_name
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import CovariateScaling, WindowIndex
 from fastlstm.data.tables.frames import give_back
@@ -22,7 +23,7 @@ from fastlstm.tasks.forecast.fallback import stand_in
 from fastlstm.tasks.forecast.frames import forecast_frame
 from fastlstm.tasks.forecast.learning import windows_for
 from fastlstm.tasks.metric_table import metric_table
-from fastlstm.training.metrics import Array, forecast_metrics, metrics_by_group, seasonal_scale
+from fastlstm.training.metrics import METRICS, Array, forecast_metrics, metrics_by_group, seasonal_scale
 from fastlstm.wording import many
 
 if TYPE_CHECKING:
@@ -135,11 +136,12 @@ class Evaluation:
         -------
         DataFrame
             Of the kind of the table that was evaluated: the series' name under its column's own name (``series`` where
-            there is none), ``forecaster``, ``windows``, and each of ``fastlstm.training.metrics.METRICS``.
+            there is none, with ``_`` behind it where one of the others is called so), ``forecaster``, ``windows``, and
+            each of ``fastlstm.training.metrics.METRICS``.
         """
         codes, groups = np.unique(self.index.series, return_inverse=True)
         names = pl.Series([self.series.names[code] for code in codes])
-        column = self.series.schema.columns.series or "series"
+        column = free_name(self.series.schema.columns.series or "series", ("windows", "forecaster", *METRICS))
         windows = pl.Series(np.bincount(groups))
         return self._given(self._by_group({column: names, "windows": windows}, groups[:, None]))
 
@@ -165,9 +167,9 @@ class Evaluation:
         for name, forecast in self.forecasts.items():
             metrics = metrics_by_group(self.truth, forecast, self.quantiles, self.scale, groups, count)
             label = pl.repeat(name, count, eager=True)
-            frames.append(pl.DataFrame({"place": np.arange(count), **keys, "forecaster": label, **metrics}))
-        together = pl.concat(frames).sort("place", maintain_order=True).drop("place")
-        return together.with_columns(pl.selectors.float().fill_nan(None))
+            frames.append(pl.DataFrame({**keys, "forecaster": label, **metrics}))
+        side_by_side = np.arange(len(frames) * count).reshape(len(frames), count).T.ravel()
+        return pl.concat(frames)[side_by_side].with_columns(pl.selectors.float().fill_nan(None))
 
     def plot_errors(self) -> Figure:
         """Draw the MAE of each step ahead, of the model and the baselines."""

@@ -32,6 +32,7 @@ from fastlstm.tasks.tuning import (
     search,
     why_none,
 )
+from fastlstm.training.learner import pass_interrupt_on
 from fastlstm.training.metrics import quantile_loss, scaled
 from fastlstm.wording import many
 
@@ -236,8 +237,7 @@ def tune(
         tried = Parameters.check({**alone.model_dump(), **values})
         look = _Look(series, season, report)
         fitted = fit_series(tried, series, season, FitOptions(validated=look, test=False))
-        if fitted.report.training[-1].stopped == "interrupted":
-            raise KeyboardInterrupt
+        pass_interrupt_on(fitted.report.training)
         validation = fitted.report.validation
         loss = scaled_quantile_loss(validation)
         if loss < best:

@@ -38,6 +38,7 @@ from fastlstm.tasks.parameters import check_arguments
 from fastlstm.tasks.resuming import ResumableEstimator
 from fastlstm.tasks.saving import Contents
 from fastlstm.training.checkpoint import TrainingState
+from fastlstm.training.learner import pass_interrupt_on
 
 
 class FittedLabels(ResumableEstimator, ExportableEstimator):
@@ -159,6 +160,7 @@ class FittedLabels(ResumableEstimator, ExportableEstimator):
         for learnt, held in make_folds(count, strata, groups, folds, parameters.seed):
             seen, judged = examples.subset(learnt), examples.subset(held)
             fitted = fit_examples(parameters, seen, self._target_of(seen, whole), _vectors(vectors))
+            pass_interrupt_on(fitted.report.training)
             parts.append(_judged(fitted.model, judged, fitted.model.lay_out(judged)))
         return CrossValidation(
             whole,
