@@ -114,6 +114,21 @@ def test_future_rows_that_contradict_the_known_past_are_told() -> None:
     assert model.notes_ == ["3 future values of known steps differ from what is known: not taken"]
 
 
+def test_what_float32_cannot_hold_well_is_told_of_each_table_that_is_read() -> None:
+    large = daily(promo=1.0).with_columns(pl.col("y", "promo") + 1.7e9 + pl.Series([0.0, 1.0] * 30))
+    model = quick(7).fit(large, target="y", time="t", future_covariates=["promo"])
+    days = [date(2023, 3, 2) + timedelta(day) for day in range(7)]
+    ahead = pl.DataFrame({"t": days, "promo": 1.7e9 + np.arange(7)})
+
+    def coarse() -> list[str]:
+        return [note.partition(" of ")[0] for note in model.notes_ if "too little for float32" in note]
+
+    model.predict(large, future=ahead)
+    assert coarse() == ["y", "promo", "promo"]
+    model.evaluate(large)
+    assert coarse() == ["y", "promo"]
+
+
 def test_fewer_new_rows_than_a_horizon_cannot_be_judged() -> None:
     table = daily(70)
     model = quick(7).fit(table[:60], target="y", time="t")

@@ -94,6 +94,7 @@ def add_future(series: SeriesSet, source: Any) -> SeriesSet:
         series=len(rows.names),
         empty=grid.found.empty,
         unknown=grid.found.unknown,
+        unresolved=grid.found.unresolved,
         contradicting=_count_contradicting(series, table, np.where(ahead, -1, positions), codes),
     )
     return replace(longer, source=table.name, report=report)

@@ -176,7 +176,6 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
             *describe_strangers(series.names, self.series_.names),
             *describe(without_network(ends)),
             *describe_covariates(ends, index, steps, read, self.scaling_.future),
-            *series.report.coarse,
         ]
         answer = in_given_shape(frame, series.schema, series.names, path)
         return give_back(answer, series.kind, whole=series.schema.whole_names)
@@ -226,8 +225,8 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
             raise InputError("a loaded run holds only the end of its data: give the whole of it as data")
         series = self._read(data)
         origins = lay_origins(series, horizon, windows, stride, refit)
-        read = [] if data is None else [*describe_read([series.report]), *series.report.coarse]
-        self.notes_ = [*describe_fewer(origins, windows, series), *read]
+        read = [] if data is None else [series.report]
+        self.notes_ = [*describe_fewer(origins, windows, series), *describe_read(read)]
         if not refit and all_unseen(series, origins.index, self._learnt()):
             fresh = self._fresh(series)
             return evaluate_windows(self.network_, series, self.scaling_, origins.index, self.season_, fresh)
@@ -265,7 +264,6 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
             *describe_strangers(read.names, self.series_.names),
             *describe_read([read.report]),
             *([] if unseen else ["some of these rows were used in training, so the figures are optimistic"]),
-            *read.report.coarse,
         ]
         return found
 

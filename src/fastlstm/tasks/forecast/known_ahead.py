@@ -79,7 +79,7 @@ def _describe_far(ends: SeriesSet, ahead: npt.NDArray[np.float32], learnt: Stand
 
 
 def describe_read(read: Iterable[GapReport]) -> list[str]:
-    """Say which categories of tables training did not know, one line a column, and what is known to be otherwise.
+    """Say what of tables training did not know, what is known to be otherwise, and what float32 cannot hold well.
 
     Parameters
     ----------
@@ -97,4 +97,5 @@ def describe_read(read: Iterable[GapReport]) -> list[str]:
             told.append(
                 f"{many(report.contradicting, 'future value')} of known steps {differ} from what is known: not taken"
             )
+        told += report.coarse
     return told
