@@ -122,15 +122,13 @@ def forecast_against_truth(
     return figure
 
 
-def error_by_horizon(errors: Mapping[str, npt.ArrayLike], *, measure: str = "MAE") -> Figure:
-    """Draw the error at every step ahead, beside those of the naive forecasts.
+def error_by_horizon(errors: Mapping[str, npt.ArrayLike]) -> Figure:
+    """Draw the mean absolute error at every step ahead, beside those of the naive forecasts.
 
     Parameters
     ----------
     errors : mapping
         Name → (L,) error; the first is the model's.
-    measure : str
-        What the errors are.
 
     Examples
     --------
@@ -144,7 +142,7 @@ def error_by_horizon(errors: Mapping[str, npt.ArrayLike], *, measure: str = "MAE
         axes.plot(
             range(1, len(values) + 1), values, color=colour, linewidth=1.8 if index == 0 else 1, label=name
         )
-    axes.set(xlabel="steps ahead", ylabel=measure, title="Error by horizon")
+    axes.set(xlabel="steps ahead", ylabel="MAE", title="Error by horizon")
     axes.set_ylim(bottom=0)
     axes.legend(frameon=False)
     return figure

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
+from fastlstm.data.ragged import offsets_of
 from fastlstm.data.sequences.channels import expand, learn_categories, notes_on, read_cells, usable
 from fastlstm.data.sequences.labels import Apart, read_labels
 from fastlstm.data.sequences.per_series import (
@@ -80,7 +81,7 @@ def read_long(
     schema = schema if not learning else with_clock(schema, clock)
     order = np.lexsort((clock.instants, rows.codes))
     refuse_twins(table, schema.time, rows, clock, order)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows.codes, minlength=len(rows.names)))])
+    offsets = offsets_of(np.bincount(rows.codes, minlength=len(rows.names)))
     cells = [
         read_cells(table, name, "features", schema.vocabularies, schema.missing) for name in schema.features
     ]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.ragged import ranges
+from fastlstm.data.ragged import offsets_of, ranges
 from fastlstm.data.sequences.labels import refuse_unlabelled
 from fastlstm.data.sequences.per_series import remaining
 from fastlstm.data.sequences.schema import REMAINING, SequenceSchema
@@ -143,7 +143,7 @@ def _joined(parts: Sequence[Numbers], where: Callable[[int], str]) -> tuple[Numb
             raise DataError(
                 f"{where(index)} has {part.shape[1]} channels and the first has {channels}; give all the same channels"
             )
-    offsets = np.concatenate([[0], np.cumsum([len(part) for part in parts])]).astype(np.int64)
+    offsets = offsets_of([len(part) for part in parts])
     values = np.concatenate(parts)
     huge = np.abs(values) > FLOAT32_MAX
     if huge.any():

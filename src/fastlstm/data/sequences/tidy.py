@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from fastlstm.data.ragged import codes_of
+from fastlstm.data.ragged import codes_of, offsets_of
 from fastlstm.data.sequences.channels import distinct, expand, learn_categories, notes_on
 from fastlstm.data.sequences.labels import Apart
 from fastlstm.data.sequences.measurements import Measurements, as_categories, expand_grid, static_variable
@@ -192,7 +192,7 @@ def _steps(schema: SequenceSchema, cells: Cells) -> tuple[Integers, Integers, In
     begins = np.flatnonzero(np.append(True, (np.diff(series) != 0) | (np.diff(instants) != 0)))
     steps = codes_of(np.diff(np.append(begins, len(order))))
     counts = np.bincount(series[begins], minlength=len(cells.rows.names))
-    return order, np.concatenate([[0], np.cumsum(counts)]), begins, steps, codes[order].astype(np.int64)
+    return order, offsets_of(counts), begins, steps, codes[order].astype(np.int64)
 
 
 def _settle_columns(table: Table, roles: SequenceSchema, apart: Table | None) -> SequenceSchema:

@@ -7,6 +7,7 @@ from typing import NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from fastlstm.data.ragged import offsets_of
 from fastlstm.data.series.rows import Integers, Rows, find_twins, of_series
 from fastlstm.data.series.schema import Schema
 from fastlstm.data.series.series_set import make_axis
@@ -98,7 +99,7 @@ def lay_on_grid(
     _refuse_other_calendars(table, ticks - axis.origins[codes], moved, axis.frequency)
     if twins := find_twins(order, codes, positions):
         refuse_collision(table, rows, *twins, schema)
-    offsets = np.concatenate([[0], np.cumsum(positions[lasts] + 1)])
+    offsets = offsets_of(positions[lasts] + 1)
     _refuse_sparse(table, rows, order, positions, int(offsets[-1]), schema)
     places = np.empty_like(rows.codes)
     places[order] = offsets[codes] + positions

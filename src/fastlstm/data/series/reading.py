@@ -326,7 +326,7 @@ def _require_told_apart(table: Table, columns: Columns, step: Frequency, form: s
 
 def _ended(axis: TimeAxis, last_observed: Integers) -> int:
     """Count the series whose last target lies before the last of others."""
-    ends = axis.frequency.ticks(axis.origins, last_observed, axis.day)
+    ends = axis.shifted(last_observed).origins
     return int((ends < ends.max()).sum())
 
 

@@ -115,8 +115,7 @@ class SeriesSet:
     @cached_property
     def calendar(self) -> Floats:
         """(N, C) float32, calendar features of every step; ``axis.features`` gives those past the end."""
-        origins = np.repeat(self.axis.origins, self.lengths)
-        return self.axis.features(self.axis.frequency.ticks(origins, self.positions, self.axis.day))
+        return self.axis.features(self.axis.ticks_at(self.codes, self.positions))
 
     def called(self, codes: Iterable[int]) -> str:
         """Name series, for a message.
@@ -310,9 +309,7 @@ class SeriesSet:
     def _past_last(self, known: npt.NDArray[np.bool_]) -> Integers:
         """Return (S,) the position just past the last of the steps (N,) that are known, 0 where none is."""
         ends = np.zeros(len(self), np.int64)
-        steps = np.flatnonzero(known)
-        series = np.searchsorted(self.offsets, steps, side="right") - 1
-        np.maximum.at(ends, series, steps - self.offsets[series] + 1)
+        np.maximum.at(ends, self.codes[known], self.positions[known] + 1)
         return ends
 
 

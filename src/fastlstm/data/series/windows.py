@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fastlstm.data.ragged import codes_of
+from fastlstm.data.ragged import codes_of, ranges
 from fastlstm.data.series.pooled import PooledTarget
 from fastlstm.data.series.scaling import Standardizer
 from fastlstm.data.series.series_set import Integers, SeriesSet, running_count
@@ -236,6 +236,16 @@ class WindowIndex(NamedTuple):
     series: Integers
     origins: Integers
 
+    def positions(self, series: SeriesSet) -> Integers:
+        """Return (M,) int64, where in its series each horizon begins.
+
+        Parameters
+        ----------
+        series : SeriesSet
+            The series.
+        """
+        return self.origins - series.offsets[self.series]
+
     def thinned(self, most: int) -> WindowIndex:
         """Return at most so many of the windows, evenly spread over them.
 
@@ -322,10 +332,8 @@ def rolling_windows(series: SeriesSet, first: Integers, last: Integers, stride: 
     """
     counts = np.maximum((last - first) // stride + 1, 0)
     codes = codes_of(counts)
-    back = (
-        np.concatenate([np.arange(count)[::-1] for count in counts]) if len(counts) else np.empty(0, np.int64)
-    )
-    return WindowIndex(codes, series.offsets[codes] + last[codes] - stride * back.astype(np.int64))
+    back = counts[codes] - 1 - ranges(0, counts)
+    return WindowIndex(codes, series.offsets[codes] + last[codes] - stride * back)
 
 
 def with_horizon(series: SeriesSet, horizon: int) -> SeriesSet:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fastlstm.checks import require_whole
+from fastlstm.data.ragged import offsets_of
 from fastlstm.data.series.rows import Integers
 from fastlstm.data.texts.byte_pairs import BYTES, encode_byte_pairs, fit_byte_pairs, load_byte_pairs
 from fastlstm.data.texts.words import LINE_BREAK, parted, split_words
@@ -171,12 +172,12 @@ class Tokenizer:
             If a text is no string, or (``bpe``) no Unicode.
         """
         ids, lengths = self._encoded(_checked(texts, strictly=self.level == "bpe"))
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        offsets = offsets_of(lengths)
         empty = lengths == 0
         if not empty.any():
             return ids, offsets
         filled = np.insert(ids, offsets[:-1][empty], UNKNOWN)
-        return filled, np.concatenate([[0], np.cumsum(np.maximum(lengths, 1))]).astype(np.int64)
+        return filled, offsets_of(np.maximum(lengths, 1))
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """Turn ids into text.

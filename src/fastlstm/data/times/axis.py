@@ -67,7 +67,23 @@ class TimeAxis:
         numpy.ndarray
             (count,) int64.
         """
-        positions = np.arange(start, start + count, dtype=np.int64)
+        return self.ticks_at(series, np.arange(start, start + count, dtype=np.int64))
+
+    def ticks_at(self, series: int | Ticks, positions: Ticks) -> Ticks:
+        """Return the ticks of positions, which may lie before or past the ends of their series.
+
+        Parameters
+        ----------
+        series : int or numpy.ndarray
+            Which series they are of; (N,) int64 where each is of its own.
+        positions : numpy.ndarray
+            (N,) int64.
+
+        Returns
+        -------
+        numpy.ndarray
+            (N,) int64.
+        """
         return self.frequency.ticks(self.origins[series], positions, self.day)
 
     def stamps(self, series: int, start: int, count: int) -> pl.Series:

@@ -36,11 +36,7 @@ def draw_scores(table: DetectionTable, verdicts: Verdicts, threshold: float) -> 
     order = table.in_time
     order = order[table.codes[order] == 0]
     series = table.series
-    times = series.axis.as_stamps(
-        series.axis.frequency.ticks(
-            series.axis.origins[np.zeros(len(order), np.int64)], table.places[order], series.axis.day
-        )
-    ).to_numpy()
+    times = series.axis.as_stamps(series.axis.ticks_at(0, table.places[order])).to_numpy()
     names = series.schema.columns.target[:MOST_CHANNELS]
     figure = Figure(figsize=(11, 2 + 1.6 * (len(names) + 1)), layout="constrained")
     panels = figure.subplots(len(names) + 1, sharex=True)

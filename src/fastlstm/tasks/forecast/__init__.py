@@ -9,7 +9,7 @@
     defaults     what is not asked for
     fitting      from series to a trained network and a report
     starting     from which weights, and what looks on
-    keeping      a fit that was left goes on where it stood
+    model        a network and its scales: windows, and forecasts of many of them
     learning     the network as a Learner for the training loop
     evaluation   rolling forecasts beside naive and seasonal-naive
     past         what there was to learn from before some moment

@@ -10,8 +10,7 @@ import numpy.typing as npt
 from fastlstm.data.ragged import ranges
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import WindowIndex, Windows
-from fastlstm.model.forecaster import ForecastEnsemble
-from fastlstm.tasks.forecast.learning import forecast_windows
+from fastlstm.tasks.forecast.model import ForecastModel
 from fastlstm.training.metrics import Array
 
 MOST_WINDOWS = 20  # before a forecast, that its intervals follow
@@ -21,7 +20,7 @@ SERIES_AT_ONCE = 1024  # as many forecasts lie in memory as those of so many ser
 
 
 def forecast_adapted(
-    network: ForecastEnsemble,
+    model: ForecastModel,
     windows: Windows,
     series: SeriesSet,
     index: WindowIndex,
@@ -31,8 +30,8 @@ def forecast_adapted(
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        Trained, in evaluation mode.
+    model : ForecastModel
+        Trained.
     windows : Windows
         The rows.
     series : SeriesSet
@@ -47,9 +46,9 @@ def forecast_adapted(
     numpy.ndarray
         (W, L, Q) float64, in the target's unit.
     """
-    whole = _whole if network.settings.counts else np.asarray
+    whole = _whole if model.settings.counts else np.asarray
     if fresh is None:
-        return whole(forecast_windows(network, windows, index).astype(np.float64))
+        return whole(model.forecast(windows, index).astype(np.float64))
     # Forecasts from less than a context err more than those that follow them.
     first = (series.offsets[:-1] + np.maximum(fresh, windows.context))[index.series]
     parts = []
@@ -59,9 +58,9 @@ def forecast_adapted(
             continue
         wanted = WindowIndex(codes, origins)
         behind = windows_behind(wanted, windows.horizon, start)
-        forecasts = forecast_windows(network, windows, behind).astype(np.float64)
-        parts.append(adapt(series, behind, wanted, forecasts, network.settings.quantiles, start))
-    return whole(np.concatenate(parts).clip(min=network.settings.floor))
+        forecasts = model.forecast(windows, behind).astype(np.float64)
+        parts.append(adapt(series, behind, wanted, forecasts, model.settings.quantiles, start))
+    return whole(np.concatenate(parts).clip(min=model.settings.floor))
 
 
 def steps_needed(reach: int, horizon: int, series: SeriesSet, fresh: Integers) -> Integers:

@@ -12,7 +12,7 @@ from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import WindowIndex
 from fastlstm.errors import InputError
 from fastlstm.tasks.forecast.evaluation import Evaluation, forecast_origins, judge
-from fastlstm.tasks.forecast.fitting import fit_series, windows_to_judge
+from fastlstm.tasks.forecast.fitting import fit_series, last_windows
 from fastlstm.tasks.forecast.past import recode, series_before
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import split_for
@@ -81,16 +81,14 @@ def lay_origins(
     windows = require_whole("windows", windows, least=1)
     stride = require_whole("stride", stride, least=1)
     refit = refit if isinstance(refit, bool) else require_whole("refit", refit, least=0)
-    last = series.last_observed - horizon
-    first = np.maximum(last - (windows - 1) * stride, 1)
-    index = windows_to_judge(series, first, horizon, stride)
+    index = last_windows(series, horizon, windows, stride)
     every = windows if refit is False or refit == 0 else int(refit)
-    from_end = (last[index.series] + series.offsets[index.series] - index.origins) // stride
+    last, positions = series.last_observed - horizon, index.positions(series)
+    from_end = (last[index.series] - positions) // stride
     groups = (windows - 1 - from_end) // every
     oldest = windows - 1 - np.arange(0, windows, every)  # origin of each model, counted from the newest
     ends = last[None] - stride * oldest[:, None]
     # A series too short for a model's oldest origin is held back from its own first one on.
-    positions = index.origins - series.offsets[index.series]
     own = np.full(ends.shape, np.iinfo(np.int64).max)
     np.minimum.at(own, (groups, index.series), positions)
     return Origins(index, groups, np.where(own < np.iinfo(np.int64).max, own, ends))
@@ -160,9 +158,7 @@ def backtest(series: SeriesSet, origins: Origins, parameters: Parameters, season
         chosen = origins.groups == group
         index = WindowIndex(origins.index.series[chosen], origins.index.origins[chosen])
         alike = recode(series, past.schema)
-        forecasts[chosen] = forecast_origins(
-            fitted.network, alike, fitted.scaling, index, np.maximum(origins.ends[group], 0)
-        )
+        forecasts[chosen] = forecast_origins(fitted.model, alike, index, np.maximum(origins.ends[group], 0))
     return judge(series, origins.index, forecasts, quantiles, season)
 
 

@@ -357,10 +357,9 @@ class Forecaster(FittedForecaster):
     ) -> Self:
         """Fit to series that were read, or take up what was fitted to them."""
         fitted = fitted or fit_series(parameters, series, season, options)
-        self.network_ = fitted.network
-        self.scaling_ = fitted.scaling
+        self.network_, self.scaling_ = fitted.model.network, fitted.model.scaling
         self.series_ = series
-        self.context_ = fitted.network.settings.context
+        self.context_ = fitted.model.settings.context
         self.season_ = season
         self.learnt_until_ = learnt_from(series, parameters.test_windows * parameters.horizon)
         if options and options.start:

@@ -13,15 +13,14 @@ import polars as pl
 from fastlstm.data.series.history import PAIRS
 from fastlstm.data.series.schema import free_name
 from fastlstm.data.series.series_set import Integers, SeriesSet
-from fastlstm.data.series.windows import CovariateScaling, WindowIndex
+from fastlstm.data.series.windows import WindowIndex
 from fastlstm.data.tables.frames import give_back
 from fastlstm.model.baselines import naive, residual_spread, seasonal_naive
-from fastlstm.model.forecaster import ForecastEnsemble
 from fastlstm.runs.plots import error_by_horizon, forecast_against_truth
 from fastlstm.tasks.forecast.adapting import forecast_adapted
 from fastlstm.tasks.forecast.fallback import stand_in
 from fastlstm.tasks.forecast.frames import forecast_frame
-from fastlstm.tasks.forecast.learning import windows_for
+from fastlstm.tasks.forecast.model import ForecastModel
 from fastlstm.tasks.metric_table import metric_table
 from fastlstm.training.metrics import METRICS, Array, forecast_metrics, metrics_by_group, seasonal_scale
 from fastlstm.wording import many
@@ -215,23 +214,16 @@ class Evaluation:
 
 
 def evaluate_windows(
-    network: ForecastEnsemble,
-    series: SeriesSet,
-    scaling: CovariateScaling,
-    index: WindowIndex,
-    season: int,
-    fresh: Integers | None = None,
+    model: ForecastModel, series: SeriesSet, index: WindowIndex, season: int, fresh: Integers | None = None
 ) -> Evaluation:
     """Forecast from each origin with what lies before it, and compare with what came.
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        The model.
+    model : ForecastModel
+        Trained.
     series : SeriesSet
         The series.
-    scaling : CovariateScaling
-        Of the covariates.
     index : WindowIndex
         W origins, rising within each series.
     season : int
@@ -244,27 +236,21 @@ def evaluate_windows(
     Evaluation
         The rows before a series' first origin scale its MASE and give its baselines their intervals.
     """
-    forecasts = forecast_origins(network, series, scaling, index, fresh)
-    return judge(series, index, forecasts, network.settings.quantiles, season)
+    forecasts = forecast_origins(model, series, index, fresh)
+    return judge(series, index, forecasts, model.settings.quantiles, season)
 
 
 def forecast_origins(
-    network: ForecastEnsemble,
-    series: SeriesSet,
-    scaling: CovariateScaling,
-    index: WindowIndex,
-    fresh: Integers | None = None,
+    model: ForecastModel, series: SeriesSet, index: WindowIndex, fresh: Integers | None = None
 ) -> Array:
     """Forecast from each origin with what lies before it.
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        The model.
+    model : ForecastModel
+        Trained.
     series : SeriesSet
         The series.
-    scaling : CovariateScaling
-        Of the covariates.
     index : WindowIndex
         W origins.
     fresh : numpy.ndarray, optional
@@ -276,11 +262,9 @@ def forecast_origins(
     numpy.ndarray
         (W, L, Q) float64, in the target's unit.
     """
-    settings = network.settings
-    device = next(network.parameters()).device
-    windows = windows_for(settings, series, scaling, settings.horizon, device=device)
-    forecasts = forecast_adapted(network, windows, series, index, fresh)
-    return stand_in(series, index, forecasts, settings.quantiles, scaling.target)
+    windows = model.windows(series, model.settings.horizon)
+    forecasts = forecast_adapted(model, windows, series, index, fresh)
+    return stand_in(series, index, forecasts, model.settings.quantiles, model.scaling.target)
 
 
 def judge(

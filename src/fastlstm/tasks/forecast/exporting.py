@@ -13,24 +13,23 @@ from fastlstm.data.series.schema import ROLES, Role, Schema
 from fastlstm.data.series.windows import CovariateScaling
 from fastlstm.data.times.frequency import DAY, MINUTE, Frequency
 from fastlstm.errors import InputError
-from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
+from fastlstm.model.forecaster import NetworkSettings
 from fastlstm.model.standalone_forecaster import StandaloneForecaster
 from fastlstm.runs.export import Standalone, made_up, sprinkled
 from fastlstm.tasks.exporting import refuse_layer_norm
+from fastlstm.tasks.forecast.model import ForecastModel
 from fastlstm.wording import listed
 
 CODES = "1 for the first category, 2 for the second and so on, 0 where missing or another; numbers as texts without .0"
 
 
-def standalone(network: ForecastEnsemble, scaling: CovariateScaling, schema: Schema) -> Standalone:
+def standalone(model: ForecastModel, schema: Schema) -> Standalone:
     """Return a forecaster that needs nothing but numbers.
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        Trained, in evaluation mode.
-    scaling : CovariateScaling
-        Of the covariates.
+    model : ForecastModel
+        Trained.
     schema : Schema
         How tables are read.
 
@@ -39,7 +38,7 @@ def standalone(network: ForecastEnsemble, scaling: CovariateScaling, schema: Sch
     InputError
         If there is no graph of it.
     """
-    settings = network.settings
+    settings = model.settings
     if settings.decoding == "paths":
         raise InputError(
             "export: a forecast of sampled paths is drawn step by step, which is no graph: "
@@ -52,8 +51,8 @@ def standalone(network: ForecastEnsemble, scaling: CovariateScaling, schema: Sch
     refuse_layer_norm(settings.layer_norm)
     inputs = _inputs(settings, schema)
     return Standalone(
-        module=StandaloneForecaster(network, scaling, schema.calendar).eval(),
-        example=partial(_example, settings, scaling, schema),
+        module=StandaloneForecaster(model.network, model.scaling, schema.calendar).eval(),
+        example=partial(_example, settings, model.scaling, schema),
         varying={name: {0: "batch"} for name in inputs},
         outputs=("forecast",),
         description={

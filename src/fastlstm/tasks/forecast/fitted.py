@@ -25,7 +25,7 @@ from fastlstm.tasks.forecast.defaults import require_counts
 from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
 from fastlstm.tasks.forecast.exporting import standalone
 from fastlstm.tasks.forecast.fallback import describe, without_network
-from fastlstm.tasks.forecast.fitting import evaluate_all
+from fastlstm.tasks.forecast.fitting import all_windows
 from fastlstm.tasks.forecast.frames import forecast_frame, paths_frame
 from fastlstm.tasks.forecast.joining import (
     continue_series,
@@ -35,6 +35,7 @@ from fastlstm.tasks.forecast.joining import (
     extend_series,
 )
 from fastlstm.tasks.forecast.known_ahead import describe_covariates, describe_read
+from fastlstm.tasks.forecast.model import ForecastModel
 from fastlstm.tasks.forecast.pictures import draw_forecast
 from fastlstm.tasks.forecast.prediction import forecast_ahead, sample_ahead
 from fastlstm.tasks.forecast.report import ForecastReport
@@ -161,14 +162,12 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
             read.append(series.report)
         path = None
         if paths is None:
-            ends, index, forecasts = forecast_ahead(
-                self.network_, series, self.scaling_, horizon, self._fresh(series)
-            )
+            ends, index, forecasts = forecast_ahead(self._model, series, horizon, self._fresh(series))
             steps = forecasts.shape[1]
             frame = forecast_frame(ends, index, forecasts, self.network_.settings.quantiles)
         else:
             seed = Parameters.check(self.get_params()).seed
-            ends, index, drawn = sample_ahead(self.network_, series, self.scaling_, paths, seed, horizon)
+            ends, index, drawn = sample_ahead(self._model, series, paths, seed, horizon)
             steps = drawn.shape[2]
             frame, path = paths_frame(ends, index, drawn)
         self.notes_ = [
@@ -228,8 +227,7 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
         read = [] if data is None else [series.report]
         self.notes_ = [*describe_fewer(origins, windows, series), *describe_read(read)]
         if not refit and all_unseen(series, origins.index, self._learnt()):
-            fresh = self._fresh(series)
-            return evaluate_windows(self.network_, series, self.scaling_, origins.index, self.season_, fresh)
+            return evaluate_windows(self._model, series, origins.index, self.season_, self._fresh(series))
         parameters = Parameters.check({**self.get_params(), "test_windows": 0})
         return backtest(series, origins, parameters, self.season_)
 
@@ -255,9 +253,10 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
             stride = require_whole("stride", stride, least=1)
         read = self._read(data)
         series, joined = continue_series(self.series_, read, self.context_)
-        fresh = self._fresh(series)
-        found = evaluate_all(self.network_, series, self.scaling_, joined, self.season_, fresh, stride)
-        unseen = all_unseen(series, found.index, self._learnt())
+        settings = self.network_.settings
+        index = all_windows(series, settings, joined, stride or settings.horizon)
+        found = evaluate_windows(self._model, series, index, self.season_, self._fresh(series))
+        unseen = all_unseen(series, index, self._learnt())
         self.notes_ = [
             *describe_rows(self.series_, read),
             *describe_changed(self.series_, read),
@@ -282,9 +281,8 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
         matplotlib.figure.Figure
             The figure.
         """
-        figure = draw_forecast(
-            self._require_fitted().network_, self.series_, self.scaling_, self._fresh(self.series_), series
-        )
+        model, known = self._require_fitted()._model, self.series_
+        figure = draw_forecast(model, known, self._fresh(known), series)
         return write_figure(figure, path)
 
     @classmethod
@@ -308,6 +306,10 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
         """How files write the times (``strftime``); None where they are not written in a form of their own."""
         return self._require_fitted().series_.schema.time_format
 
+    @property
+    def _model(self) -> ForecastModel:
+        return ForecastModel(self.network_, self.scaling_)
+
     def _fresh(self, series: SeriesSet) -> Integers:
         """Return the position from which on nothing of series was learnt."""
         return fresh_from(series, self._learnt())
@@ -318,7 +320,7 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
 
     @override
     def _standalone(self) -> Standalone:
-        return standalone(self.network_, self.scaling_, self.series_.schema)
+        return standalone(self._model, self.series_.schema)
 
     @override
     def save(self, path: str | Path) -> None:

@@ -11,11 +11,12 @@ import torch
 from fastlstm.data.series.series_set import Integers, SeriesSet
 from fastlstm.data.series.windows import CovariateScaling, WindowIndex, rolling_windows
 from fastlstm.errors import InputError
-from fastlstm.model.forecaster import ForecastEnsemble
+from fastlstm.model.forecaster import ForecastEnsemble, NetworkSettings
 from fastlstm.tasks.forecast.defaults import USUAL, default_network, default_steps
-from fastlstm.tasks.forecast.evaluation import Evaluation, evaluate_windows
+from fastlstm.tasks.forecast.evaluation import evaluate_windows
 from fastlstm.tasks.forecast.fallback import without_network
 from fastlstm.tasks.forecast.learning import ForecastLearning
+from fastlstm.tasks.forecast.model import ForecastModel
 from fastlstm.tasks.forecast.report import ForecastReport
 from fastlstm.tasks.forecast.settings import Parameters
 from fastlstm.tasks.forecast.split import Split, split_series
@@ -32,16 +33,13 @@ class Fitted:
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        With the best weights, ready to forecast.
-    scaling : CovariateScaling
-        Fitted on the training part.
+    model : ForecastModel
+        With the best weights, ready to forecast; its scaling is that of the training part.
     report : ForecastReport
         What to tell.
     """
 
-    network: ForecastEnsemble
-    scaling: CovariateScaling
+    model: ForecastModel
     report: ForecastReport
 
 
@@ -51,18 +49,15 @@ class Prepared:
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        With its initial weights.
-    scaling : CovariateScaling
-        Fitted on the training part.
+    model : ForecastModel
+        With its initial weights; its scaling is that of the training part.
     split : Split
         Which rows are which.
     learning : ForecastLearning
         What the training loop is to learn.
     """
 
-    network: ForecastEnsemble
-    scaling: CovariateScaling
+    model: ForecastModel
     split: Split
     learning: ForecastLearning
 
@@ -105,16 +100,10 @@ def prepare(
         network = ForecastEnsemble(settings, parameters.members).to(device)
     if start:
         start.load(network)
-    learning = ForecastLearning(
-        network,
-        series,
-        scaling,
-        split,
-        batch_size=parameters.batch_size or USUAL[settings.trunk].batch_size,
-        origins=parameters.origins,
-        device=device,
-    )
-    return Prepared(network, scaling, split, learning)
+    model = ForecastModel(network, scaling)
+    batch_size = parameters.batch_size or USUAL[settings.trunk].batch_size
+    learning = ForecastLearning(model, series, split, batch_size=batch_size, origins=parameters.origins)
+    return Prepared(model, split, learning)
 
 
 def fit_series(
@@ -143,8 +132,8 @@ def fit_series(
     options = options or FitOptions()
     accelerator = make_accelerator(parameters.device, parameters.precision)
     prepared = prepare(parameters, series, season, accelerator.device, options.start)
-    network, scaling = prepared.network, prepared.scaling
-    learning = prepared.learning
+    model, split, learning = prepared.model, prepared.split, prepared.learning
+    network, horizon = model.network, parameters.horizon
     steps = parameters.max_steps or default_steps(len(learning.index_origins), learning.batch_size)
     rate = parameters.learning_rate or USUAL[network.settings.trunk].learning_rate
     loop = parameters.loop(steps, rate)
@@ -152,13 +141,12 @@ def fit_series(
     trained = train_members(network, learners, loop, accelerator, options.looking_on(prepared))
     del network.members[useful_members(trained) :]
     learning.calibrate()
-    index = prepared.split.validation_windows(series, parameters.horizon)
-    validation = evaluate_windows(network, series, scaling, index, season)
+    validation = evaluate_windows(model, series, split.validation_windows(series, horizon), season)
     test = None
-    split, known = prepared.split, fresh_from(series, options.start.learnt if options.start else {})
+    known = fresh_from(series, options.start.learnt if options.start else {})
     if parameters.test_windows and options.test:
-        fresh = np.maximum(split.fit, known)
-        test = evaluate_last(network, series, scaling, parameters.test_windows, season, fresh)
+        index = last_windows(series, horizon, parameters.test_windows, horizon)
+        test = evaluate_windows(model, series, index, season, np.maximum(split.fit, known))
     report = ForecastReport(
         data=series.report,
         training=trained,
@@ -177,92 +165,56 @@ def fit_series(
         ),
         fallbacks=without_network(series),
     )
-    return Fitted(network, scaling, report)
+    return Fitted(model, report)
 
 
-def evaluate_last(
-    network: ForecastEnsemble,
-    series: SeriesSet,
-    scaling: CovariateScaling,
-    windows: int,
-    season: int,
-    fresh: Integers,
-) -> Evaluation:
-    """Forecast the last horizons of the series, one after the other.
+def last_windows(series: SeriesSet, horizon: int, windows: int, stride: int) -> WindowIndex:
+    """Find the last horizons of the series.
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        The model.
     series : SeriesSet
         The series.
-    scaling : CovariateScaling
-        Of the covariates.
+    horizon : int
+        L.
     windows : int
-        How many horizons; a series shorter than that and one step gives as many as it has.
-    season : int
-        In steps.
-    fresh : numpy.ndarray
-        (S,) int64, the position from which on nothing of a series was learnt.
+        How many; a series too short for so many gives as many as it has, each with a step before it.
+    stride : int
+        Steps from one origin to the next.
 
     Raises
     ------
     InputError
         If no series is longer than a horizon.
     """
-    horizon = network.settings.horizon
-    last = series.last_observed - horizon
-    first = np.maximum(last - (windows - 1) * horizon, 1)
-    return evaluate_windows(
-        network,
-        series,
-        scaling,
-        windows_to_judge(series, first, horizon, horizon),
-        season,
-        fresh,
-    )
+    first = np.maximum(series.last_observed - horizon - (windows - 1) * stride, 1)
+    return windows_to_judge(series, first, horizon, stride)
 
 
-def evaluate_all(
-    network: ForecastEnsemble,
-    series: SeriesSet,
-    scaling: CovariateScaling,
-    known: Integers,
-    season: int,
-    fresh: Integers,
-    stride: int | None = None,
-) -> Evaluation:
-    """Forecast every horizon of the series, one after the other, from where there is a full context.
+def all_windows(series: SeriesSet, settings: NetworkSettings, known: Integers, stride: int) -> WindowIndex:
+    """Find every horizon of the series, one after the other, from where there is a full context.
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        The model.
     series : SeriesSet
         The series.
-    scaling : CovariateScaling
-        Of the covariates.
+    settings : NetworkSettings
+        For context and horizon.
     known : numpy.ndarray
         (S,) int64, how many steps at the start of each series serve as context only, where they came before;
         0 where the series is new. A new one too short for a full context gives one forecast, of its last
         horizon.
-    season : int
-        In steps.
-    fresh : numpy.ndarray
-        (S,) int64, the position from which on nothing of a series was learnt.
-    stride : int, optional
-        Steps from one origin to the next. Default: a horizon.
+    stride : int
+        Steps from one origin to the next.
 
     Raises
     ------
     InputError
         If no series is longer than a horizon.
     """
-    settings = network.settings
     last = series.last_observed - settings.horizon
     first = np.where(known > 0, known, np.maximum(np.minimum(settings.context, last), 1))
-    index = windows_to_judge(series, first, settings.horizon, stride or settings.horizon)
-    return evaluate_windows(network, series, scaling, index, season, fresh)
+    return windows_to_judge(series, first, settings.horizon, stride)
 
 
 def windows_to_judge(series: SeriesSet, first: Integers, horizon: int, stride: int) -> WindowIndex:

@@ -90,9 +90,7 @@ def forecast_frame(
         names = pl.Series(series.names)
         frame[columns.series] = names.gather(np.repeat(index.series, L))
     if truth is not None:
-        positions = index.origins - series.offsets[index.series]
-        first = series.axis.origins[index.series]
-        before = series.axis.frequency.ticks(first, positions - 1, series.axis.day)
+        before = series.axis.ticks_at(index.series, index.positions(series) - 1)
         frame[origin] = series.axis.as_stamps(np.repeat(before, L))
     frame[time] = _stamps(series, index, L)
     flat = forecasts.reshape(W * L, -1)
@@ -140,8 +138,5 @@ def paths_frame(series: SeriesSet, index: WindowIndex, drawn: Array) -> tuple[pl
 
 def _stamps(series: SeriesSet, index: WindowIndex, horizon: int) -> pl.Series:
     """Return the (W L) times of each window's horizon."""
-    axis = series.axis
-    positions = index.origins - series.offsets[index.series]
-    ahead = (positions[:, None] + np.arange(horizon)).ravel()
-    first = np.repeat(axis.origins[index.series], horizon)
-    return axis.as_stamps(axis.frequency.ticks(first, ahead, axis.day))
+    ahead = (index.positions(series)[:, None] + np.arange(horizon)).ravel()
+    return series.axis.as_stamps(series.axis.ticks_at(np.repeat(index.series, horizon), ahead))

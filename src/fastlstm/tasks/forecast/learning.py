@@ -1,24 +1,23 @@
-"""The forecasting network as the training loop's learner, and its forecasts of many windows."""
+"""The forecasting network as the training loop's learner."""
 
 from __future__ import annotations
 
 from typing import NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from fastlstm.data.series.series_set import Integers, SeriesSet
-from fastlstm.data.series.windows import CovariateScaling, WindowBatch, WindowIndex, Windows, training_windows
+from fastlstm.data.series.series_set import SeriesSet
+from fastlstm.data.series.windows import WindowBatch, training_windows
 from fastlstm.errors import InputError
-from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings, forking_targets
+from fastlstm.model.forecaster import ForecastNetwork, forking_targets
 from fastlstm.model.inputs import ScaledWindows
 from fastlstm.model.naive import NaiveForecasts
+from fastlstm.tasks.forecast.model import WINDOWS_AT_ONCE, ForecastModel
 from fastlstm.tasks.forecast.split import Split
 from fastlstm.training.loop import Learner
 
-WINDOWS_AT_ONCE = 256  # when forecasting
 FEW_WINDOWS = 64  # to calibrate sampled paths by
 ROWS_AHEAD = 2**16  # of the windows that are drawn at once, when training
 
@@ -50,44 +49,31 @@ class ForecastLearning:
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        What learns, one member after the other.
+    model : ForecastModel
+        Whose members learn, one after the other.
     series : SeriesSet
         The series.
-    scaling : CovariateScaling
-        Fitted on the training part.
     split : Split
         Which rows are which.
     batch_size : int
         B.
     origins : int
         K.
-    device : torch.device
-        Where the batches lie.
     """
 
     def __init__(
-        self,
-        network: ForecastEnsemble,
-        series: SeriesSet,
-        scaling: CovariateScaling,
-        split: Split,
-        *,
-        batch_size: int,
-        origins: int,
-        device: torch.device,
+        self, model: ForecastModel, series: SeriesSet, split: Split, *, batch_size: int, origins: int
     ) -> None:
-        context, horizon = network.settings.context, network.settings.steps_ahead
-        self.network = network
+        settings, device = model.settings, model.device
+        context, horizon = settings.context, settings.steps_ahead
+        self.model = model
         self.series = series
-        self.scaling = scaling
         self.split = split
-        self.device = device
         self.batch_size = batch_size
         # One step ahead from each step is little: a path learns from many of them.
-        origins = max(origins, context // 4) if network.settings.decoding == "paths" else origins
-        self.origins = min(origins, context) if network.settings.forking else 1
-        self.training = self._windows(horizon, split.training)
+        origins = max(origins, context // 4) if settings.decoding == "paths" else origins
+        self.origins = min(origins, context) if settings.forking else 1
+        self.training = model.windows(series, horizon, split.training)
         index = training_windows(series, split.training, context, horizon)
         if not len(index.origins):
             raise InputError(
@@ -96,19 +82,19 @@ class ForecastLearning:
             )
         self.index_series = torch.from_numpy(index.series).to(device)
         self.index_origins = torch.from_numpy(index.origins).to(device)
-        validation = self._windows(horizon, split.fit)
+        validation = model.windows(series, horizon, split.fit)
         self._generator: torch.Generator | None = None
         self._ahead: list[ForkingBatch] = []
         last = torch.tensor([context - 1], device=device)
         self.validation = [
             batch
-            for part in parts_of(split.validation_windows(series, horizon), device)
+            for part in model.parts(split.validation_windows(series, horizon))
             for batch in self._batches(validation.gather(*part), last[None], WINDOWS_AT_ONCE)
         ]
 
     def learner(self, member: int) -> Learner[ForkingBatch]:
         """Return what the training loop asks for, to train one member."""
-        return Learner(self.network.members[member], self.draw, self.loss, self.validate, self.describe)
+        return Learner(self.model.network.members[member], self.draw, self.loss, self.validate, self.describe)
 
     def draw(self, generator: torch.Generator) -> ForkingBatch:
         """Windows at random, and origins in them: the last step of the context, the others at random.
@@ -138,7 +124,7 @@ class ForecastLearning:
 
     def _batches(self, batch: WindowBatch, origins: Tensor, size: int) -> list[ForkingBatch]:
         """Cut windows into batches of so many, each with its row of the origins (batches, K)."""
-        settings, horizon = self.network.settings, self.network.settings.steps_ahead
+        settings, horizon = self.model.settings, self.model.settings.steps_ahead
         windows = ScaledWindows.of(batch, settings.context, location=settings.location)
         each = origins.repeat_interleave(size, 0)[: len(batch.target)]
         naive = self._first.naive(windows.target, batch.observed, each)
@@ -149,7 +135,7 @@ class ForecastLearning:
     @property
     def _first(self) -> ForecastNetwork:
         """Any member: what does not depend on the weights is the same for all of them."""
-        return cast(ForecastNetwork, self.network.members[0])
+        return cast(ForecastNetwork, self.model.network.members[0])
 
     def loss(self, network: nn.Module, batch: ForkingBatch) -> Tensor:
         """Compute the head's loss from all origins."""
@@ -163,25 +149,20 @@ class ForecastLearning:
 
     def calibrate(self) -> None:
         """Stretch the network's intervals so that they hold what they say on the validation part."""
-        settings, context = self.network.settings, self.training.context
+        network, settings, context = self.model.network, self.model.settings, self.training.context
         index = self.split.validation_windows(self.series, settings.horizon)
         if settings.decoding == "paths":  # each window is forecast many times
             index = index.thinned(FEW_WINDOWS)
-        whole = self._windows(settings.horizon, self.split.fit)
+        whole = self.model.windows(self.series, settings.horizon, self.split.fit)
         forecasts, truth = [], []
         with torch.no_grad():
-            for part in parts_of(index, self.device):
+            for part in self.model.parts(index):
                 windows = whole.gather(*part)
                 observed = windows.observed[:, context:] > 0
-                forecasts.append(self.network.mean(windows)[observed])
+                forecasts.append(network.mean(windows)[observed])
                 truth.append(windows.target[:, context:][observed])
         horizons = float(np.sum(self.split.fit - self.split.training)) / settings.horizon
-        self.network.stretch.fit(torch.cat(forecasts), torch.cat(truth), horizons)
-
-    def _windows(self, horizon: int, ends: Integers) -> Windows:
-        """Return the rows before some ends, in windows with a horizon."""
-        settings = self.network.settings
-        return windows_for(settings, self.series, self.scaling, horizon, ends=ends, device=self.device)
+        network.stretch.fit(torch.cat(forecasts), torch.cat(truth), horizons)
 
     def describe(self, network: nn.Module, batch: ForkingBatch) -> str:
         """Name the series whose loss is not finite; all of the batch where the sum alone is not."""
@@ -190,75 +171,3 @@ class ForecastLearning:
         wrong = ~raw.isfinite().flatten(1).all(1) | ~batch.windows.target.isfinite().all(1)
         codes = batch.windows.batch.series[wrong] if wrong.any() else batch.windows.batch.series
         return self.series.called(codes.tolist())
-
-
-def windows_for(
-    settings: NetworkSettings,
-    series: SeriesSet,
-    scaling: CovariateScaling,
-    horizon: int,
-    *,
-    ends: Integers | None = None,
-    device: torch.device,
-) -> Windows:
-    """Return rows in the windows that a network reads.
-
-    Parameters
-    ----------
-    settings : NetworkSettings
-        Of the network.
-    series : SeriesSet
-        The series.
-    scaling : CovariateScaling
-        Of the covariates.
-    horizon : int
-        Steps ahead.
-    ends : numpy.ndarray, optional
-        (S,) int64, the positions from which on windows see nothing. Default: the lengths.
-    device : torch.device
-        Where the tensors are to lie.
-    """
-    lag = settings.layout.lag
-    return Windows(
-        series, scaling, context=settings.context, horizon=horizon, lag=lag, ends=ends, device=device
-    )
-
-
-def parts_of(index: WindowIndex, device: torch.device) -> list[tuple[Tensor, Tensor]]:
-    """Series and origins of windows, so many at once as fit into memory.
-
-    Parameters
-    ----------
-    index : WindowIndex
-        The windows.
-    device : torch.device
-        Where the tensors are to lie.
-    """
-    series, origins = (torch.from_numpy(part).to(device) for part in index)
-    cuts = [slice(first, first + WINDOWS_AT_ONCE) for first in range(0, len(origins), WINDOWS_AT_ONCE)]
-    return [(series[cut], origins[cut]) for cut in cuts]
-
-
-def forecast_windows(
-    network: ForecastEnsemble, windows: Windows, index: WindowIndex
-) -> npt.NDArray[np.float32]:
-    """Forecast many windows.
-
-    Parameters
-    ----------
-    network : ForecastEnsemble
-        Trained, in evaluation mode.
-    windows : Windows
-        The rows.
-    index : WindowIndex
-        W windows.
-
-    Returns
-    -------
-    numpy.ndarray
-        (W, L, Q), in the target's unit.
-    """
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        parts = [network.forecast(windows.gather(*part)).cpu() for part in parts_of(index, device)]
-    return cast(npt.NDArray[np.float32], torch.cat(parts).numpy())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastlstm.data.ragged import offsets_of
 from fastlstm.data.series.schema import ROLES, Role, Schema
 from fastlstm.data.series.series_set import SERIES_ARRAYS, STEP_ARRAYS, Integers, SeriesSet
 from fastlstm.data.times.calendar import calendar_cycles
@@ -54,7 +55,7 @@ def series_before(series: SeriesSet, ends: Integers) -> SeriesSet:
     before = replace(
         series,
         names=[name for name, kept in zip(series.names, there, strict=True) if kept],
-        offsets=np.concatenate([[0], np.cumsum(lengths[there])]),
+        offsets=offsets_of(lengths[there]),
         last_observed=last[there],
         axis=axis,
         **{name: getattr(series, name)[rows] for name in STEP_ARRAYS},

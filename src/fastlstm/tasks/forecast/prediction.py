@@ -12,24 +12,20 @@ from torch import Tensor
 from fastlstm.checks import require_whole
 from fastlstm.data.series.scaling import Floats
 from fastlstm.data.series.series_set import Integers, SeriesSet
-from fastlstm.data.series.windows import CovariateScaling, WindowIndex, Windows, with_horizon
+from fastlstm.data.series.windows import WindowIndex, Windows, with_horizon
 from fastlstm.errors import InputError
-from fastlstm.model.forecaster import ForecastEnsemble, ForecastNetwork, NetworkSettings
+from fastlstm.model.forecaster import ForecastNetwork, NetworkSettings
 from fastlstm.model.paths import sample_paths, uniform_numbers
 from fastlstm.tasks.forecast.adapting import forecast_adapted, steps_needed
 from fastlstm.tasks.forecast.fallback import stand_in, stand_in_paths
-from fastlstm.tasks.forecast.learning import windows_for
+from fastlstm.tasks.forecast.model import ForecastModel
 from fastlstm.training.metrics import Array
 
 PATHS_AT_ONCE = 2**15  # of all windows together
 
 
 def forecast_ahead(
-    network: ForecastEnsemble,
-    series: SeriesSet,
-    scaling: CovariateScaling,
-    horizon: int | None = None,
-    fresh: Integers | None = None,
+    model: ForecastModel, series: SeriesSet, horizon: int | None = None, fresh: Integers | None = None
 ) -> tuple[SeriesSet, WindowIndex, Array]:
     """Forecast what comes after each series' last observed target.
 
@@ -37,12 +33,10 @@ def forecast_ahead(
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        The model.
+    model : ForecastModel
+        Trained.
     series : SeriesSet
         The series, with the known future of their covariates.
-    scaling : CovariateScaling
-        Of the covariates.
     horizon : int, optional
         L. Default: what the model was trained for.
     fresh : numpy.ndarray, optional
@@ -65,22 +59,17 @@ def forecast_ahead(
     InputError
         If the model cannot forecast so far.
     """
-    steps = _reachable(network.settings, horizon)
+    steps = _reachable(model.settings, horizon)
     fresh = series.last_observed if fresh is None else fresh
-    ends, index, windows, cut = _ends(network, series, scaling, steps, fresh)
+    ends, index, windows, cut = _ends(model, series, steps, fresh)
     # No step of the horizon reads a later one, so what is cut off takes nothing with it.
-    forecasts = forecast_adapted(network, windows, ends, index, np.maximum(fresh - cut, 0))[:, :steps]
+    forecasts = forecast_adapted(model, windows, ends, index, np.maximum(fresh - cut, 0))[:, :steps]
     forecasts = forecasts.astype(np.float32)  # no more digits than the network has
-    return ends, index, stand_in(ends, index, forecasts, network.settings.quantiles, scaling.target)
+    return ends, index, stand_in(ends, index, forecasts, model.settings.quantiles, model.scaling.target)
 
 
 def sample_ahead(
-    network: ForecastEnsemble,
-    series: SeriesSet,
-    scaling: CovariateScaling,
-    paths: int,
-    seed: int,
-    horizon: int | None = None,
+    model: ForecastModel, series: SeriesSet, paths: int, seed: int, horizon: int | None = None
 ) -> tuple[SeriesSet, WindowIndex, Floats]:
     """Draw futures that go on from each series' last observed target.
 
@@ -90,12 +79,10 @@ def sample_ahead(
 
     Parameters
     ----------
-    network : ForecastEnsemble
-        The model, of one step (``decoding="paths"``).
+    model : ForecastModel
+        Trained, of one step (``decoding="paths"``).
     series : SeriesSet
         The series, with the known future of their covariates.
-    scaling : CovariateScaling
-        Of the covariates.
     paths : int
         N.
     seed : int
@@ -119,7 +106,7 @@ def sample_ahead(
     InputError
         If the model has no paths, or their number makes no sense.
     """
-    settings = network.settings
+    settings = model.settings
     paths = require_whole("paths", paths, least=1)
     if settings.decoding != "paths":
         raise InputError(
@@ -127,16 +114,15 @@ def sample_ahead(
             "fit with decoding='paths', or leave paths out"
         )
     steps = _reachable(settings, horizon)
-    ends, index, windows, _ = _ends(network, series, scaling, steps, series.last_observed)
-    members = [cast(ForecastNetwork, member) for member in network.members]
+    ends, index, windows, _ = _ends(model, series, steps, series.last_observed)
+    members = [cast(ForecastNetwork, member) for member in model.network.members]
     shares = [len(part) for part in np.array_split(np.arange(paths), len(members))]
-    device = next(network.parameters()).device
     # What is drawn of a series is the same whatever stands beside it.
     seeds = [(seed, crc32(str(ends.names[code]).encode())) for code in index.series]
     with torch.inference_mode():
         parts: list[Tensor] = []
         size = max(1, PATHS_AT_ONCE // paths)
-        codes, origins = (torch.from_numpy(part).to(device).split(size) for part in index)
+        codes, origins = (torch.from_numpy(part).to(model.device).split(size) for part in index)
         for place, part in enumerate(zip(codes, origins, strict=True)):
             batch = windows.gather(*part)
             own_seeds = seeds[place * size : (place + 1) * size]
@@ -148,7 +134,7 @@ def sample_ahead(
             ]
             parts.append(torch.cat(drawn, dim=1).cpu())
     whole = cast(Floats, torch.cat(parts).numpy())
-    return ends, index, stand_in_paths(ends, index, whole, scaling.target, seeds)
+    return ends, index, stand_in_paths(ends, index, whole, model.scaling.target, seeds)
 
 
 def _reachable(settings: NetworkSettings, horizon: int | None) -> int:
@@ -165,15 +151,13 @@ def _reachable(settings: NetworkSettings, horizon: int | None) -> int:
 
 
 def _ends(
-    network: ForecastEnsemble, series: SeriesSet, scaling: CovariateScaling, steps: int, fresh: Integers
+    model: ForecastModel, series: SeriesSet, steps: int, fresh: Integers
 ) -> tuple[SeriesSet, WindowIndex, Windows, Integers]:
     """Return the ends of series with some steps ahead, one window each, their rows, and how many steps were cut off."""
-    settings = network.settings
+    settings = model.settings
     series.require_future(steps)
     whole = max(steps, settings.horizon) if settings.decoding == "direct" else steps
-    kept = series.tail(steps_needed(network.reach, whole, series, fresh))
+    kept = series.tail(steps_needed(model.network.reach, whole, series, fresh))
     ends = with_horizon(kept, whole)
-    device = next(network.parameters()).device
-    windows = windows_for(settings, ends, scaling, whole, device=device)
     index = WindowIndex(np.arange(len(ends)), ends.offsets[:-1] + ends.last_observed)
-    return ends, index, windows, series.last_observed - kept.last_observed
+    return ends, index, model.windows(ends, whole), series.last_observed - kept.last_observed

@@ -263,11 +263,11 @@ class _Look:
         self.series, self.season, self.report = series, season, report
 
     def __call__(self, prepared: Prepared) -> None:
-        windows = prepared.split.validation_windows(self.series, prepared.network.settings.horizon)
-        index = windows.thinned(VALIDATED_WINDOWS)
-        prepared.network.eval()
-        evaluation = evaluate_windows(prepared.network, self.series, prepared.scaling, index, self.season)
-        prepared.network.train()
+        model = prepared.model
+        windows = prepared.split.validation_windows(self.series, model.settings.horizon)
+        model.network.eval()
+        evaluation = evaluate_windows(model, self.series, windows.thinned(VALIDATED_WINDOWS), self.season)
+        model.network.train()
         self.report(scaled_quantile_loss(evaluation))
 
 

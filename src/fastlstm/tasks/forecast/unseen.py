@@ -25,8 +25,7 @@ def learnt_from(series: SeriesSet, held_back: int) -> Integers:
     numpy.ndarray
         (S,) int64 ticks of the time axis.
     """
-    until = np.maximum(series.last_observed - held_back, 0)
-    return series.axis.frequency.ticks(series.axis.origins, until, series.axis.day)
+    return series.axis.shifted(np.maximum(series.last_observed - held_back, 0)).origins
 
 
 def limits(series: SeriesSet, learnt_until: Integers) -> dict[str, int]:
@@ -55,9 +54,7 @@ def all_unseen(series: SeriesSet, index: WindowIndex, learnt: Mapping[str, int])
         From :func:`limits`, of what was fitted.
     """
     until = _until(series, learnt)
-    positions = index.origins - series.offsets[index.series]
-    axis = series.axis
-    ticks = axis.frequency.ticks(axis.origins[index.series], positions, axis.day)
+    ticks = series.axis.ticks_at(index.series, index.positions(series))
     return bool((ticks >= until[index.series]).all())
 
 
