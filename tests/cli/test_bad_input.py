@@ -247,6 +247,13 @@ def test_an_unknown_key_in_the_configuration(refused, trained, tmp_path):
     assert "key 'settings.parameters.hidden_size' is missing" in line
 
 
+def test_a_run_without_metrics_is_evaluated_on_data_alone(refused, trained, tmp_path):
+    copied = shutil.copytree(trained, tmp_path / "copied")
+    (copied / "metrics.json").write_text("{}")
+    line = refused("forecast", "evaluate", copied)
+    assert "holds no metrics of a validation or test part: give a table as DATA" in line
+
+
 def test_what_evaluate_needs_data_for(refused, trained):
     line = refused("forecast", "evaluate", trained, "--stride", "2")
     assert f"--stride needs DATA to judge by: give a table after {trained}" in line

@@ -210,7 +210,14 @@ def test_what_is_no_run_is_told(tmp_path):
         ),
         ("metrics.json", lambda data: data[:-2], r"metrics\.json was cut short or altered"),
         ("metrics.json", None, r"metrics\.json is missing"),
+        (
+            "metrics.json",
+            lambda data: b"[]",
+            r"metrics\.json was cut short or altered: it holds no JSON object",
+        ),
         ("history.csv", lambda data: data + b"30,much\n", r"history\.csv was cut short or altered"),
+        ("history.csv", lambda data: data + b"30,1,2\n", r"history\.csv was cut short or altered"),
+        ("history.csv", lambda data: data + b"30", r"history\.csv was cut short or altered"),
     ],
 )
 def test_a_damaged_file_is_named_in_one_line(folder, name, damage, message):

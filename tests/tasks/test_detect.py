@@ -100,6 +100,24 @@ def test_what_cannot_be_put_together_again_is_found(tmp_path, rebuilt, table):
     assert loaded.predict(later).equals(rebuilt.predict(later))
 
 
+@pytest.mark.parametrize("kind", ["polars", "pandas"])
+def test_what_became_of_each_known_anomaly_is_told_by_series(table, kind):
+    later = signal(400, seed=1).with_columns(machine=pl.lit("b"))
+    both = pl.concat([table.with_columns(machine=pl.lit("a")), later])
+    spike, quiet = table["at"][SPIKE], later["at"][40]
+    known = pl.when(pl.col("machine") == "a").then(pl.col("at") == spike).otherwise(pl.col("at") == quiet)
+    both = both.with_columns(known=known.cast(int))
+    detector = quick(max_steps=300).fit(both.drop("known"), target="heat", series="machine")
+    judged = detector.evaluate(both.to_pandas() if kind == "pandas" else both, label="known")
+    found = judged.by_window()
+    assert type(found).__module__.partition(".")[0] == kind
+    found = found if kind == "polars" else pl.from_pandas(found)
+    assert found["machine"].to_list() == ["a", "b"]
+    assert found["start"].to_list() == found["end"].to_list() == [spike, quiet]
+    assert found["found_by_model"].to_list() == [spike, None]
+    assert {found.schema[name] for name in found.columns[1:]} == {found.schema["start"]}
+
+
 def test_an_alarm_is_one_run_of_rows(fitted):
     """From a score above the threshold until ``hold`` rows after the last."""
     found = fitted.predict()

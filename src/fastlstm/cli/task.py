@@ -14,7 +14,7 @@ from fastlstm.cli.living import living_commands
 from fastlstm.cli.output import check_form, keep_what_is_read, print_json, print_notes, write_answer
 from fastlstm.cli.runs import load_of, require_task, run_flag
 from fastlstm.cli.training import given_after, noting_interrupts, training_flags
-from fastlstm.errors import InputError
+from fastlstm.errors import InputError, RunError
 from fastlstm.runs import check_destination, load_run
 from fastlstm.tasks import estimator
 from fastlstm.tasks.metric_table import metric_table
@@ -142,6 +142,8 @@ def _evaluate(task: str, given: dict[str, Any], parameters: Sequence[Parameter])
         require_task(folder, task)
         saved = load_run(folder, tensors=False).metrics
         part = "test" if "test" in saved else "validation"
+        if part not in saved:
+            raise RunError(f"{folder} holds no metrics of a validation or test part: give a table as DATA")
         print(f"metrics of the {part} part of the training data", file=sys.stderr)
         metrics = saved[part]
         printed = metric_table(metrics)

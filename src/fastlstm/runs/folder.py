@@ -149,6 +149,8 @@ def load_run(folder: str | Path, *, tensors: bool = True) -> Run:
         )
     with explained(folder / METRICS):
         metrics = json.loads((folder / METRICS).read_bytes())
+        if not isinstance(metrics, dict):
+            raise ValueError("it holds no JSON object")
     with explained(folder / HISTORY):
         history = _from_csv((folder / HISTORY).read_text())
     weights = _read_weights(folder, config)
@@ -206,7 +208,8 @@ def _to_csv(history: Sequence[Mapping[str, float]]) -> str:
 
 
 def _from_csv(text: str) -> list[dict[str, float]]:
+    names, *rows = csv.reader(io.StringIO(text)) if text else [[]]
     return [
-        {name: float(cell) if cell else math.nan for name, cell in row.items()}
-        for row in csv.DictReader(io.StringIO(text))
+        {name: float(cell) if cell else math.nan for name, cell in zip(names, row, strict=True)}
+        for row in rows
     ]

@@ -254,7 +254,7 @@ def explained(path: Path, *within: str) -> Iterator[None]:
         raise RunError(f"{path}: {found}; the file was altered, or another version wrote it") from None
     except FileNotFoundError:
         raise RunError(f"{path} is missing: copy the run again, or train again") from None
-    except (json.JSONDecodeError, UnicodeDecodeError, ValueError) as error:
+    except ValueError as error:
         raise RunError(
             f"{path} was cut short or altered: {error}; copy the run again, or train again"
         ) from None

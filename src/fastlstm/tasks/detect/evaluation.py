@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from fastlstm.data.series.schema import free_name
 from fastlstm.data.series.series_set import Integers
+from fastlstm.data.tables.frames import give_back
 from fastlstm.tasks.detect.reading import DetectionTable
 from fastlstm.tasks.detect.stretches import Stretch, stretches
 from fastlstm.tasks.metric_table import metric_table
@@ -74,23 +76,37 @@ class DetectionEvaluation:
             for name, judgement in self.judgements.items()
         }
 
-    def by_window(self) -> pl.DataFrame:
-        """Return what became of each known anomaly: start, end, and the time of its first anomalous row by each."""
-        order = self.table.in_time
-        stamps = self.table.series.axis
-        rows = []
-        for window in self.windows:
-            offset = self.table.series.offsets[window.series]
+    def by_window(self) -> object:
+        """Return what became of each known anomaly, one row an anomaly.
 
-            def at(place: int, code: int = window.series, offset: int = int(offset)) -> object:
-                return stamps.stamps(code, int(self.table.places[order[place]]) - offset, 1)[0]
-
-            row = {"start": at(window.first), "end": at(window.end - 1)}
-            for name, judgement in self.judgements.items():
-                hits = np.flatnonzero(judgement.anomalous[window.first : window.end])
-                row[f"found_by_{name}"] = at(window.first + int(hits[0])) if hits.size else None
-            rows.append(row)
-        return pl.DataFrame(rows)
+        Returns
+        -------
+        DataFrame
+            Of the kind of the table that was judged: the series' name under its column's own name where there is one
+            (with ``_`` behind it where one of the others is called so), ``start`` and ``end``, the times of its first
+            and last row, ``found_by_model`` and ``found_by_rolling_z_score``, that of the first row that each calls
+            anomalous; missing where there is none.
+        """
+        table, order = self.table, self.table.in_time
+        series, codes = table.series, table.codes[order]
+        stamps = series.axis.as_stamps(
+            series.axis.ticks_at(codes, table.places[order] - series.offsets[codes])
+        )
+        rows: dict[str, list[int | None]] = {
+            "start": [window.first for window in self.windows],
+            "end": [window.end - 1 for window in self.windows],
+        }
+        for name, judgement in self.judgements.items():
+            hits = [np.flatnonzero(judgement.anomalous[window.first : window.end]) for window in self.windows]
+            rows[f"found_by_{name}"] = [
+                window.first + int(hit[0]) if hit.size else None
+                for window, hit in zip(self.windows, hits, strict=True)
+            ]
+        columns = {name: stamps.gather(pl.Series(places, dtype=pl.UInt32)) for name, places in rows.items()}
+        if (column := series.schema.columns.series) is not None:
+            own = pl.Series([series.names[window.series] for window in self.windows])
+            columns = {free_name(column, list(columns)): own, **columns}
+        return give_back(pl.DataFrame(columns), table.table.kind)
 
     def __str__(self) -> str:
         """Write the metrics as a table of text."""
