@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from fastlstm import ops
-from fastlstm.ops import random
+from fastlstm.ops import private, random
 from fastlstm.ops.reference import check_lengths
 
 _Outputs = tuple[Tensor, Tensor, Tensor]
@@ -67,8 +67,8 @@ def sequence(
 
 def _recomputes() -> bool:
     # A graph would hold a number of segments that is fixed, and torch.func allows no hooks on what is saved.
-    drawn = torch.compiler.is_compiling() or torch._C._is_tracing()
-    transformed = torch._C._are_functorch_transforms_active() or torch.autograd.forward_ad._current_level >= 0
+    drawn = torch.compiler.is_compiling() or private.is_traced_by_jit()
+    transformed = private.is_transformed() or private.in_forward_mode()
     return torch.is_grad_enabled() and not drawn and not transformed
 
 

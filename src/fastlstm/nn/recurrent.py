@@ -14,7 +14,7 @@ from fastlstm import ops
 from fastlstm.nn import arguments, checkpoint
 from fastlstm.nn.reduced import ReducedError, compare, refuse, step_by_step
 from fastlstm.nn.step import Stepping
-from fastlstm.ops import native
+from fastlstm.ops import native, private
 from fastlstm.ops.kernel import outputs_at
 from fastlstm.ops.reference import check_lengths
 from fastlstm.ops.stack import MOST_SEQUENCES, stack
@@ -279,7 +279,7 @@ class Recurrent(Stepping):
             for names in self._all_weights
         ]
         dtype, autocast = x.dtype, False
-        if torch._C._is_any_autocast_enabled():
+        if private.is_autocast_on():
             device = x.device.type
             autocast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
         if autocast:

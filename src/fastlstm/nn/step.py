@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.compiler import is_compiling, is_dynamo_compiling
 
 from fastlstm.nn import arguments
 from fastlstm.nn.parameters import RecurrentParameters
 from fastlstm.nn.reduced import ReducedError, compare, refuse
+from fastlstm.ops import private
 from fastlstm.ops import step as step_op
 from fastlstm.ops.step import take_step
 
@@ -84,7 +84,7 @@ class Stepping(RecurrentParameters):
         >>> h.shape
         torch.Size([1, 3, 20])
         """
-        if not is_dynamo_compiling() and forward_ad._current_level < 0:
+        if not is_dynamo_compiling() and not private.in_forward_mode():
             result = take_step(self, input, hx, reset, weights)
             if result is not NotImplemented:
                 return result

@@ -19,17 +19,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._functorch.utils import enable_single_level_autograd_function, unwrap_dead_wrappers
-from torch.autograd.function import _SingleLevelFunction
 
-from fastlstm.ops import native
+from fastlstm.ops import native, private
 from fastlstm.ops.call import CALL_LENGTH, OPTIONS, TENSOR_OPTIONS, Call, equations, gradients
 
 _op, _backward_op = torch.ops.fastlstm.sequence, torch.ops.fastlstm.sequence_backward
 _Maybe = Tensor | None
 
 
-class _SequenceOfOneLevel(_SingleLevelFunction):
+class _SequenceOfOneLevel(private.SingleLevelFunction):
     """:class:`native._Sequence` on one level of ``torch.func``."""
 
     @staticmethod
@@ -47,7 +45,7 @@ class _SequenceBackward(torch.autograd.Function):
     def forward(ctx: Any, rest: tuple[Any, ...], *tensors: Any) -> tuple[Tensor, ...]:
         dy, dhn, dcn, x, h0, c0, *weights = tensors
         *options, states, reserve, wanted = rest
-        with torch._C._AutoDispatchBelowAutograd():
+        with private.below_autograd():
             found = _backward_op(x, h0, c0, weights, *options, states, reserve, dy, dhn, dcn, wanted)
         ctx.save_for_backward(*tensors, *options[:TENSOR_OPTIONS])
         ctx.options, ctx.wanted = options[TENSOR_OPTIONS:], wanted
@@ -71,7 +69,7 @@ class _SequenceBackward(torch.autograd.Function):
         return None, *(own.get(place) if need else None for place, need in needs)
 
 
-class _SequenceBackwardOfOneLevel(_SingleLevelFunction):
+class _SequenceBackwardOfOneLevel(private.SingleLevelFunction):
     @staticmethod
     def forward(ctx: Any, rest: tuple[Any, ...], *tensors: _Maybe) -> tuple[Tensor, ...]:
         with _recording_below():
@@ -83,7 +81,7 @@ class _SequenceBackwardOfOneLevel(_SingleLevelFunction):
 @contextmanager
 def _recording_below() -> Iterator[None]:
     """Let the levels below record derivatives of their own, which a function's forward is kept from by default."""
-    with torch.enable_grad(), torch.autograd.forward_ad._set_fwd_grad_enabled(True):
+    with torch.enable_grad(), private.forward_mode_enabled(True):
         yield
 
 
@@ -95,22 +93,20 @@ def backward(
         found: list[_Maybe] = _backward_op(*call, states, reserve, *outer, wanted)
         return found
     # A function that vjp gave may be called when its level is no more.
-    alive = Call._make(unwrap_dead_wrappers(call._replace(weights=unwrap_dead_wrappers(tuple(call.weights)))))
+    weights = private.unwrap_dead_wrappers(tuple(call.weights))
+    alive = Call._make(private.unwrap_dead_wrappers(call._replace(weights=weights)))
     return [*gradients(alive, *outer, wanted)]
 
 
 def _in_forward_mode() -> bool:
     """Whether tangents may be attached to what is computed."""
-    if torch.autograd.forward_ad._current_level >= 0:
-        return True
-    jvp = torch._C._functorch.TransformType.Jvp
-    return any(level.key() == jvp for level in torch._C._functorch.get_interpreter_stack() or ())
+    return private.in_forward_mode() or private.is_transformed_by_jvp()
 
 
 def _apply(plain: Any, of_one_level: Any, *arguments: Any) -> tuple[Tensor, ...]:
-    if not torch._C._are_functorch_transforms_active():
+    if not private.is_transformed():
         return tuple(plain.apply(*arguments))
-    with enable_single_level_autograd_function():
+    with private.enable_single_level_autograd_function():
         return tuple(of_one_level.apply(*arguments))
 
 
@@ -122,7 +118,7 @@ def _autograd_forward(*arguments: Any) -> tuple[Tensor, ...]:
     if torch.is_grad_enabled() and native.needs_gradient(call):
         rest = tuple(call[OPTIONS:])
         return _apply(native._Sequence, _SequenceOfOneLevel, rest, *call[:3], *call.weights)
-    with torch._C._AutoDispatchBelowAutograd():
+    with private.below_autograd():
         return tuple(_op(*arguments))
 
 
@@ -137,7 +133,7 @@ def _autograd_backward(*arguments: Any) -> list[Tensor]:
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
         rest = (*call[OPTIONS:], states, reserve, wanted)
         return list(_apply(_SequenceBackward, _SequenceBackwardOfOneLevel, rest, *tensors))
-    with torch._C._AutoDispatchBelowAutograd():
+    with private.below_autograd():
         return list(_backward_op(*arguments))
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fastlstm import _native
-from fastlstm.ops import kernel, onnx
+from fastlstm.ops import kernel, onnx, private
 from fastlstm.ops.call import CALL_LENGTH, OPTIONS, Call
 from fastlstm.ops.call import TENSOR_OPTIONS as _FIXED
 from fastlstm.ops.cell import Cell
@@ -86,7 +86,7 @@ class _Sequence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, options: tuple[Any, ...], *tensors: Tensor | None) -> _Outputs:
         x, h0, c0, *weights = tensors
-        with torch._C._AutoDispatchBelowAutograd():
+        with private.below_autograd():
             keep = 2 if any(ctx.needs_input_grad[4:]) else 1
             y, hn, cn, states, reserve = torch.ops.fastlstm.sequence(x, h0, c0, weights, *options, keep)
         ctx.save_for_backward(
@@ -178,17 +178,17 @@ def is_traced() -> bool:
     """Say whether someone between the caller and the kernel wants to see the op: a compiler, a mode, a transform."""
     return (
         torch.compiler.is_compiling()
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._are_functorch_transforms_active()
-        or torch._C._is_tracing()
-        or torch.autograd.forward_ad._current_level >= 0
+        or private.count_modes() > 0
+        or private.is_transformed()
+        or private.is_traced_by_jit()
+        or private.in_forward_mode()
     )
 
 
 def _are_plain(*outer: Gradient) -> bool:
     """Whether a kernel may read them; not under ``torch.autograd.grad(…, is_grads_batched=True)``, a ``vmap``."""
     first = next((gradient for gradient in outer if gradient is not None), None)
-    is_mapped = first is not None and torch._C._functorch.is_legacy_batchedtensor(first)
+    is_mapped = first is not None and private.is_legacy_mapped(first)
     return not is_mapped and _PLAIN.issuperset(map(type, outer))
 
 

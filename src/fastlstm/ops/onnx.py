@@ -12,6 +12,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from fastlstm.ops import private
 from fastlstm.ops.call import BATCH_FIRST, PACKED, Call
 from fastlstm.ops.cell import Cell, Weights
 
@@ -79,7 +80,7 @@ def sequence(call: Call) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _check(call: Call, cell: Cell) -> None:
-    if torch._C._is_tracing():
+    if private.is_traced_by_jit():
         raise ValueError(
             "torch.onnx.export: not with dynamo=False, which knows no ops but PyTorch's: use dynamo=True"
         )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fastlstm.ops import random
+from fastlstm.ops import private, random
 from fastlstm.ops.cell import LAYER_NORM_EPSILON, Cell, Weights
 
 
@@ -306,8 +306,7 @@ def sequence(
 
 def check_lengths(lengths: Tensor, steps: int) -> None:
     """Raise a ValueError for lengths that do not lie in 0 … T."""
-    while torch._C._functorch.is_functorch_wrapped_tensor(lengths):
-        lengths = torch._C._functorch.get_unwrapped(lengths)
+    lengths = private.unwrapped(lengths)
     if lengths.numel() and not 0 <= int(lengths.min()) <= int(lengths.max()) <= steps:
         raise ValueError(f"lengths must lie in 0 … {steps} (the time steps), got {lengths.tolist()}")
 

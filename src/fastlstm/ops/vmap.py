@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from fastlstm.ops import native
+from fastlstm.ops import native, private
 from fastlstm.ops.call import BATCH_FIRST, CALL_LENGTH, PACKED, Call
 
 _FOR_WEIGHTS = 2  # what to keep
@@ -117,13 +117,12 @@ def _run_backward(call: Call, *rest: Any) -> Sequence[Tensor]:
 
 
 def _is_plain(call: Call) -> bool:
-    levels = torch._C._functorch.get_interpreter_stack()
     return (
-        (levels is None or len(levels) == 1)
+        len(private.transform_levels()) <= 1
         and not call.x.is_meta
         and not torch.compiler.is_compiling()
-        and torch._C._len_torch_dispatch_stack() == 0
-        and torch.autograd.forward_ad._current_level < 0
+        and private.count_modes() == 0
+        and not private.in_forward_mode()
         and not (torch.is_grad_enabled() and native.needs_gradient(call))
     )
 
@@ -180,16 +179,16 @@ def _legacy_vmap_backward(*arguments: Any) -> list[Tensor]:
         if isinstance(argument, list) and argument and isinstance(argument[0], Tensor):
             tensors, dims = zip(*map(unwrapped, argument), strict=True)
             return list(tensors), list(dims)
-        if not isinstance(argument, Tensor) or not torch._C._functorch.is_legacy_batchedtensor(argument):
+        if not isinstance(argument, Tensor) or not private.is_legacy_mapped(argument):
             return argument, None
-        tensor = torch._remove_batch_dim(argument, 1, 1, 0)
+        tensor = private.remove_legacy_dimension(argument)
         size = tensor.shape[0]
         return tensor, 0
 
     tensors, dims = zip(*map(unwrapped, arguments), strict=True)
     found, found_dims = _vmap_backward(SimpleNamespace(batch_size=size), dims, *tensors)
     return [
-        gradient if dim is None else torch._add_batch_dim(gradient, dim, 1)
+        gradient if dim is None else private.add_legacy_dimension(gradient, dim)
         for gradient, dim in zip(found, found_dims, strict=True)
     ]
 
