@@ -314,3 +314,14 @@ def test_a_verdict_says_no_silly_number(fitted: Forecaster, model: float, verdic
     forecasts = {name: judged.truth[..., None] + np.full(3, error) for name, error in errors.items()}
     one = WindowIndex(np.zeros_like(judged.index.series), judged.index.origins)
     assert replace(judged, index=one, forecasts=forecasts).verdict == verdict
+
+
+def test_a_past_covariate_that_leads_the_target_is_followed() -> None:
+    random = np.random.default_rng(0)
+    orders = random.normal(size=240)
+    deliveries = 10 + 4 * np.roll(orders, 3) + random.normal(0, 0.2, 240)
+    table = pl.DataFrame({"deliveries": deliveries, "orders": orders})
+    forecaster = Forecaster(3, 24, max_steps=150, test_windows=10, progress=False)
+    metrics = forecaster.fit(table, target="deliveries", past_covariates=["orders"]).metrics_["test"]
+    # From the state alone, which must hold each of the last orders for a step of its own, it is 0.3 of it.
+    assert metrics["model"]["mae"] < 0.15 * metrics["naive"]["mae"]

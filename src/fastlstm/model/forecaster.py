@@ -16,12 +16,14 @@ from fastlstm.model.distributions import HeadKind, make_head
 from fastlstm.model.heads import IntervalStretch
 from fastlstm.model.inputs import InputLayout, ScaledWindows, WindowInputs
 from fastlstm.model.known import KnownMemory, RecentKnown
+from fastlstm.model.leading import LeadingPast
 from fastlstm.model.naive import NaiveForecasts, count_rules
 from fastlstm.model.paths import sample_paths, uniform_numbers
 from fastlstm.model.trunk import SegmentTrunk, Trunk
 
 BEFORE_WIDTH = 32  # of what is told of the steps before
 RECENT_STEPS = 12
+LEADING_STEPS = 24  # that a past covariate may come before what it leads to
 PATHS = 200  # whose quantiles are the forecast
 
 
@@ -138,6 +140,11 @@ class ForecastNetwork(nn.Module):
             else:
                 self.before = RecentKnown(width, features=BEFORE_WIDTH, reach=RECENT_STEPS)
             known_width += BEFORE_WIDTH
+        self.leading: LeadingPast | None = None
+        if past := self.inputs.past.width:
+            # As many lags whatever the context: weights fit others too.
+            self.leading = LeadingPast(settings.layout.past, past, features=BEFORE_WIDTH, reach=LEADING_STEPS)
+            known_width += BEFORE_WIDTH
         self.decoder = HorizonDecoder(
             settings.hidden_size,
             settings.hidden_size,
@@ -172,6 +179,9 @@ class ForecastNetwork(nn.Module):
         else:
             state = self.trunk(encoder, static, origins)[:, :, None]
         ahead = self.known_at(known, steps_ahead(origins, self.settings.steps_ahead))
+        if self.leading is not None:
+            led = self.leading(self.inputs.past_of(encoder), origins, self.settings.steps_ahead)
+            ahead = led if ahead is None else torch.cat([ahead, led], dim=3)
         raw: Tensor = self.head(self.decoder(state, ahead, static))
         return raw
 

@@ -271,3 +271,18 @@ class WindowInputs(nn.Module):
         if self.known_width:
             parts.append(known[:, :context])
         return torch.cat(parts, dim=2), known, self.static(batch.static, batch.static_categories)
+
+    def past_of(self, encoder: Tensor) -> Tensor:
+        """Return the past covariates of what the encoder reads.
+
+        Parameters
+        ----------
+        encoder : Tensor
+            (B, T, encoder_width), from ``forward``.
+
+        Returns
+        -------
+        Tensor
+            (B, T, past.width)
+        """
+        return encoder[..., 2 : 2 + self.past.width]

@@ -75,6 +75,10 @@ def sample_paths(network: ForecastNetwork, batch: WindowBatch, uniform: Tensor) 
     windows = ScaledWindows.of(_without_future(batch, context), context, location=settings.location)
     rows, known, static = network.inputs(windows, steps)
     ahead = network.known_at(known, torch.arange(context, steps, device=known.device)[:, None])
+    if network.leading is not None:
+        last = torch.arange(context - 1, steps - 1, device=known.device)
+        led = network.leading(network.inputs.past_of(rows), last, 1)
+        ahead = led if ahead is None else torch.cat([ahead, led], dim=3)
     output, state = trunk.advance(rows[:, :context], trunk.start(static))
 
     def each(part: Tensor, dim: int = 0) -> Tensor:
