@@ -65,6 +65,8 @@ def test_without_a_time_column_rows_are_counted(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("t;a;b\n2024-01-01;987;1,5\n2024-01-02;1.013;2\n",
+         r"line 3: '1\.013' in column 'a' \(series\) may have a decimal mark or one between thousands"),
         (TABLE.replace("2024-01-03,3", "2024-01-03,inf"), r"line 4: 'inf' in column 'north' \(series\) is infinite"),
         ("t,a\n" + "".join(f"2024-01-{day:02},{day}\n" for day in range(1, 20)) + "2024-01-20,oops\n",
          r"line 21: 'oops' in column 'a' \(series\) is not a number"),

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from fastlstm.data.series.schema import Columns, Schema
-from fastlstm.data.tables.number_forms import PLAIN
+from fastlstm.data.tables.number_forms import PLAIN, points_may_part_thousands
 from fastlstm.data.tables.table import Table
 from fastlstm.data.tables.values import FLOAT32_MAX, holds_numbers, read_numbers, without
 from fastlstm.data.times.parts import part_times
@@ -242,6 +242,7 @@ def _numbers(table: Table, free: list[str], *, required: bool) -> tuple[list[str
     plain = [dtype == pl.String or dtype.is_numeric() for dtype in given.dtypes]
     read = given.select(name for name, fits in zip(free, plain, strict=True) if fits)
     empty = np.array(read.null_count().row(0))
+    unsure = points_may_part_thousands(read, table.delimiter)
     read = read.cast(pl.Float64, strict=False)
     numbers = read.to_numpy() if read.width else np.empty((given.height, 0))
     wrong = np.array(read.null_count().row(0)) > empty
@@ -251,7 +252,7 @@ def _numbers(table: Table, free: list[str], *, required: bool) -> tuple[list[str
     arrays = []
     for name in free:
         mistaken, values = told.get(name, (True, None))
-        if mistaken or table.number_forms.get(name, PLAIN) != PLAIN:
+        if mistaken or name in unsure or table.number_forms.get(name, PLAIN) != PLAIN:
             if not (required or holds_numbers(table, name)):
                 continue
             values = read_numbers(table, name, "series")
