@@ -18,6 +18,7 @@ CLOCK_FORMS = ("%H:%M:%S%.f", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H")
 
 # The forms of the parts that are whole numbers.
 NUMBERS = ("%Y", "%G", "%q", "%-m", "%-V", "%-d", "%-H", "%-M", "%-H%M", "%Y%m%d", "%Y%m", "%-H24", "%-H24%M")
+LETTERED = r"^(?:\pL+[ .-]*)?(\d{1,2})(?:[ .-]*\pL+)?$"  # Q3, W07, 3. Quartal
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def join_times(table: Table, parts: Sequence[str]) -> tuple[Table, tuple[str, ..
     parts : sequence of str
         A date and an hour (0 to 24) or a clock; or whole numbers that are year, month (or its name), day, hour and
         minute, as their names tell, else from coarse to fine or back. After a year, a column whose name begins with q
-        is the quarter, one with w the ISO week.
+        is the quarter (3, Q3), one with w the ISO week (7, W07).
 
     Returns
     -------
@@ -120,8 +121,9 @@ def _coarse_to_fine(table: Table, parts: Sequence[str]) -> list[str]:
         part: [place for place, names in enumerate(NAMES.values()) if _is_called(part, names)]
         for part in parts
     }
-    if not any(holds_years(table, part) for part in parts):
-        return sorted(parts, key=lambda part: not looks_like_time(table, part))
+    dated = [part for part in parts if _holds_dates(table, part)]
+    if dated or not any(holds_years(table, part) for part in parts):  # clocks like 1330 may pass for years
+        return sorted(parts, key=lambda part: part not in dated)
     if all(len(places) == 1 for places in ranks.values()):
         return sorted(parts, key=lambda part: ranks[part])
     return list(parts if holds_years(table, parts[0]) else reversed(parts))
@@ -129,6 +131,14 @@ def _coarse_to_fine(table: Table, parts: Sequence[str]) -> list[str]:
 
 def _is_called(part: str, names: Sequence[str]) -> bool:
     return not set(names).isdisjoint(re.split(r"[\W_]+", part.casefold()))
+
+
+def _holds_dates(table: Table, part: str) -> bool:
+    """Whether a column is one of timestamps, or most of its cells are days written as 20130131."""
+    numbers = _integers(table, part)
+    if numbers is None or looks_like_time(table, part):
+        return looks_like_time(table, part)
+    return bool(numbers.is_between(FIRST_YEAR * 10_000, LAST_YEAR * 10_000 + 9999).sum() > len(numbers) / 2)
 
 
 def holds_years(table: Table, part: str) -> bool:
@@ -216,10 +226,12 @@ def _clock(table: Table, column: str) -> tuple[pl.Series, str]:
         best = max(CLOCK_FORMS, key=lambda form: cells.str.to_time(form, strict=False).count())
         if cells.str.to_time(best, strict=False).count() > len(cells) / 2:
             _refuse(table, column, cells.str.to_time(best, strict=False).is_null(), f"is no time like {best}")
+    if numbers is not None and numbers.count() == 0:
+        _refuse(table, column, numbers.is_null(), "is no hour from 0 to 24, nor a clock like 13:30")
     if numbers is not None and numbers.max() >= 100 and (numbers % 100 < 60).all():  # type: ignore[operator]  # max of integers is one
         hours = _number(table, column, Unit("clock like 1330", 0, 2400, "%-H%M"))
         clock = _duration(hours // 100, "hours") + _duration(hours % 100, "minutes")
-        return clock, _hour_form(hours // 100, "%-H%M")
+        return clock, _written(table, column, _hour_form(hours // 100, "%-H%M"))
     hours = _number(table, column, HOUR)
     return _duration(hours, "hours"), _written(table, column, _hour_form(hours, HOUR.form))
 
@@ -288,6 +300,10 @@ def _written(table: Table, column: str, form: str) -> str:
         return form
     if form == MONTH.form and cells.str.contains("[A-Za-z]").any():
         return "%b" if (cells.str.strip_chars().str.len_chars() <= len("Jan")).all() else "%B"
+    if form in (QUARTER.form, WEEK.form) and cells.str.contains("[A-Za-z]").any():
+        padded = cells.str.contains(r"(?:^|\D)0\d").any()
+        number = form.replace("%-", "%") if padded else form
+        return re.sub(r"\d+", lambda _: number, cells[0].strip())
     return form.replace("%-", "%") if cells.str.contains(r"^\s*0\d").any() else form
 
 
@@ -296,6 +312,9 @@ def _number(table: Table, column: str, unit: Unit) -> pl.Series:
     if unit is MONTH and table.frame[column].dtype == pl.String and numbers is not None:
         named = parse("2000 " + table.frame[column].str.strip_chars(), "%Y %B")
         numbers = numbers.fill_null(named.dt.month())
+    if unit in (QUARTER, WEEK) and table.frame[column].dtype == pl.String and numbers is not None:
+        lettered = table.frame[column].str.strip_chars().str.extract(LETTERED)
+        numbers = numbers.fill_null(lettered.cast(pl.Int64))
     if numbers is None:
         numbers = pl.Series([None] * table.frame.height, dtype=pl.Int64)
     wrong = ~numbers.is_between(unit.least, unit.most).fill_null(False)
