@@ -77,7 +77,7 @@ def test_data_of_another_form_than_in_training(tmp_path):
         (np.zeros((2, 3)), {"label": [1, None]}, "the label 'label' is missing for 1 of 2 series: 1"),
         (np.zeros((2, 3)), {"label": [1, NAN]}, "the label 'label' is missing for 1 of 2 series: 1"),
         (np.zeros((2, 3)), {"label": [1, np.inf]}, "label: value 1 is infinite"),
-        (np.zeros(3), {"label": [1]}, "1 dimensions; give"),
+        (np.zeros(3), {"label": [1]}, "1 dimension; give"),
         (np.array([[1, np.inf]]), {"label": [1]}, "sequence 0: step 1 of channel 0 is inf"),
         ([[1.0], []], {"label": [1, 2]}, "sequence 1 is empty"),
         ([], {"label": []}, "there is no sequence in it"),

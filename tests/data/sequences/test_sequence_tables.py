@@ -242,6 +242,14 @@ def test_what_is_wrong_is_named_where_it_stands(tmp_path, text, roles, message):
         read_sequences(write(tmp_path, text), **{**ROLES, **roles})
 
 
+def test_labels_of_a_frame_are_a_column_by_its_name():
+    frame = pl.DataFrame({"x": [1.0, 2.0]})
+    with pytest.raises(
+        InputError, match=r"label is a ndarray, and .* is a table, in which a column holds the labels"
+    ):
+        read_sequences(frame, label=np.array([0, 1]))
+
+
 def test_a_table_without_a_header_is_read_by_the_names_given(tmp_path):
     text = "1 1  0.5 \t7 \n1 2\t0.25 8\n\n 2 1 1e-3 9   \n"
     path = write(tmp_path, text, "train.txt")

@@ -199,6 +199,11 @@ def test_jitter_is_moved_to_the_grid_and_counted():
     assert series.target[:, 0].tolist() == list(range(8))
 
 
+def test_numbers_of_which_none_is_known_are_told():
+    with pytest.raises(DataError, match="all cells of y are empty; give some values"):
+        read_series([None] * 20, Columns(("y",)))
+
+
 def test_large_numbers_that_vary_little_are_told():
     frame = pl.DataFrame(
         {

@@ -92,7 +92,8 @@ def test_a_second_header_is_told_with_its_mend(written, units):
 
 def test_a_wrong_time_is_told_beside_one_that_is_right(written):
     with pytest.raises(
-        DataError, match=r"line 2: 'soon' .* is no timestamp like the others \(2024-01-02\); correct it$"
+        DataError,
+        match=r"line 2: 'soon' .* is no timestamp like the others \(2024-01-02\); correct it or delete the row$",
     ):
         read_times(read_table(written(COMMAS.replace("2024-01-01", "soon"))), "day")
 

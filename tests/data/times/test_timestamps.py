@@ -47,6 +47,14 @@ def test_a_midnight_without_its_clock_is_a_midnight():
     assert np.diff(times.ticks).tolist() == [3_600_000_000] * 2
 
 
+def test_the_midnight_that_ends_a_day_is_that_of_the_next():
+    times = read(["2013-01-31 23:00", "2013-01-31 24:00", "2013-02-01 01:00"])
+    assert np.diff(times.ticks).tolist() == [3_600_000_000] * 2
+    assert stamps(read(["2013-12-31T24:00:00"] * 2))[0] == datetime(2014, 1, 1)
+    with pytest.raises(DataError, match=r"row 1: '2013-01-31 24:30' .* is no timestamp like the others"):
+        read(["2013-01-31 23:00", "2013-01-31 24:30", "2013-02-01 01:00"])
+
+
 def test_a_day_above_12_settles_day_and_month():
     assert stamps(read(["03/04/2013", "13/04/2013"]))[0] == datetime(2013, 4, 3)
     assert stamps(read(["03/04/2013", "03/14/2013"]))[0] == datetime(2013, 3, 4)

@@ -118,8 +118,8 @@ def _as_parts(source: Any) -> list[Numbers]:
         array = _numbers(source, ARRAYS)
         if array.ndim not in (2, 3):
             raise DataError(
-                f"{ARRAYS} have {array.ndim} dimensions; give (sequences, steps, channels), (sequences, steps), "
-                "or a list of (steps, channels)"
+                f"{ARRAYS} have {many(array.ndim, 'dimension')}; give (sequences, steps, channels), "
+                "(sequences, steps), or a list of (steps, channels)"
             )
         return list(array if array.ndim == 3 else array[:, :, None])
     parts = []

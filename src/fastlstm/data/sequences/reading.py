@@ -259,6 +259,11 @@ def _labels(label: Any, table: Table, apart: Table | None) -> tuple[str, ...]:
     """Return the label columns: those given, or the one of that name."""
     source = apart or table
     if label is not None:
+        if hasattr(label, "dtype") or np.ndim(label) > 1:
+            raise InputError(
+                f"label is a {type(label).__name__}, and {source.name} is a table, in which a column holds the labels: "
+                "give that column's name; for a row a sequence, give an array instead, as frame.to_numpy() is"
+            )
         names = several(label)
         for name in names:
             source.require(name, "label")

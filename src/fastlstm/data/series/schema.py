@@ -19,6 +19,8 @@ Role = Literal["past", "future", "static"]
 ROLES: tuple[Role, ...] = get_args(Role)
 Names = str | Sequence[str]
 
+STEP = "step"  # the time column's name in an answer, where the table has none
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -78,6 +80,11 @@ class Columns:
             "future": self.future_covariates,
             "static": self.static_covariates,
         }[role]
+
+    @property
+    def shown_time(self) -> str:
+        """What the time column of an answer is called: as in the table, where it may have no name."""
+        return STEP if self.time is None else self.time
 
     @property
     def read(self) -> tuple[str, ...]:

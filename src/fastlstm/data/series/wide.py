@@ -15,7 +15,6 @@ from fastlstm.data.tables.values import FLOAT32_MAX, holds_numbers, read_numbers
 from fastlstm.data.times.parts import part_times
 from fastlstm.errors import DataError
 
-STEP = "step"  # the time column's name where the table has none
 MOST_JOINT = 2**29  # numbers that series read of each other
 
 
@@ -164,7 +163,7 @@ def to_wide(frame: pl.DataFrame, columns: Columns, names: list[Any], path: str |
     >>> to_wide(long, Columns(("y",), time="t", series="id", wide=True), ["a", "b"]).rows()
     [(1, 5.0, 4.0, None, None), (2, 6.0, 5.0, 7.0, 6.0)]
     """
-    target, series, time = columns.target[0], columns.series or "", columns.time or STEP
+    target, series, time = columns.target[0], columns.series or "", columns.shown_time
     times = frame[time].unique().sort()
     row = frame[time].rank("dense").to_numpy().astype(np.int64) - 1
     code = frame[series].replace_strict(names, range(len(names)), return_dtype=pl.Int64).to_numpy()

@@ -60,8 +60,8 @@ def take_frame(source: Any) -> tuple[pl.DataFrame, Kind]:
         frame = frame.collect()
     if not isinstance(frame, nw.DataFrame):
         raise DataError(
-            f"data is a {type(source).__name__}: give the path of a file, or a pandas, polars or pyarrow frame; texts, "
-            "sequences and recordings also as a list"
+            f"data is a {type(source).__name__}: give the path of a file, or a pandas, polars or pyarrow frame; the "
+            "numbers of a single series, texts, sequences and recordings also as a list"
         )
     kind: Kind = "polars"
     if frame.implementation.is_pandas():
@@ -183,6 +183,8 @@ def _of_python_values(source: Any) -> pl.DataFrame | None:
         return pl.DataFrame(columns) if even and len(columns) == len(source) else None
     if isinstance(source, list | tuple | np.ndarray) and _is_column(source) and len(source):
         column = series_of(UNNAMED, source)
+        if column.dtype == pl.Null:  # nothing is known of any, which whoever reads the numbers says
+            column = column.cast(pl.Float64)
         return column.to_frame() if column.dtype.is_numeric() else None
     return None
 

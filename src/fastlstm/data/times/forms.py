@@ -85,6 +85,7 @@ GRAINS = {
     "YyG": "1y",
 }
 
+DAY_END = r"[ T]24:00(?::00(?:\.0+)?)?(?:[^\d:.].*)?$"  # the midnight that ends a day
 FIRST_MONTHS = {f"Q{quarter}": f"M{3 * quarter - 2:02}" for quarter in range(1, 5)}
 
 
@@ -107,9 +108,15 @@ def parse(cells: pl.Series, form: str) -> pl.Series:
     --------
     >>> parse(pl.Series(["2011-Q3", "2011-Q5", "11-Q3"]), "%Y-Q%q").dt.date().to_list()
     [datetime.date(2011, 7, 1), None, None]
+    >>> parse(pl.Series(["2011-12-31 24:00"]), "%Y-%m-%d %H:%M").to_list()
+    [datetime.datetime(2012, 1, 1, 0, 0)]
     """
     if "%Y" in form:  # %Y alone would read the year 11
         cells = pl.select(pl.when(cells.str.contains(r"\d{4}")).then(cells)).to_series()
+    if "%H:%M" in form and (ended := cells.str.contains(DAY_END)).any():
+        begun = parse(cells.str.replace("24:00", "00:00", literal=True), form)
+        others = parse(pl.select(pl.when(~ended).then(cells)).to_series(), form)
+        return others.fill_null(pl.select(pl.when(ended).then(begun.dt.offset_by("1d"))).to_series())
     if "%q" in form:
         cells = cells.str.to_uppercase().str.replace_many(list(FIRST_MONTHS), list(FIRST_MONTHS.values()))
         form = form.replace("Q%q", "M%m")

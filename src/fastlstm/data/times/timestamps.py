@@ -177,7 +177,7 @@ def _from_text(
         like = cells[stamps.is_not_null().arg_max() or 0]
         raise DataError(
             f"{table.where(row)}: {table.frame[column][row]!r} in column {column!r} (time) is no timestamp "
-            f"like the others ({like}); {table.mend(row, 'correct it')}"
+            f"like the others ({like}); {table.mend(row, 'correct it or delete the row')}"
         )
     return _with_offset(cells, stamps, as_written(best, cells))
 

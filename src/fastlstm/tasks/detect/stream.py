@@ -146,7 +146,9 @@ class Stream:
     def _read(self, row: Mapping[str, Any]) -> DetectionTable:
         columns = self._schema.columns
         if not isinstance(row, Mapping):
-            wanted = ", ".join(map(repr, (*([columns.time] if columns.time else []), *columns.target)))
+            wanted = ", ".join(
+                map(repr, (*([] if columns.time is None else [columns.time]), *columns.target))
+            )
             raise InputError(
                 f"the row is a {type(row).__name__}: give a mapping of the columns {wanted} to values"
             )

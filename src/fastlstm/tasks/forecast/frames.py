@@ -9,7 +9,6 @@ import polars as pl
 
 from fastlstm.data.series.schema import free_name
 from fastlstm.data.series.series_set import SeriesSet
-from fastlstm.data.series.wide import STEP
 from fastlstm.data.series.windows import WindowIndex
 from fastlstm.data.tables.table import refuse_names
 from fastlstm.training.metrics import Array
@@ -35,7 +34,7 @@ def refuse_own_names(series: SeriesSet, quantiles: Sequence[float]) -> None:
     """
     columns = series.schema.columns
     targets = list(map(str, series.names)) if columns.wide else list(columns.target)
-    time = columns.time or STEP
+    time = columns.shown_time
     own = [_quantile(target, level) for target in targets for level in quantiles if level != 0.5]
     own += [_middle(target) for target in targets]
     refuse_names(series.source, [*targets, columns.series, time, *columns.time_parts], own)
@@ -81,7 +80,7 @@ def forecast_frame(
         ``NAME_q0.1`` and so on. With ``truth`` the target is the truth, and the median is ``NAME_forecast``.
     """
     columns = series.schema.columns
-    target, time = columns.target[0], columns.time or STEP
+    target, time = columns.target[0], columns.shown_time
     origin = free_name(ORIGIN, (columns.series, time, *columns.time_parts, target))
     median = target if truth is None else _middle(target)
     W, L, _ = forecasts.shape
@@ -124,14 +123,14 @@ def paths_frame(series: SeriesSet, index: WindowIndex, drawn: Array) -> tuple[pl
     """
     columns = series.schema.columns
     W, N, L = drawn.shape
-    taken = (columns.series, columns.time or STEP, *columns.time_parts, *columns.target, *columns.among)
+    taken = (columns.series, columns.shown_time, *columns.time_parts, *columns.target, *columns.among)
     path = free_name(PATH, (*taken, *(series.names if columns.wide else ())))
     frame: dict[str, pl.Series] = {}
     if columns.series is not None:
         frame[columns.series] = pl.Series(series.names).gather(np.repeat(index.series, N * L))
     frame[path] = pl.Series(np.tile(np.repeat(np.arange(1, N + 1), L), W))
     again = np.broadcast_to(np.arange(W * L).reshape(W, 1, L), drawn.shape)
-    frame[columns.time or STEP] = _stamps(series, index, L).gather(again.ravel())
+    frame[columns.shown_time] = _stamps(series, index, L).gather(again.ravel())
     frame[columns.target[0]] = pl.Series(drawn.ravel())
     return pl.DataFrame(frame), path
 
