@@ -105,6 +105,15 @@ def test_a_table_is_backtested_without_a_run(whole, capfd):
     assert "mae" in json.loads(capfd.readouterr().out)
 
 
+@pytest.mark.parametrize("wrong", ["horizon=0", "windows=0", "stride=0", "refit=-1"])
+def test_a_backtest_that_cannot_be_is_refused_before_anything_is_read(wrong, tmp_path, capfd):
+    name, number = wrong.split("=")
+    given = {"--horizon": "6", "--max-steps": "5", f"--{name}": number}
+    arguments = [f"{flag}={value}" for flag, value in given.items()]
+    assert run("forecast", "backtest", tmp_path / "none.csv", *ROLES, *arguments) == 2
+    assert f"{name} is {number}: give a whole number" in capfd.readouterr().err
+
+
 def test_a_backtest_keeps_what_it_reads_and_writes_each_table_to_a_file_of_its_own(
     trained, whole, tmp_path, capfd
 ):

@@ -336,6 +336,13 @@ def test_what_a_start_has_learnt_is_not_taken_for_unseen(
     assert resumed.report_.known == ("validation", "test")
 
 
+def test_what_is_always_true_of_a_known_series_need_not_be_told_again(run: Path) -> None:
+    whole = hourly(days=20)
+    new = pl.concat([days(whole, 14, 15.5), blank(days(whole, 15.5, 15.75))])
+    untold = new.with_columns(size=pl.when(pl.col("shop") == "a").then("size"))
+    assert_frame_equal(forecast_of(run, untold), forecast_of(run, new))
+
+
 def test_categories_keep_their_codes_and_new_ones_are_unknown(run: Path) -> None:
     whole = hourly(days=20)
     hail = whole.with_columns(

@@ -92,9 +92,11 @@ def _backtest_table(kind: type[LivingEstimator], given: dict[str, Any]) -> None:
         if name in given and name != "data"
     }
     configuration = {name: given.pop(name) for name in signature(kind).parameters if name in given}
+    from fastlstm.tasks.forecast.backtesting import check_rolling  # deferred: no other task rolls
+
     horizon = configuration["horizon"]
-    steps = (own["windows"] - 1) * (own["stride"] or horizon) + horizon
-    held_back = max(1, -(-steps // horizon))
+    windows, stride, _ = check_rolling(horizon, **own)  # before what takes long
+    held_back = 1 + -(-(windows - 1) * stride // horizon)
     with noting_interrupts() as interrupts:
         fitted = kind(**configuration, test_windows=held_back).fit(given.pop("data"), **given)
     if interrupts:  # a model that learnt a part of what it should is nothing to judge the others by

@@ -45,6 +45,37 @@ class Origins:
     ends: Integers
 
 
+def check_rolling(
+    horizon: int, windows: int, stride: int | None = None, refit: bool | int = False
+) -> tuple[int, int, int]:
+    """Check how a backtest is to roll.
+
+    Parameters
+    ----------
+    horizon, windows, stride, refit
+        As of ``lay_origins``.
+
+    Returns
+    -------
+    windows, stride, refit : int
+        What they come to.
+
+    Raises
+    ------
+    InputError
+        If one is out of range.
+
+    Examples
+    --------
+    >>> check_rolling(24, 4, refit=True)
+    (4, 24, 1)
+    """
+    horizon = require_whole("horizon", horizon, least=1)
+    windows = require_whole("windows", windows, least=1)
+    stride = horizon if stride is None else require_whole("stride", stride, least=1)
+    return windows, stride, int(refit) if isinstance(refit, bool) else require_whole("refit", refit, least=0)
+
+
 def lay_origins(
     series: SeriesSet, horizon: int, windows: int, stride: int | None = None, refit: bool | int = False
 ) -> Origins:
@@ -77,12 +108,9 @@ def lay_origins(
     >>> origins.index.origins, origins.groups, origins.ends[:, 0]
     (array([12, 14, 16]), array([0, 0, 1]), array([12, 16]))
     """
-    stride = horizon if stride is None else stride
-    windows = require_whole("windows", windows, least=1)
-    stride = require_whole("stride", stride, least=1)
-    refit = refit if isinstance(refit, bool) else require_whole("refit", refit, least=0)
+    windows, stride, refit = check_rolling(horizon, windows, stride, refit)
     index = last_windows(series, horizon, windows, stride)
-    every = windows if refit is False or refit == 0 else int(refit)
+    every = refit or windows
     last, positions = series.last_observed - horizon, index.positions(series)
     from_end = (last[index.series] - positions) // stride
     groups = (windows - 1 - from_end) // every

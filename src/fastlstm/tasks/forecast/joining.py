@@ -286,7 +286,7 @@ def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[Ser
 
     A series is continued where its name is known and its rows begin after the known start, by no more than a
     context after the known end, and do not end before that; the steps between are missing. Its own rows count
-    where both have some.
+    where both have some; static covariates that it does not give are the known ones.
 
     Parameters
     ----------
@@ -328,6 +328,9 @@ def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[Ser
         arrays[name] = np.full((int(offsets[-1]), old.shape[1]), missing, old.dtype)
         arrays[name][own] = more
         arrays[name][into] = old[out_of]
+    for name in STATIC:
+        old, more = getattr(known, name)[source], getattr(new, name)
+        arrays[name] = np.where(continued[:, None] & ~_given(more), old, more)
     series = replace(
         new,
         offsets=offsets,
