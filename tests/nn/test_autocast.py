@@ -49,3 +49,20 @@ def test_layers_of_sixteen_bits(kind, own, autocast, learns):
     torch.testing.assert_close(
         y.float(), layer.float()(X, state(kind, 2, torch.float32))[0], atol=0.02, rtol=0.02
     )
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("own", SIXTEEN_BITS)
+@pytest.mark.parametrize("autocast", SIXTEEN_BITS)
+def test_recomputed_segments_are_joined_whatever_their_type(kind, bidirectional, own, autocast):
+    layer = getattr(fastlstm, kind)(4, 6, bidirectional=bidirectional, dtype=own)
+    found = []
+    for layer.checkpoint_every in (None, 2):
+        with torch.autocast("cpu", autocast):
+            y = layer(X.to(own), lengths=[5, 3], output_steps=torch.tensor([4, 1]))[0]
+        found.append((y, *torch.autograd.grad(y.float().sum(), layer.weight_hh_l0)))
+    (whole, gradient), (segments, gradient_of_segments) = found
+    assert segments.dtype == whole.dtype == autocast
+    torch.testing.assert_close(segments, whole, atol=1e-2, rtol=1e-2)
+    torch.testing.assert_close(gradient_of_segments, gradient, atol=3e-2, rtol=3e-2)

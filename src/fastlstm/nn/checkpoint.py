@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from fastlstm import ops
 from fastlstm.ops import private, random
-from fastlstm.ops.reference import check_lengths
+from fastlstm.ops.reference import check_lengths, without_autocast
 
 _Outputs = tuple[Tensor, Tensor, Tensor]
 
@@ -51,18 +51,19 @@ def sequence(
     h0 = x.new_zeros(directions, batch, outputs) if h0 is None else h0
     if c0 is None and cell.has_cell_state:
         c0 = x.new_zeros(directions, batch, hidden)
-    runs = [
-        _direction(
-            every, cell, x, h0[d : d + 1], None if c0 is None else c0[d : d + 1], weights[d * each : (d + 1) * each],
-            d == 1, batch_first, lengths, reset, None if recurrent_mask is None else recurrent_mask[d : d + 1],
-            zoneout, seed, read_steps, rounded,
-        )
-        for d in range(directions)
-    ]  # fmt: skip
-    if directions == 1:
-        return runs[0]
-    (y, hn, cn), (y_reverse, hn_reverse, cn_reverse) = runs
-    return torch.cat([y, y_reverse], dim=-1), torch.cat([hn, hn_reverse]), torch.cat([cn, cn_reverse])
+    with without_autocast(x.device.type):
+        runs = [
+            _direction(
+                every, cell, x, h0[d : d + 1], None if c0 is None else c0[d : d + 1],
+                weights[d * each : (d + 1) * each], d == 1, batch_first, lengths, reset,
+                None if recurrent_mask is None else recurrent_mask[d : d + 1], zoneout, seed, read_steps, rounded,
+            )
+            for d in range(directions)
+        ]  # fmt: skip
+        if directions == 1:
+            return runs[0]
+        (y, hn, cn), (y_reverse, hn_reverse, cn_reverse) = runs
+        return torch.cat([y, y_reverse], dim=-1), torch.cat([hn, hn_reverse]), torch.cat([cn, cn_reverse])
 
 
 def _recomputes() -> bool:

@@ -280,7 +280,7 @@ def sequence(
         return values.transpose(0, 1) if batch_first else values
 
     runs = []
-    with _without_autocast(x.device.type):
+    with without_autocast(x.device.type):
         for d, own in enumerate(directions):
             backwards = reverse or d == 1
             masks = _Masks(
@@ -323,7 +323,7 @@ def _following(reset: Tensor) -> Tensor:
     return torch.cat([reset[1:], torch.zeros_like(reset[:1])])
 
 
-def _without_autocast(device: str) -> AbstractContextManager[object]:
+def without_autocast(device: str) -> AbstractContextManager[object]:
     """Compute in the dtype that was given: a caller under autocast has chosen it already."""
     if torch.amp.is_autocast_available(device):
         return torch.autocast(device, enabled=False)
