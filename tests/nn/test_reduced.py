@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
 from fastlstm import GRU, LSTM, RNN
 
@@ -129,3 +129,22 @@ def test_autocast_without_gradients_multiplies_in_bfloat16():
             y, (h, c) = layer(x, (torch.zeros(2, 4, 32), torch.zeros(2, 4, 32)))
     assert y.dtype == h.dtype == c.dtype == exact.dtype == torch.bfloat16
     torch.testing.assert_close(y.float(), exact.float(), rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("method", ["forward_error", "step_error"])
+@pytest.mark.parametrize(
+    ("x", "error", "message"),
+    [
+        (torch.zeros(5, 2, 3).numpy(), TypeError, "expected input as a tensor, got ndarray"),
+        (pack_sequence([torch.zeros(5, 3)]), TypeError, "expected input as a tensor, got PackedSequence"),
+        (torch.zeros(5, 0, 3), ValueError, r"expected one step or more, got an input of shape \(5, 0, 3\)"),
+    ],
+)
+def test_an_error_is_measured_of_tensors_that_hold_steps(method, x, error, message):
+    with pytest.raises(error, match=f"{method}: {message}"):
+        getattr(LSTM(3, 4).eval(), method)(x, weights="int8")
+
+
+def test_reduced_weights_of_no_tensor_with_gradients():
+    with pytest.raises(ValueError, match=r"weights='int8': they let no gradient through"):
+        LSTM(3, 4)(None, weights="int8")

@@ -199,6 +199,7 @@ def test_replaced_layers(theirs, mode):
         (lambda f: f(torch.zeros(3, 5)), ValueError, r"input of 4 values a sequence, got shape \(3, 5\)"),
         (lambda f: f(np.zeros((3, 5), np.float32)), ValueError, r"got shape \(3, 5\)"),
         (lambda f: f(np.zeros(4)), ValueError, r"input has dtype float64, but .* use input.astype\('float32'\)"),
+        (lambda f: f(np.zeros(4, ">f4")), ValueError, r"input has dtype >f4, but .* input.astype\('float32'\)"),
         (lambda f: f([1.0] * 4), TypeError, "expected input as a tensor or a numpy array, got list"),
         (lambda f: f(torch.zeros(4), torch.zeros(1, 6)), ValueError, r"the state of LSTM is a pair \(h, c\)"),
         (lambda f: f(torch.zeros(4), (torch.zeros(1, 6),)), ValueError, "a pair .* got tuple of 1"),

@@ -96,6 +96,7 @@ def test_a_layers_repr_makes_its_like(layer):
     [
         ([[1.0] * 4], None, "input: expected a tensor or a PackedSequence, got list"),
         (torch.ones(1, 4).numpy(), None, "input: expected a tensor or a PackedSequence, got ndarray"),
+        (torch.ones(1, 4), (torch.ones(1, 6), None), r"pair \(h, c\) of tensors, got \(Tensor, NoneType\)"),
         (torch.ones(1, 4), 5, r"hx: the state of LSTM is the pair \(h, c\), got int"),
         (torch.ones(1, 4), {"h": 1, "c": 2}, r"hx: the state of LSTM is the pair \(h, c\), got dict"),
     ],
@@ -103,6 +104,14 @@ def test_a_layers_repr_makes_its_like(layer):
 def test_other_kinds_of_things_are_named(x, hx, message):
     with pytest.raises(TypeError, match=message):
         LSTM(4, 6)(x, hx)
+
+
+def test_a_reset_that_is_none_is_named():
+    layer, x = LSTM(4, 6).eval(), torch.ones(1, 4)
+    with pytest.raises(TypeError, match=r"reset: expected bools, one for each step .* got 'never'"):
+        layer(x, reset="never")
+    with pytest.raises(TypeError, match=r"reset: expected bools, one a sequence, .* got 'never'"):
+        layer.step(x, reset="never")
 
 
 def test_a_generator_on_another_device():

@@ -18,10 +18,7 @@ def lengths_given(lengths: Tensor | Sequence[int] | None, batch: int, batched: b
     """Give ``(batch,)`` int64; a single sequence may be given a single integer."""
     if lengths is None:
         return None
-    try:
-        lengths = tensor_given(lengths)
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"lengths: expected integers, one a sequence, got {lengths!r:.60}") from None
+    lengths = tensor_given("lengths", lengths, "integers, one a sequence")
     if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
         raise ValueError(f"lengths: expected integers, got {lengths.dtype}")
     if not batched and lengths.dim() == 0:
@@ -35,7 +32,7 @@ def reset_given(reset: Tensor | Sequence[object] | None, x: Tensor) -> Tensor | 
     """Give bools on the input's device, one for each row of the input ``(..., I)``."""
     if reset is None:
         return None
-    reset = tensor_given(reset, x.device)
+    reset = tensor_given("reset", reset, "bools, one for each step that the input has", x.device)
     if reset.dtype != torch.bool:
         raise ValueError(f"reset: expected torch.bool, got {reset.dtype}: use reset.bool()")
     if reset.shape != x.shape[:-1]:
@@ -50,10 +47,7 @@ def output_steps_given(output_steps: Tensor | Sequence[int] | None, x: Tensor) -
     """Give the int64 numbers of some of the steps, on the input's device."""
     if output_steps is None:
         return None
-    try:
-        output_steps = tensor_given(output_steps, x.device)
-    except (TypeError, ValueError, RuntimeError):
-        raise TypeError(f"output_steps: expected integers, one a step, got {output_steps!r:.60}") from None
+    output_steps = tensor_given("output_steps", output_steps, "integers, one a step", x.device)
     if output_steps.dtype != torch.int64 or output_steps.dim() != 1:
         raise ValueError(
             f"output_steps: expected torch.int64 of one dimension, got {output_steps.dtype} of "
@@ -62,14 +56,17 @@ def output_steps_given(output_steps: Tensor | Sequence[int] | None, x: Tensor) -
     return output_steps
 
 
-def tensor_given(value: Any, device: torch.device | None = None) -> Tensor:
+def tensor_given(name: str, value: Any, expected: str, device: torch.device | None = None) -> Tensor:
     """Give a tensor; what was none is copied, for a backward pass would not see that an array changed since."""
     if isinstance(value, Tensor):
         return value if device is None else value.to(device)
     device = device or torch.device("cpu")  # whatever the default is
     if isinstance(value, (list, tuple)) and not value:
         return torch.empty(0, dtype=torch.int64, device=device)
-    return torch.tensor(value, device=device)
+    try:
+        return torch.tensor(value, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise TypeError(f"{name}: expected {expected}, got {value!r:.60}") from None
 
 
 def generator_given(generator: torch.Generator | None, x: Tensor) -> torch.Generator | None:

@@ -170,7 +170,11 @@ class LSTM(Recurrent):
             raise TypeError(f"hx: the state of LSTM is the pair (h, c), got {found}")
         if len(hx) != 2:
             raise RuntimeError(f"lstm expects two hidden states, the pair (h, c), got {len(hx)}")
-        return hx[0], hx[1]
+        h, c = hx[0], hx[1]
+        if not (isinstance(h, Tensor) and isinstance(c, Tensor)):
+            found = f"({type(h).__name__}, {type(c).__name__})"
+            raise TypeError(f"hx: the state of LSTM is the pair (h, c) of tensors, got {found}")
+        return h, c
 
     def trace(
         self,

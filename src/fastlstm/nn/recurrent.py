@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from fastlstm import ops
 from fastlstm.nn import arguments, checkpoint
-from fastlstm.nn.reduced import ReducedError, compare, refuse, step_by_step
+from fastlstm.nn.reduced import ReducedError, check_measured, compare, refuse, step_by_step
 from fastlstm.nn.step import Stepping
 from fastlstm.ops import native, private
 from fastlstm.ops.kernel import outputs_at
@@ -146,7 +146,9 @@ class Recurrent(Stepping):
         Raises
         ------
         ValueError
-            As :meth:`forward` does.
+            As :meth:`forward` does, and for an input that holds no step.
+        TypeError
+            For what is no tensor.
 
         Examples
         --------
@@ -156,6 +158,7 @@ class Recurrent(Stepping):
         >>> lstm.forward_error(x, weights="bfloat16").largest < 0.05
         True
         """
+        check_measured("forward_error", input)
         with torch.no_grad():
             full, reduced = (
                 self.forward(input, hx, lengths=lengths, weights=kind)[0] for kind in (None, weights)
@@ -166,8 +169,8 @@ class Recurrent(Stepping):
         """Say why weights cannot be reduced, where they cannot."""
         reason = None
         tensors = [getattr(self, name) for layer in self._all_weights for name in layer]
-        data = x.data if isinstance(x, PackedSequence) else x
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (data, *tensors)):
+        given = [x.data] if isinstance(x, PackedSequence) else [x] if isinstance(x, Tensor) else []
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (*given, *tensors)):
             reason = "they let no gradient through; use torch.no_grad()"
         elif any(t.dtype != torch.float32 or t.device.type != "cpu" for t in tensors):
             reason = "they need parameters of torch.float32 on the CPU"

@@ -22,6 +22,20 @@ class ReducedError(NamedTuple):
     relative: float
 
 
+def check_measured(method: str, x: object) -> None:
+    """Raise where there is no step whose error could be measured.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no tensor, and for an empty one.
+    """
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{method}: expected input as a tensor, got {type(x).__name__}")
+    if not x.numel():
+        raise ValueError(f"{method}: expected one step or more, got an input of shape {tuple(x.shape)}")
+
+
 def compare(full: Tensor, reduced: Tensor) -> ReducedError:
     """Tell how far outputs are from those with full weights.
 

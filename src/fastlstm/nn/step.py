@@ -11,7 +11,7 @@ from torch.compiler import is_compiling, is_dynamo_compiling
 
 from fastlstm.nn import arguments
 from fastlstm.nn.parameters import RecurrentParameters
-from fastlstm.nn.reduced import ReducedError, compare, refuse
+from fastlstm.nn.reduced import ReducedError, check_measured, compare, refuse
 from fastlstm.ops import private
 from fastlstm.ops import step as step_op
 from fastlstm.ops.step import take_step
@@ -65,11 +65,13 @@ class Stepping(RecurrentParameters):
         Raises
         ------
         ValueError
-            For an input or state of the wrong shape or dtype, for a bidirectional layer, which would have to know what
-            follows, in training with ``recurrent_dropout``, whose mask stays the same along a sequence, and for reduced
-            weights where there is no such kernel, with the reason.
+            For an input or state of the wrong shape, an input or arrays of another dtype, for a bidirectional layer,
+            which would have to know what follows, in training with ``recurrent_dropout``, whose mask stays the same
+            along a sequence, and for reduced weights where there is no such kernel, with the reason.
         TypeError
             For what is neither a tensor nor an array.
+        RuntimeError
+            For a tensor of the state of another dtype, as of :meth:`forward`.
 
         Examples
         --------
@@ -110,7 +112,9 @@ class Stepping(RecurrentParameters):
         Raises
         ------
         ValueError
-            As :meth:`step` does.
+            As :meth:`step` does, and for an input that holds no step.
+        TypeError
+            For what is no tensor.
 
         Examples
         --------
@@ -120,10 +124,7 @@ class Stepping(RecurrentParameters):
         >>> lstm.step_error(x, weights="int8").largest < 0.01
         True
         """
-        if not input.numel():
-            raise ValueError(
-                f"step_error: expected one step or more, got an input of shape {tuple(input.shape)}"
-            )
+        check_measured("step_error", input)
         steps = input.transpose(0, 1) if self.batch_first and input.dim() == 3 else input
         outputs = []
         with torch.no_grad():
@@ -240,7 +241,7 @@ class Stepping(RecurrentParameters):
 
 
 def _reset_of(reset: Any, sequences: torch.Size) -> Tensor:
-    found = arguments.tensor_given(reset)
+    found = arguments.tensor_given("reset", reset, "bools, one a sequence, or a single one")
     if found.numel() == 1:
         return found.reshape(()).expand(sequences)
     if found.shape != sequences:
@@ -256,7 +257,7 @@ def _as_tensor(name: str, value: Any, dtype: torch.dtype) -> Tensor:
     if not isinstance(value, np.ndarray):
         raise TypeError(f"step: expected {name} as a tensor or a numpy array, got {_named(value)}")
     wanted = str(dtype).removeprefix("torch.")
-    if value.dtype.name != wanted:
+    if value.dtype.name != wanted or not value.dtype.isnative:
         raise ValueError(
             f"step: {name} has dtype {value.dtype}, but the weights have {dtype}: use {name}.astype({wanted!r})"
         )
