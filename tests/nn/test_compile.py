@@ -211,6 +211,13 @@ def test_jit_trace():
             torch.testing.assert_close(*(torch.autograd.grad(y.sum(), x) for y in (found, expected)))
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("kind", [LSTM, GRU, RNN])
+def test_jit_script_says_what_to_use(kind):
+    with pytest.raises(TypeError, match=rf"not take fastlstm's {kind.__name__}; use torch\.jit\.trace"):
+        torch.jit.script(torch.nn.Sequential(kind(3, 4)))
+
+
 def test_the_compiler_is_not_imported_before_it_is_asked_for():
     """It takes as long to import as torch itself."""
     code = (

@@ -121,6 +121,13 @@ class Recurrent(Stepping):
         run_layers: _RunLayers = self._step_layers if weights == "int8" else partial(self._run_layers, run)
         return self._forward_padded(run_layers, input, hx, lengths, reset, generator, output_steps)
 
+    def __prepare_scriptable__(self) -> Recurrent:
+        """Say to ``torch.jit.script`` that it cannot compile what calls the kernel."""
+        raise TypeError(
+            f"torch.jit.script: it does not take fastlstm's {type(self).__name__}; use torch.jit.trace, "
+            "torch.compile or torch.export"
+        )
+
     def forward_error(
         self,
         input: Tensor,  # noqa: A002
