@@ -118,6 +118,17 @@ def test_gaps_are_missing_and_late_rows_fill_them(run: Path) -> None:
     assert_frame_equal(filled.predict(), forecast_of(run, table), rel_tol=1e-5)
 
 
+def test_rows_within_the_known_ones_go_on_from_those_before_them(run: Path) -> None:
+    whole = hourly(days=20)
+    model = Forecaster.load(run).update(days(whole, 14, 17))
+    ahead = blank(days(whole, 15, 15.25))
+    asked = pl.concat([days(whole, 14.5, 15), ahead])
+    expected = Forecaster.load(run).update(days(whole, 14, 15)).predict(asked)
+    assert_frame_equal(model.predict(asked), expected, rel_tol=1e-5)
+    judged = model.evaluate(days(whole, 14.5, 15))
+    assert judged.truth.shape == (4, 6)  # two shops, and all of their twelve hours
+
+
 def test_new_series_are_taken_up(run: Path) -> None:
     fresh = hourly("z", days=3, seed=9)
     new = pl.concat([days(fresh, 0, 2.75), blank(days(fresh, 2.75, 3))])

@@ -285,8 +285,8 @@ def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[Ser
     """Put the known end of series before other rows of theirs.
 
     A series is continued where its name is known and its rows begin after the known start, by no more than a
-    context after the known end, and do not end before that; the steps between are missing. Its own rows count
-    where both have some; static covariates that it does not give are the known ones.
+    context after the known end; the steps between are missing. Its own rows count where both have some, and what
+    is known of later steps does not; static covariates that it does not give are the known ones.
 
     Parameters
     ----------
@@ -307,12 +307,7 @@ def continue_series(known: SeriesSet, new: SeriesSet, context: int) -> tuple[Ser
     joined = np.zeros(len(new), np.int64)
     source, positions = place_in_known(known, new)
     end = np.where(source >= 0, known.last_observed[source], 0)
-    continued = (
-        (source >= 0)
-        & (positions > 0)
-        & (positions <= end + context)
-        & (positions + new.last_observed >= end)
-    )
+    continued = (source >= 0) & (positions > 0) & (positions <= end + context)
     if not continued.any():
         return new, joined
     joined[continued] = positions[continued]
