@@ -118,6 +118,20 @@ def test_gaps_are_missing_and_late_rows_fill_them(run: Path) -> None:
     assert_frame_equal(filled.predict(), forecast_of(run, table), rel_tol=1e-5)
 
 
+def test_steps_without_a_value_after_the_known_ones_are_told(run: Path) -> None:
+    """What has come before is in no message, and neither are the steps ahead, whose target is empty."""
+    whole = hourly(days=20)
+    new = pl.concat([days(whole, 13.5, 14.5), days(whole, 15, 16), blank(days(whole, 16, 16.25))])
+    holes = 2 * 12 + new.filter(pl.col("hour") < days(whole, 16, 17)["hour"].min())["sales"].null_count()
+    told = f"{holes} steps after those that are known have no value (masked, not filled in)"
+    for command in ("predict", "evaluate", "update"):
+        model = Forecaster.load(run)
+        getattr(model, command)(new)
+        assert told in model.notes_
+    model.update(days(whole, 16, 17))
+    assert not any("have no value" in note for note in model.notes_)
+
+
 def test_rows_within_the_known_ones_go_on_from_those_before_them(run: Path) -> None:
     whole = hourly(days=20)
     model = Forecaster.load(run).update(days(whole, 14, 17))

@@ -31,6 +31,7 @@ from fastlstm.tasks.forecast.joining import (
     continue_series,
     describe_changed,
     describe_left_out,
+    describe_missing,
     describe_rows,
     extend_series,
 )
@@ -100,6 +101,7 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
         self.notes_ = [
             *describe_rows(known, read),
             *describe_left_out(known, read),
+            *describe_missing(known, read),
             *describe_new(read.names, known.names),
             *describe_read([read.report]),
         ]
@@ -155,7 +157,11 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
         read = [] if data is None else [series.report]
         joining: list[str] = []
         if data is not None:
-            joining = describe_rows(self.series_, series) + describe_changed(self.series_, series)
+            joining = [
+                *describe_rows(self.series_, series),
+                *describe_changed(self.series_, series),
+                *describe_missing(self.series_, series),
+            ]
             series, _ = continue_series(self.series_, series, self.context_)
         if future is not None:
             series = add_future(series, future)
@@ -260,6 +266,7 @@ class FittedForecaster(ResumableEstimator, ExportableEstimator):
         self.notes_ = [
             *describe_rows(self.series_, read),
             *describe_changed(self.series_, read),
+            *describe_missing(self.series_, read),
             *describe_strangers(read.names, self.series_.names),
             *describe_read([read.report]),
             *([] if unseen else ["some of these rows were used in training, so the figures are optimistic"]),

@@ -118,6 +118,38 @@ def describe_left_out(known: SeriesSet, new: SeriesSet) -> list[str]:
     return [f"{many(before, 'step')} before the first that is known: left out"] if before else []
 
 
+def describe_missing(known: SeriesSet, new: SeriesSet) -> list[str]:
+    """Say how many steps from the known end of series to their last new value have none.
+
+    Parameters
+    ----------
+    known, new : SeriesSet
+        As for ``place_in_known``.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from fastlstm.data import Columns, read_series
+    >>> columns = Columns(target=("y",), time="t")
+    >>> known = read_series(pl.DataFrame({"t": [1, 2, 3], "y": [5, 6, 7]}), columns)
+    >>> new = read_series(pl.DataFrame({"t": [6, 8], "y": [7, 9]}), columns, schema=known.schema)
+    >>> describe_missing(known, new)
+    ['3 steps after those that are known have no value (masked, not filled in)']
+    """
+    source, positions = place_in_known(known, new)
+    codes, steps = _steps_in_known(new, positions)
+    ends = np.where(source >= 0, known.last_observed[source], 0)
+    settled = (steps < ends[codes]) | (new.positions >= new.last_observed[codes])
+    missing = int((np.isnan(new.target).all(axis=1) & ~settled).sum())
+    missing += int(np.maximum(positions - ends, 0)[new.last_observed > 0].sum())
+    have = "has" if missing == 1 else "have"
+    return (
+        [f"{many(missing, 'step')} after those that are known {have} no value (masked, not filled in)"]
+        if missing
+        else []
+    )
+
+
 def extend_series(
     known: SeriesSet, new: SeriesSet, *, replaced: bool = False, table: Any | None = None
 ) -> SeriesSet:
