@@ -191,6 +191,22 @@ def test_rows_off_the_grid_or_in_another_century_are_refused(run: Path) -> None:
         Forecaster.load(run).update(new.with_columns(pl.col("hour").dt.offset_by("100y")))
 
 
+def test_rows_of_a_clock_that_is_not_exact_go_on_and_are_told() -> None:
+    """As training takes them."""
+    seconds = 900 * np.arange(80) + np.random.default_rng(1).integers(0, 50, 80)
+    clock = np.datetime64("2024-01-01", "us") + seconds.astype("m8[s]")
+    wave = pl.DataFrame({"t": clock, "y": np.sin(np.arange(80.0))})
+    forecaster = small(3, 8).fit(wave.head(60))
+    told = "1 series lies beside the known steps of 15min: moved to the nearest"
+    after = forecaster.predict(wave.slice(60, 20))
+    assert forecaster.notes_ == [told]
+    forecaster.evaluate(wave.slice(60, 20))
+    assert told in forecaster.notes_
+    forecaster.update(wave.slice(60, 20))
+    assert forecaster.notes_ == [told]
+    assert_frame_equal(forecaster.predict(), after, rel_tol=1e-5)
+
+
 def test_rows_without_times_follow_those_that_are_known() -> None:
     wave = pl.DataFrame({"y": np.sin(np.arange(80.0))})
     forecaster = small(3, 8).fit(wave.head(60))

@@ -19,6 +19,7 @@ from fastlstm.tasks.forecast.strangers import of_one_kind, refuse_other_spelling
 from fastlstm.wording import many
 
 RECOGNISED, FEWEST_RECOGNISED = 16, 4  # rows by which a table without times is known again
+BESIDE = 0.1  # of a step, by which timestamps may begin beside one, as those of a clock that is not exact do
 STATIC = ("static", "static_categories")
 COLUMNS: dict[str, tuple[Role, bool]] = {
     "past": ("past", False),
@@ -67,13 +68,26 @@ def place_in_known(known: SeriesSet, new: SeriesSet) -> tuple[Integers, Integers
         return source, positions
     frequency, origins = known.axis.frequency, known.axis.origins[source[there]]
     positions[there], moved = frequency.positions(new.axis.origins[there], origins)
-    if moved.any():
-        series = int(there[moved.argmax()])
+    beside = moved & ~_nearly_on_steps(known, new.axis.origins[there], origins, positions[there])
+    if beside.any():
+        series = int(there[beside.argmax()])
         raise DataError(
             f"{new.source}: the rows{of_series(new.names[series])} begin at {new.when(series, 0)}, which is not a "
             f"whole number of steps of {frequency} after {known.when(int(source[series]), 0)}: give rows that are"
         )
     return source, positions
+
+
+def _nearly_on_steps(
+    known: SeriesSet, firsts: Integers, origins: Integers, positions: Integers
+) -> npt.NDArray[np.bool_]:
+    """Return which first ticks lie beside their steps by no more than a clock that is not exact is wrong."""
+    axis = known.axis
+    if axis.kind != "timestamp" or axis.frequency.kind != "duration":
+        return np.zeros(len(firsts), np.bool_)
+    beside = np.abs(firsts - axis.frequency.ticks(origins, positions, axis.day))
+    near: npt.NDArray[np.bool_] = beside <= BESIDE * axis.frequency.size
+    return near
 
 
 def _past_repeated(tail: npt.NDArray[np.float32], rows: npt.NDArray[np.float32]) -> int:
@@ -90,17 +104,22 @@ def _past_repeated(tail: npt.NDArray[np.float32], rows: npt.NDArray[np.float32])
 
 
 def describe_rows(known: SeriesSet, new: SeriesSet) -> list[str]:
-    """Say where rows go that no time column tells the time of.
+    """Say where rows go whose time no column tells, or which lie beside the known steps.
 
     Parameters
     ----------
     known, new : SeriesSet
         As for ``place_in_known``.
     """
-    if new.axis.kind != "row":
-        return []
     source, positions = place_in_known(known, new)
-    follow = int((positions[source >= 0] == known.last_observed[source[source >= 0]]).sum())
+    there = source >= 0
+    if new.axis.kind != "row":
+        frequency = known.axis.frequency
+        _, moved = frequency.positions(new.axis.origins[there], known.axis.origins[source[there]])
+        lie = "series lies" if moved.sum() == 1 else "series lie"
+        beside = f"{moved.sum():,} {lie} beside the known steps of {frequency}: moved to the nearest"
+        return [beside] if moved.any() else []
+    follow = int((positions[there] == known.last_observed[source[there]]).sum())
     rows = "the rows are" if len(new) == 1 else f"the rows of {follow:,} series are"
     return [f"there is no time column: {rows} taken to follow those that are known"] if follow else []
 
